@@ -1,0 +1,1 @@
+"""The composition root: reads the environment, picks the classes, speaks HTTP in, starts and stops things."""

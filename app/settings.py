@@ -1,0 +1,192 @@
+"""What the service is told from outside: one frozen object, made once; nobody else reads the environment."""
+
+import dataclasses
+import os
+import typing
+import urllib.parse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+T = typing.TypeVar("T")
+Environment = typing.Literal["development", "production"]
+LogFormat = typing.Literal["console", "json"]
+LogLevel = typing.Literal["debug", "info", "warning", "error"]
+
+SECRET_CHARACTERS_MIN = 32
+ONE_MEBIBYTE = 1024 * 1024
+
+# Every variable of the service with the value it has when it is not set. `.env.example` lists the same (a test holds them together).
+DEFAULTS: Mapping[str, str] = {
+    "ENVIRONMENT": "development",
+    "DATABASE_URL": "",
+    "HOST": "127.0.0.1",
+    "PORT": "8000",
+    "PUBLIC_URL": "",
+    "DATA_DIR": "./.data",
+    "SECRET_KEY": "",
+    "UPSTREAM_URL": "",
+    "UPSTREAM_KEY": "",
+    "LOG_FORMAT": "console",
+    "LOG_LEVEL": "info",
+    "GRAPHIQL": "",
+    "DATABASE_POOL_SIZE": "10",
+    "UPLOAD_BYTES_MAX": str(100 * ONE_MEBIBYTE),
+    "WORKER_CONCURRENCY": "8",
+}
+
+REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
+
+# What a child process may inherit besides what it is told by name. No secret of the service is among them.
+_INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_INHERITED_PREFIXES = ("VERIFIER_", "LC_", "PYTHON")
+
+
+class SettingsError(Exception):
+    """The environment holds values that cannot be used; `problems` has one sentence for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+def process_environment() -> Mapping[str, str]:
+    """Give the environment of this process, with blank values dropped: `NAME=` means not set."""
+    return {name: value for name, value in os.environ.items() if value.strip()}
+
+
+def child_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Give the part of `env` that a child process may inherit: where programs and files are, and the verifier's own settings."""
+    return {name: value for name, value in env.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings of the service. Secrets are kept out of its representation, so that no log line can hold one."""
+
+    environment: Environment = "development"
+    database_url: str = dataclasses.field(default="", repr=False)
+    """`postgresql://user:password@host:port/database`; empty in development means the embedded PostgreSQL."""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = "http://127.0.0.1:8000"
+    """Where the outside reaches the service, without a slash at the end: the base of every link it gives out."""
+    data_dir: Path = Path(".data")
+    secret_key: str = dataclasses.field(default="", repr=False)
+    """Signs tokens and links. Empty in development until `with_secret_key` gives the kept one."""
+    upstream_url: str = ""
+    """The verifier's base URL, up to and with `/api/v1`, without a slash at the end."""
+    upstream_key: str = dataclasses.field(default="", repr=False)
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
+    is_graphiql_on: bool = True
+    database_pool_size: int = 10
+    upload_bytes_max: int = 100 * ONE_MEBIBYTE
+    worker_concurrency: int = 8
+
+    @property
+    def is_production(self) -> bool:
+        """True where secrets and addresses must be given, and nothing is made up."""
+        return self.environment == "production"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> typing.Self:
+        """Read settings from `env`; raises SettingsError that names every problem at once."""
+        reader = _Reader(env)
+        environment = reader.choice("ENVIRONMENT", typing.get_args(Environment))
+        host, port = reader.text("HOST"), reader.number("PORT", 0, 65535)
+        settings = cls(
+            environment=environment,
+            database_url=reader.url("DATABASE_URL", ("postgresql", "postgres")),
+            host=host,
+            port=port,
+            public_url=reader.url("PUBLIC_URL", ("http", "https")).rstrip("/") or public_url(host, port),
+            data_dir=Path(reader.text("DATA_DIR")).expanduser(),
+            secret_key=reader.secret("SECRET_KEY"),
+            upstream_url=reader.url("UPSTREAM_URL", ("http", "https")).rstrip("/"),
+            upstream_key=reader.text("UPSTREAM_KEY"),
+            log_format=reader.choice("LOG_FORMAT", typing.get_args(LogFormat)),
+            log_level=reader.choice("LOG_LEVEL", typing.get_args(LogLevel)),
+            is_graphiql_on=reader.truth("GRAPHIQL", is_default=environment != "production"),
+            database_pool_size=reader.number("DATABASE_POOL_SIZE", 2, 500),
+            upload_bytes_max=reader.number("UPLOAD_BYTES_MAX", 1024, 100 * 1024 * ONE_MEBIBYTE),
+            worker_concurrency=reader.number("WORKER_CONCURRENCY", 1, 1000),
+        )
+        if environment == "production":
+            reader.require(REQUIRED_IN_PRODUCTION)
+        if reader.problems:
+            raise SettingsError(reader.problems)
+        return settings
+
+
+def public_url(host: str, port: int) -> str:
+    """Give the URL under which a server bound to `host` and `port` is reached from the same machine."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound
+    if ":" in reachable and not reachable.startswith("["):
+        reachable = f"[{reachable}]"
+    return f"http://{reachable}:{port}"
+
+
+class _Reader:
+    """Reads variables one by one and collects what is wrong with them."""
+
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+        self.problems: list[str] = []
+
+    def text(self, name: str) -> str:
+        return self._env.get(name, "").strip() or DEFAULTS[name]
+
+    def choice(self, name: str, allowed: Sequence[typing.Any]) -> typing.Any:  # noqa: ANN401 - a member of the Literal that `allowed` lists
+        return self._parsed(
+            name, lambda text: allowed[allowed.index(text.lower())], f"must be one of {', '.join(allowed)}", allowed[0]
+        )
+
+    def number(self, name: str, least: int, most: int) -> int:
+        def parse(text: str) -> int:
+            value = int(text)
+            if not least <= value <= most:
+                raise ValueError
+            return value
+
+        return self._parsed(name, parse, f"must be a whole number from {least} to {most}", least)
+
+    def truth(self, name: str, *, is_default: bool) -> bool:
+        words = {
+            "": is_default,
+            "true": True,
+            "1": True,
+            "yes": True,
+            "on": True,
+            "false": False,
+            "0": False,
+            "no": False,
+            "off": False,
+        }
+        return self._parsed(name, lambda text: words[text.lower()], "must be true or false", is_default)
+
+    def url(self, name: str, schemes: Sequence[str]) -> str:
+        def parse(text: str) -> str:
+            parts = urllib.parse.urlsplit(text)
+            if text and (parts.scheme not in schemes or not (parts.hostname or parts.query)):
+                raise ValueError
+            return text
+
+        # The value itself stays out of the message: a database's URL holds a password.
+        return self._parsed(name, parse, f"must be a URL that begins with {schemes[0]}://", "", is_shown=False)
+
+    def secret(self, name: str) -> str:
+        text = self.text(name)
+        if text and len(text) < SECRET_CHARACTERS_MIN:
+            self.problems.append(f"{name} must have at least {SECRET_CHARACTERS_MIN} characters")
+        return text
+
+    def require(self, names: Sequence[str]) -> None:
+        self.problems += [f"{name} is required in production" for name in names if not self.text(name)]
+
+    def _parsed(self, name: str, parse: Callable[[str], T], rule: str, fallback: T, *, is_shown: bool = True) -> T:
+        text = self.text(name)
+        try:
+            return parse(text)
+        except (ValueError, KeyError):
+            self.problems.append(f"{name} {rule}" + (f", not {text!r}" if is_shown else ""))
+            return fallback

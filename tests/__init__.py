@@ -1,0 +1,1 @@
+"""Tests of the service; the verifier's are beside it."""
