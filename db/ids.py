@@ -1,0 +1,66 @@
+"""Global ids: `<kind>_<22 base62 digits of a UUID>`, and UUIDs that sort by the time they were made (RFC 9562, version 7)."""
+
+import os
+import time
+from uuid import UUID
+
+_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
+_UUID_DIGITS = 22
+
+
+def new_uuid() -> UUID:
+    """A version 7 UUID: 48 bits of milliseconds, then 74 random bits, so that keys grow with time."""
+    milliseconds = time.time_ns() // 1_000_000
+    random_bits = int.from_bytes(os.urandom(10), "big")
+    number = milliseconds << 80 | random_bits
+    number = number & ~(0xF << 76) | 0x7 << 76
+    number = number & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=number)
+
+
+def encode(number: int, width: int = 0) -> str:
+    """A number in base62, left-padded with zeros to `width`."""
+    digits = []
+    while number:
+        number, rest = divmod(number, 62)
+        digits.append(_DIGITS[rest])
+    return "".join(reversed(digits)).rjust(width, "0")
+
+
+def decode(text: str) -> int | None:
+    """The number behind base62 digits; None for anything else."""
+    number = 0
+    for digit in text:
+        value = _VALUES.get(digit)
+        if value is None:
+            return None
+        number = number * 62 + value
+    return number
+
+
+def global_id(kind: str, uuid: UUID) -> str:
+    """The public id of a row."""
+    return f"{kind}_{encode(uuid.int, _UUID_DIGITS)}"
+
+
+def parse(kind: str, text: str) -> UUID | None:
+    """The UUID behind a public id of this kind; None for what cannot be one (such an id is not found, not an error)."""
+    prefix, separator, digits = text.rpartition("_")
+    if prefix != kind or not separator or len(digits) != _UUID_DIGITS:
+        return None
+    number = decode(digits)
+    return UUID(int=number) if number is not None and number < 1 << 128 else None
+
+
+def row_id(kind: str, uuid: UUID, number: int) -> str:
+    """The public id of a numbered row of a parent: the parent's digits, a dash, the number in base62."""
+    return f"{kind}_{encode(uuid.int, _UUID_DIGITS)}-{encode(number)}"
+
+
+def parse_row(kind: str, text: str) -> tuple[UUID, int] | None:
+    """Parent and number behind a `row_id`; None for what cannot be one."""
+    head, separator, digits = text.rpartition("-")
+    uuid = parse(kind, head) if separator else None
+    number = decode(digits) if 0 < len(digits) <= 6 and not digits.startswith("0") else None
+    return (uuid, number) if uuid is not None and number is not None and number < 1 << 31 else None

@@ -1,0 +1,25 @@
+"""Alembic migrations of the service's database, run by `upgrade` and never as a side effect of an import."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+
+def config(url: str) -> Config:
+    """Alembic's settings for the database at `url`."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent))
+    settings.attributes["url"] = url
+    return settings
+
+
+def upgrade(url: str) -> None:
+    """Bring the database to the newest revision. Blocking: call it in a thread. Safe to run from several processes."""
+    command.upgrade(config(url), "head")
+
+
+def head() -> str | None:
+    """The newest revision that this code knows."""
+    return ScriptDirectory.from_config(config("")).get_current_head()

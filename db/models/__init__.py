@@ -1,0 +1,60 @@
+"""Tables, and the pictures of them that are read from one row."""
+
+from db.models.accounts import Account, ApiKey, ApiKeyScope, UserRole
+from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
+from db.models.results import (
+    CHARGEABLE_VERDICTS,
+    EmailVerification,
+    EvidenceStage,
+    EvidenceStep,
+    TaskAddress,
+    TaskResult,
+    TaskRow,
+    Verdict,
+    VerdictReason,
+)
+from db.models.table import Table
+from db.models.tasks import (
+    OPEN_STATUSES,
+    ColumnRole,
+    IdempotencyKey,
+    PartState,
+    Task,
+    TaskFile,
+    TaskFileColumn,
+    TaskPart,
+    TaskSource,
+    TaskStatus,
+    WorkerHeartbeat,
+)
+
+__all__ = [
+    "CHARGEABLE_VERDICTS",
+    "OPEN_STATUSES",
+    "Account",
+    "ApiKey",
+    "ApiKeyScope",
+    "ColumnRole",
+    "EmailVerification",
+    "EvidenceStage",
+    "EvidenceStep",
+    "IdempotencyKey",
+    "JobStatusCounts",
+    "PartState",
+    "Table",
+    "Task",
+    "TaskAddress",
+    "TaskFile",
+    "TaskFileColumn",
+    "TaskMetrics",
+    "TaskPart",
+    "TaskResult",
+    "TaskRow",
+    "TaskSource",
+    "TaskStatus",
+    "UserRole",
+    "Verdict",
+    "VerdictReason",
+    "VerificationStatusCounts",
+    "WorkerHeartbeat",
+]

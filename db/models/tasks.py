@@ -1,0 +1,223 @@
+"""Tasks, their parts upstream, and the files they came from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db import ids
+from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
+from db.models.table import Table, words
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands. It moves down this list; FAILED and CANCELED are ends."""
+
+    DRAFT = "DRAFT"
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+
+OPEN_STATUSES = (TaskStatus.QUEUED, TaskStatus.RUNNING)
+"""A task in one of these still waits for verdicts; every other never asks upstream."""
+
+
+class TaskSource(StrEnum):
+    """How the addresses of a task came in."""
+
+    INLINE = "INLINE"
+    FILE = "FILE"
+    INTEGRATION = "INTEGRATION"
+    UPSTREAM = "UPSTREAM"
+
+
+class ColumnRole(StrEnum):
+    """What a column of a file is used for."""
+
+    EMAIL = "EMAIL"
+    FIRST_NAME = "FIRST_NAME"
+    LAST_NAME = "LAST_NAME"
+    REFERENCE = "REFERENCE"
+
+
+class PartState(StrEnum):
+    """Where a part stands: waiting to be posted, running upstream, to be stopped there, or over."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    ENDED = "ENDED"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFileColumn:
+    """One column of an uploaded list."""
+
+    index: int
+    name: str | None
+    role: ColumnRole | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFile:
+    """An uploaded list."""
+
+    name: str
+    size_bytes: int
+    row_count: int
+    columns: list[TaskFileColumn]
+    sha256: str
+
+
+class Task(Table):
+    """One verification job over a list of addresses. Its counters are the truth that every list shows."""
+
+    __tablename__ = "task"
+    __table_args__ = (
+        Index("ix_task_account_id_created_at", "account_id", "created_at", "id"),
+        Index("ix_task_account_id_name", "account_id", text("lower(name)"), "id"),
+        Index("ix_task_account_id_total", "account_id", "total_count", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    status: Mapped[TaskStatus] = mapped_column(words(TaskStatus))
+    source: Mapped[TaskSource] = mapped_column(words(TaskSource))
+    failure_reason: Mapped[str | None]
+
+    email_count: Mapped[int]
+    domain_count: Mapped[int]
+    total_count: Mapped[int]
+    malformed_count: Mapped[int]
+    processing_count: Mapped[int] = mapped_column(default=0)
+    completed_count: Mapped[int] = mapped_column(default=0)
+    failed_count: Mapped[int] = mapped_column(default=0)
+    exists_count: Mapped[int] = mapped_column(default=0)
+    not_exists_count: Mapped[int] = mapped_column(default=0)
+    catchall_count: Mapped[int] = mapped_column(default=0)
+    invalid_syntax_count: Mapped[int] = mapped_column(default=0)
+    unknown_count: Mapped[int] = mapped_column(default=0)
+    role_based_count: Mapped[int] = mapped_column(default=0)
+    disposable_count: Mapped[int] = mapped_column(default=0)
+    chargeable_count: Mapped[int] = mapped_column(default=0)
+    """Ingested verdicts that cost a credit; outlives purged results."""
+
+    file_name: Mapped[str | None]
+    file_size_bytes: Mapped[int | None]
+    file_sha256: Mapped[bytes | None] = mapped_column(LargeBinary)
+    file_columns: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB)
+
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    refreshed_at: Mapped[datetime]
+    """When its counters were last brought up to date from upstream."""
+    last_verification_requested_at: Mapped[datetime | None]
+    last_verification_completed_at: Mapped[datetime | None]
+
+    @property
+    def global_id(self) -> str:
+        """Public id."""
+        return ids.global_id("task", self.id)
+
+    @property
+    def is_open(self) -> bool:
+        """It still waits for verdicts."""
+        return self.status in OPEN_STATUSES
+
+    @property
+    def metrics(self) -> TaskMetrics:
+        """Counts so far."""
+        pending = self.total_count - self.processing_count - self.completed_count - self.failed_count
+        return TaskMetrics(
+            total_email_addresses=self.total_count,
+            job_status=JobStatusCounts(pending, self.processing_count, self.completed_count, self.failed_count),
+            verification_status=VerificationStatusCounts(
+                exists=self.exists_count,
+                not_exists=self.not_exists_count,
+                catchall=self.catchall_count,
+                invalid_syntax=self.invalid_syntax_count,
+                unknown=self.unknown_count,
+                role_based=self.role_based_count,
+                disposable_domain_emails=self.disposable_count,
+            ),
+            last_verification_requested_at=self.last_verification_requested_at,
+            last_verification_completed_at=self.last_verification_completed_at,
+        )
+
+    @property
+    def columns(self) -> list[TaskFileColumn]:
+        """Columns of the uploaded file, in order; empty for a list sent inline."""
+        return [
+            TaskFileColumn(index, c["name"], ColumnRole(c["role"]) if c["role"] else None)
+            for index, c in enumerate(self.file_columns or ())
+        ]
+
+    @property
+    def file(self) -> TaskFile | None:
+        """The uploaded file; None when addresses were sent inline."""
+        if self.file_name is None or self.file_size_bytes is None or self.file_sha256 is None:
+            return None
+        return TaskFile(self.file_name, self.file_size_bytes, self.email_count, self.columns, self.file_sha256.hex())
+
+
+class TaskPart(Table):
+    """At most 10,000 addresses of a task, which are one task upstream. Its own outbox: `due_at` says when to act next."""
+
+    __tablename__ = "task_part"
+    __table_args__ = (Index("ix_task_part_due_at", "due_at", postgresql_where=text("state <> 'ENDED'")),)
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID]
+    state: Mapped[PartState] = mapped_column(words(PartState), default=PartState.WAITING)
+    upstream_id: Mapped[UUID | None]
+    cursor: Mapped[int] = mapped_column(default=0)
+    """The last result ingested, as upstream numbers them."""
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Calls that failed since the last that worked."""
+    remade_count: Mapped[int] = mapped_column(default=0)
+    """Times that upstream had lost the task, and it was made again."""
+    due_at: Mapped[datetime]
+    poll_seconds: Mapped[float] = mapped_column(default=0.2)
+    total: Mapped[int]
+    processing: Mapped[int] = mapped_column(default=0)
+    completed: Mapped[int] = mapped_column(default=0)
+    failed: Mapped[int] = mapped_column(default=0)
+    verdicts: Mapped[dict[str, int]] = mapped_column(JSONB, default=dict)
+    """Upstream's verification_status, as last told."""
+    requested_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Table):
+    """A repeat-safe key, counted per account and operation, with the hash of what was asked."""
+
+    __tablename__ = "idempotency_key"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), primary_key=True)
+    operation: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    subject_id: Mapped[UUID]
+    created_at: Mapped[datetime]
+
+
+class WorkerHeartbeat(Table):
+    """A worker of the service, for readiness: it is alive while `beat_at` is recent."""
+
+    __tablename__ = "worker_heartbeat"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
