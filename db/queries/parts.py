@@ -1,0 +1,166 @@
+"""Parts of tasks: what the worker has to post, ask for and stop upstream. The table is its own outbox."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from db.models import OPEN_STATUSES, PartState, Task, TaskAddress, TaskPart, TaskStatus, WorkerHeartbeat
+from db.session import ReadSession, Session
+
+PartKey = tuple[UUID, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What upstream told of one part: addresses by state, and by verdict in upstream's words."""
+
+    processing: int
+    completed: int
+    failed: int
+    verdicts: Mapping[str, int]
+    requested_at: datetime | None
+    completed_at: datetime | None
+
+
+async def lease_due(session: Session, now: datetime, *, limit: int, lease: timedelta) -> Sequence[TaskPart]:
+    """Take parts that are due, so that no other worker acts on them until the lease runs out. One statement."""
+    due = (
+        select(TaskPart.task_id, TaskPart.n)
+        .where(TaskPart.state != PartState.ENDED, TaskPart.due_at <= now)
+        .order_by(TaskPart.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = (
+        update(TaskPart)
+        .where(tuple_(TaskPart.task_id, TaskPart.n).in_(due))
+        .values(due_at=now + lease)
+        .returning(TaskPart)
+        .execution_options(synchronize_session=False)
+    )
+    return (await session.scalars(statement)).all()
+
+
+async def next_due_at(session: ReadSession) -> datetime | None:
+    """When the next part is due; None when nothing is open."""
+    return await session.scalar(select(func.min(TaskPart.due_at)).where(TaskPart.state != PartState.ENDED))
+
+
+async def open_count(session: ReadSession) -> int:
+    """How many parts are not over: the depth of the service's queue."""
+    statement = select(func.count()).select_from(TaskPart).where(TaskPart.state != PartState.ENDED)
+    return await session.scalar(statement) or 0
+
+
+async def addresses(session: ReadSession, key: PartKey) -> Sequence[str]:
+    """The addresses of a part that still wait for a verdict, in the order of the input."""
+    task_id, n = key
+    a = TaskAddress
+    statement = select(a.email).where(a.task_id == task_id, a.part == n, a.verdict.is_(None)).order_by(a.n)
+    return [email for email in await session.scalars(statement) if email is not None]
+
+
+async def change(session: Session, key: PartKey, **values: Any) -> None:  # noqa: ANN401 - columns of the part
+    """Set columns of one part."""
+    task_id, n = key
+    statement = update(TaskPart).where(TaskPart.task_id == task_id, TaskPart.n == n).values(**values)
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def advance(session: Session, key: PartKey, *, seen: int, cursor: int) -> bool:
+    """Move a part's cursor from `seen`; False when another worker has moved it since."""
+    task_id, n = key
+    statement = (
+        update(TaskPart)
+        .where(
+            TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.cursor == seen, TaskPart.state == PartState.RUNNING
+        )
+        .values(cursor=cursor)
+        .returning(TaskPart.n)
+        .execution_options(synchronize_session=False)
+    )
+    return await session.scalar(statement) is not None
+
+
+async def write_snapshot(session: Session, key: PartKey, snapshot: Snapshot) -> None:
+    """Keep what upstream told; a late answer never turns the counters back."""
+    task_id, n = key
+    statement = (
+        update(TaskPart)
+        .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state == PartState.RUNNING)
+        .where(TaskPart.completed + TaskPart.failed <= snapshot.completed + snapshot.failed)
+        .values(
+            processing=snapshot.processing,
+            completed=snapshot.completed,
+            failed=snapshot.failed,
+            verdicts=dict(snapshot.verdicts),
+            requested_at=snapshot.requested_at,
+            completed_at=snapshot.completed_at,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    await session.execute(statement)
+
+
+async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: datetime, poll: timedelta) -> bool:
+    """Note that a part was posted; False when its task was stopped meanwhile, so that the part is to be stopped too."""
+    task_id, _ = key
+    started = (
+        update(Task)
+        .where(Task.id == task_id, Task.status.in_(OPEN_STATUSES))
+        .values(status=TaskStatus.RUNNING, started_at=func.coalesce(Task.started_at, now), updated_at=now)
+        .returning(Task.id)
+        .execution_options(synchronize_session=False)
+    )
+    is_open = await session.scalar(started) is not None
+    state = PartState.RUNNING if is_open else PartState.STOPPING
+    await change(
+        session,
+        key,
+        state=state,
+        upstream_id=upstream_id,
+        attempt=0,
+        due_at=now + poll if is_open else now,
+        poll_seconds=poll.total_seconds(),
+    )
+    return is_open
+
+
+async def has_open(session: Session, task_id: UUID) -> bool:
+    """Some part of the task is not over."""
+    statement = select(TaskPart.n).where(TaskPart.task_id == task_id, TaskPart.state != PartState.ENDED).limit(1)
+    return await session.scalar(statement) is not None
+
+
+async def stop_all(session: Session, task_id: UUID, now: datetime) -> None:
+    """Stop the parts of a task: those upstream are to be stopped there, the others are over."""
+    part = TaskPart
+    unsent = part.upstream_id.is_(None)
+    for condition, state in ((unsent, PartState.ENDED), (~unsent, PartState.STOPPING)):
+        statement = update(part).where(part.task_id == task_id, part.state != PartState.ENDED, condition)
+        await session.execute(statement.values(state=state, due_at=now).execution_options(synchronize_session=False))
+
+
+async def running_of(session: ReadSession, task_ids: Sequence[UUID]) -> Sequence[TaskPart]:
+    """The parts of these tasks that run upstream."""
+    statement = select(TaskPart).where(TaskPart.task_id.in_(task_ids), TaskPart.state == PartState.RUNNING)
+    return (await session.scalars(statement)).all()
+
+
+async def beat(session: Session, worker_id: UUID, started_at: datetime, now: datetime) -> None:
+    """Note that a worker is alive, and forget those silent for an hour."""
+    values = {"id": worker_id, "started_at": started_at, "beat_at": now}
+    statement = insert(WorkerHeartbeat).values(values)
+    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"beat_at": now}))
+    gone = WorkerHeartbeat.__table__.delete().where(WorkerHeartbeat.beat_at < now - timedelta(hours=1))  # type: ignore[attr-defined]
+    await session.execute(gone)
+
+
+async def last_beat_at(session: ReadSession) -> datetime | None:
+    """When any worker was last alive."""
+    return await session.scalar(select(func.max(WorkerHeartbeat.beat_at)))

@@ -1,0 +1,186 @@
+"""Verdicts: written by batch as they arrive, read by row in the order of the input."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Row, Select, func, select, text
+
+from db.models import (
+    CHARGEABLE_VERDICTS,
+    EmailVerification,
+    EvidenceStep,
+    TaskAddress,
+    TaskResult,
+    TaskRow,
+    Verdict,
+    VerdictReason,
+)
+from db.queries import pages
+from db.session import ReadSession, Session
+
+
+@dataclass(frozen=True, slots=True)
+class ResultConditions:
+    """Which results to list; all given conditions must hold."""
+
+    verdict: Sequence[Verdict] | None = None
+    reason: Sequence[VerdictReason] | None = None
+    domain: str | None = None
+    email_contains: str | None = None
+
+
+# One statement a batch. Only addresses without a verdict are written, so that a replay changes nothing;
+# what was really written comes back as the number that costs a credit.
+_WRITE = text("""
+WITH batch AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:batch AS jsonb)) AS b(
+        email text, verdict text, reason text, score smallint, score_reasons text[], is_role boolean,
+        is_disposable boolean, is_free boolean, mx_host text, suggestion text, evidence jsonb, verified_at timestamptz)
+), written AS (
+    UPDATE task_address a
+    SET verdict = b.verdict, reason = b.reason, score = b.score, score_reasons = b.score_reasons, is_role = b.is_role,
+        is_disposable = b.is_disposable, is_free = b.is_free, mx_host = b.mx_host, suggestion = b.suggestion,
+        evidence = b.evidence, verified_at = b.verified_at
+    FROM batch b
+    WHERE a.task_id = :task_id AND a.email = b.email AND a.verdict IS NULL
+    RETURNING a.verdict
+)
+UPDATE task
+SET chargeable_count = chargeable_count + (SELECT count(*) FROM written WHERE verdict = ANY(:chargeable))
+WHERE id = :task_id
+RETURNING (SELECT count(*) FROM written), (SELECT count(*) FROM written WHERE verdict = ANY(:chargeable))
+""")
+
+
+async def write(session: Session, task_id: UUID, batch: Sequence[EmailVerification]) -> tuple[int, int]:
+    """Write verdicts to a task's addresses: how many were new, and how many of those cost a credit."""
+    records = [_to_json(v) for v in batch]
+    values = {
+        "task_id": task_id,
+        "batch": orjson.dumps(records).decode(),
+        "chargeable": [v.value for v in CHARGEABLE_VERDICTS],
+    }
+    row = (await session.execute(_WRITE, values)).one()
+    return row[0], row[1]
+
+
+def _to_json(v: EmailVerification) -> dict[str, Any]:
+    return {
+        "email": v.email,
+        "verdict": v.verdict.value,
+        "reason": v.reason.value,
+        "score": v.score,
+        "score_reasons": v.score_reasons,
+        "is_role": v.is_role,
+        "is_disposable": v.is_disposable,
+        "is_free": v.is_free,
+        "mx_host": v.mx_host,
+        "suggestion": v.suggestion,
+        "evidence": [step.to_json() for step in v.evidence],
+        "verified_at": v.verified_at,
+    }
+
+
+_COLUMNS = (
+    TaskRow.task_id,
+    TaskRow.row_number,
+    TaskRow.reference,
+    TaskRow.input,
+    TaskRow.cells,
+    TaskAddress.email,
+    TaskAddress.verdict,
+    TaskAddress.reason,
+    TaskAddress.score,
+    TaskAddress.score_reasons,
+    TaskAddress.evidence,
+    TaskAddress.is_role,
+    TaskAddress.is_disposable,
+    TaskAddress.is_free,
+    TaskAddress.mx_host,
+    TaskAddress.suggestion,
+    TaskAddress.verified_at,
+)
+
+
+def _joined(*columns: Any) -> Select[Any]:  # noqa: ANN401 - columns to select
+    on = (TaskAddress.task_id == TaskRow.task_id) & (TaskAddress.n == TaskRow.address_n)
+    return select(*columns).select_from(TaskRow).join(TaskAddress, on)
+
+
+def _matching(task_id: UUID, conditions: ResultConditions, statement: Select[Any]) -> Select[Any]:
+    statement = statement.where(TaskRow.task_id == task_id)
+    if conditions.verdict is not None:
+        statement = statement.where(TaskAddress.verdict.in_(conditions.verdict))
+    if conditions.reason is not None:
+        statement = statement.where(TaskAddress.reason.in_(conditions.reason))
+    if conditions.domain is not None:
+        statement = statement.where(TaskAddress.domain == conditions.domain.lower())
+    if conditions.email_contains is not None:
+        part = conditions.email_contains.lower()
+        statement = statement.where(func.lower(TaskRow.input).contains(part, autoescape=True))
+    return statement
+
+
+def to_result(row: Row[Any]) -> TaskResult:
+    """The picture of a joined row."""
+    return TaskResult(row.task_id, row.row_number, row.reference, row.input, to_verification(row))
+
+
+def to_verification(row: Row[Any]) -> EmailVerification | None:
+    """The verdict of a joined row; None before there is one."""
+    if row.verdict is None:
+        return None
+    return EmailVerification(
+        email=row.email,
+        verdict=row.verdict,
+        reason=row.reason,
+        score=row.score,
+        score_reasons=list(row.score_reasons or ()),
+        evidence=[EvidenceStep.from_json(step) for step in row.evidence or ()],
+        is_role=bool(row.is_role),
+        is_disposable=bool(row.is_disposable),
+        is_free=bool(row.is_free),
+        mx_host=row.mx_host,
+        suggestion=row.suggestion,
+        verified_at=row.verified_at,
+    )
+
+
+async def page(
+    session: ReadSession, task_id: UUID, conditions: ResultConditions, window: pages.Window
+) -> pages.Slice[Row[Any]]:
+    """One window of a task's rows in the order of the input."""
+    return await pages.read(session, _matching(task_id, conditions, _joined(*_COLUMNS)), (TaskRow.row_number,), window)  # type: ignore[arg-type]
+
+
+async def count(session: ReadSession, task_id: UUID, conditions: ResultConditions) -> int:
+    """How many rows match."""
+    return await session.scalar(_matching(task_id, conditions, _joined(func.count()))) or 0
+
+
+async def has_any(session: ReadSession, task_id: UUID) -> bool:
+    """Some address of the task has its verdict."""
+    statement = select(TaskAddress.n).where(TaskAddress.task_id == task_id, TaskAddress.verdict.is_not(None)).limit(1)
+    return await session.scalar(statement) is not None
+
+
+async def by_number(session: ReadSession, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], TaskResult]:
+    """Results by task and row number; those not found are left out."""
+    found: dict[tuple[UUID, int], TaskResult] = {}
+    for task_id in {key[0] for key in keys}:
+        numbers = [key[1] for key in keys if key[0] == task_id]
+        statement = _joined(*_COLUMNS).where(TaskRow.task_id == task_id, TaskRow.row_number.in_(numbers))
+        found |= {(task_id, row.row_number): to_result(row) for row in await session.execute(statement)}
+    return found
+
+
+async def chunk(
+    session: ReadSession, task_id: UUID, conditions: ResultConditions, *, after: int, limit: int
+) -> Sequence[Row[Any]]:
+    """The next rows after a row number, for a download; evidence is left out."""
+    columns = [c for c in _COLUMNS if c is not TaskAddress.evidence]
+    statement = _matching(task_id, conditions, _joined(*columns)).where(TaskRow.row_number > after)
+    return (await session.execute(statement.order_by(TaskRow.row_number).limit(limit))).all()

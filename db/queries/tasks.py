@@ -1,0 +1,230 @@
+"""Tasks: making, listing, moving them on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from db.models import (
+    OPEN_STATUSES,
+    IdempotencyKey,
+    Task,
+    TaskAddress,
+    TaskPart,
+    TaskRow,
+    TaskStatus,
+    Verdict,
+    VerdictReason,
+)
+from db.queries import pages
+from db.session import ReadSession, Session
+
+
+class TaskOrderField(StrEnum):
+    """What tasks can be sorted by."""
+
+    CREATED_AT = "CREATED_AT"
+    NAME = "NAME"
+    TOTAL = "TOTAL"
+
+
+SORT_COLUMNS: dict[TaskOrderField, ColumnElement[Any]] = {
+    TaskOrderField.CREATED_AT: Task.created_at,  # type: ignore[dict-item]  # an attribute is an expression
+    TaskOrderField.NAME: func.lower(Task.name),
+    TaskOrderField.TOTAL: Task.total_count,  # type: ignore[dict-item]
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskConditions:
+    """Which tasks to list; all given conditions must hold."""
+
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    status: Sequence[TaskStatus] | None = None
+    name_contains: str | None = None
+
+
+async def by_ids(session: ReadSession, task_ids: Sequence[UUID]) -> dict[UUID, Task]:
+    """Tasks by id; those not found are left out."""
+    rows = await session.scalars(select(Task).where(Task.id.in_(task_ids)))
+    return {row.id: row for row in rows}
+
+
+def _matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:
+    if account_id is not None:
+        statement = statement.where(Task.account_id == account_id)
+    if conditions.created_after is not None:
+        statement = statement.where(Task.created_at >= conditions.created_after)
+    if conditions.created_before is not None:
+        statement = statement.where(Task.created_at < conditions.created_before)
+    if conditions.status is not None:
+        statement = statement.where(Task.status.in_(conditions.status))
+    if conditions.name_contains is not None:
+        statement = statement.where(func.lower(Task.name).contains(conditions.name_contains.lower(), autoescape=True))
+    return statement
+
+
+async def page(
+    session: ReadSession,
+    account_id: UUID | None,
+    conditions: TaskConditions,
+    window: pages.Window,
+    *,
+    order: TaskOrderField,
+    is_descending: bool,
+) -> pages.Slice[tuple[Task, Any]]:
+    """One window of an account's tasks (of everybody's when None), each with its sort value."""
+    column = SORT_COLUMNS[order]
+    statement = _matching(account_id, conditions, select(Task, column))
+    return await pages.read(session, statement, (column, Task.id), window, is_descending=is_descending)  # type: ignore[arg-type]
+
+
+async def count(session: ReadSession, account_id: UUID | None, conditions: TaskConditions) -> int:
+    """How many tasks match."""
+    return await session.scalar(_matching(account_id, conditions, select(func.count()).select_from(Task))) or 0
+
+
+async def add(session: Session, task: Task, parts: Iterable[TaskPart]) -> None:
+    """Store a new task with its parts; its addresses and rows follow by `copy_input`."""
+    session.add(task)
+    await session.flush()
+    session.add_all(parts)
+    await session.flush()
+
+
+async def copy_addresses(
+    session: Session, task_id: UUID, addresses: Iterable[tuple[int, int | None, str | None, str | None]], now: datetime
+) -> None:
+    """COPY distinct addresses in: (n, part, email, domain). One without an email is malformed and has its verdict at once."""
+    syntax = (Verdict.INVALID_SYNTAX.value, VerdictReason.SYNTAX.value, now)
+    await _copy(
+        session,
+        TaskAddress.__tablename__,
+        ("task_id", "n", "part", "email", "domain", "verdict", "reason", "verified_at"),
+        ((task_id, *a, *(syntax if a[2] is None else (None, None, None))) for a in addresses),
+    )
+
+
+async def copy_rows(
+    session: Session, task_id: UUID, rows: Iterable[tuple[int, int, str, str | None, list[str] | None]]
+) -> None:
+    """COPY input rows in: (row number, n of its address, input, reference, cells)."""
+    columns = ("task_id", "row_number", "address_n", "input", "reference", "cells")
+    await _copy(session, TaskRow.__tablename__, columns, ((task_id, *row) for row in rows))
+
+
+async def _copy(session: Session, table: str, columns: Sequence[str], records: Iterable[tuple[Any, ...]]) -> None:
+    connection = await (await session.connection()).get_raw_connection()
+    driver = connection.driver_connection
+    assert driver is not None
+    await driver.copy_records_to_table(table, records=records, columns=columns)
+
+
+async def lock(session: Session, task_id: UUID) -> Task | None:
+    """The task's row, locked until the transaction ends: whoever changes a task holds this first."""
+    return await session.scalar(
+        select(Task).where(Task.id == task_id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    )
+
+
+async def remember(session: Session, key: IdempotencyKey) -> IdempotencyKey | None:
+    """Store a repeat-safe key; None when it is new, else the row that was there before."""
+    values = {c.key: getattr(key, c.key) for c in IdempotencyKey.__table__.columns}
+    statement = insert(IdempotencyKey).values(values).on_conflict_do_nothing().returning(IdempotencyKey.key)
+    if await session.scalar(statement) is not None:
+        return None
+    identity = (key.account_id, key.operation, key.key)
+    return await session.get(IdempotencyKey, identity)
+
+
+async def move_counters(session: Session, task_id: UUID, now: datetime) -> None:
+    """Set a running task's counters to what its parts were last told, plus its malformed addresses."""
+    p = TaskPart
+    verdict = {name: func.coalesce(func.sum(p.verdicts[name].as_integer()), 0) for name in _VERDICT_COLUMNS}
+    sums = (
+        select(
+            func.sum(p.processing).label("processing"),
+            func.sum(p.completed).label("completed"),
+            func.sum(p.failed).label("failed"),
+            func.max(p.requested_at).label("requested_at"),
+            func.max(p.completed_at).label("completed_at"),
+            *(total.label(name) for name, total in verdict.items()),
+        )
+        .where(p.task_id == task_id)
+        .subquery()
+    )
+    values: dict[str, Any] = {_VERDICT_COLUMNS[name]: sums.c[name] for name in verdict}
+    values["invalid_syntax_count"] = Task.malformed_count + sums.c.invalid_syntax
+    await session.execute(
+        update(Task)
+        .where(Task.id == task_id, Task.status.in_(OPEN_STATUSES))
+        .values(
+            processing_count=sums.c.processing,
+            completed_count=Task.malformed_count + sums.c.completed,
+            failed_count=sums.c.failed,
+            last_verification_requested_at=sums.c.requested_at,
+            last_verification_completed_at=sums.c.completed_at,
+            updated_at=now,
+            refreshed_at=now,
+            **values,
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+_VERDICT_COLUMNS = {
+    "exists": "exists_count",
+    "not_exists": "not_exists_count",
+    "catchall": "catchall_count",
+    "invalid_syntax": "invalid_syntax_count",
+    "unknown": "unknown_count",
+    "role_based": "role_based_count",
+    "disposable_domain_emails": "disposable_count",
+}
+
+
+async def finish(
+    session: Session, task_id: UUID, status: TaskStatus, now: datetime, failure_reason: str | None = None
+) -> None:
+    """Put an open task into its final state, its counters counted from the verdicts that it really holds."""
+    a = TaskAddress
+    of_verdict = {v: func.count().filter(a.verdict == v) for v in Verdict}
+    counts = (
+        select(
+            func.count(a.verdict).label("done"),
+            func.count().filter(a.is_role).label("role"),
+            func.count().filter(a.is_disposable).label("disposable"),
+            *(n.label(v.value.lower()) for v, n in of_verdict.items()),
+        )
+        .where(a.task_id == task_id)
+        .subquery()
+    )
+    failed = select(func.coalesce(func.sum(TaskPart.failed), 0)).where(TaskPart.task_id == task_id).scalar_subquery()
+    await session.execute(
+        update(Task)
+        .where(Task.id == task_id, Task.status.in_(OPEN_STATUSES))
+        .values(
+            status=status,
+            failure_reason=failure_reason,
+            processing_count=0,
+            completed_count=counts.c.done - func.least(failed, counts.c.unknown),
+            failed_count=func.least(failed, counts.c.unknown),
+            exists_count=counts.c.exists,
+            not_exists_count=counts.c.not_exists,
+            catchall_count=counts.c.catchall,
+            invalid_syntax_count=counts.c.invalid_syntax,
+            unknown_count=counts.c.unknown,
+            role_based_count=counts.c.role,
+            disposable_count=counts.c.disposable,
+            updated_at=now,
+            refreshed_at=now,
+            finished_at=now,
+        )
+        .execution_options(synchronize_session=False)
+    )
