@@ -15,7 +15,8 @@ LogLevel = typing.Literal["debug", "info", "warning", "error"]
 SECRET_CHARACTERS_MIN = 32
 ONE_MEBIBYTE = 1024 * 1024
 
-# Every variable of the service with the value it has when it is not set. `.env.example` lists the same (a test holds them together).
+# Every variable of the service with the value it has when it is not set. `.env.example` lists the same: a test holds
+# them together.
 DEFAULTS: Mapping[str, str] = {
     "ENVIRONMENT": "development",
     "DATABASE_URL": "",
@@ -55,7 +56,7 @@ def process_environment() -> Mapping[str, str]:
 
 
 def child_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Give the part of `env` that a child process may inherit: where programs and files are, and the verifier's own settings."""
+    """Give the part of `env` that a child may inherit: where programs and files are, and the verifier's own settings."""
     return {name: value for name, value in env.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)}
 
 
@@ -136,7 +137,7 @@ class _Reader:
     def text(self, name: str) -> str:
         return self._env.get(name, "").strip() or DEFAULTS[name]
 
-    def choice(self, name: str, allowed: Sequence[typing.Any]) -> typing.Any:  # noqa: ANN401 - a member of the Literal that `allowed` lists
+    def choice(self, name: str, allowed: Sequence[typing.Any]) -> typing.Any:
         return self._parsed(
             name, lambda text: allowed[allowed.index(text.lower())], f"must be one of {', '.join(allowed)}", allowed[0]
         )

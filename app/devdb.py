@@ -1,0 +1,348 @@
+"""An embedded PostgreSQL for development and tests: our own child, which cannot outlive us, on the wheel's programs.
+
+Linux and macOS. On macOS nothing ends the server after a kill -9 of its owner; the next owner takes it over.
+"""
+
+import contextlib
+import hashlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+from app import datadir, postgres_binaries, processes
+from app.datadir import DataDirUnusable
+from app.postgres_binaries import Installation, OsUser
+
+DATABASES = ("mailverdict", "verifier")
+SUPERUSER = "mailverdict"
+START_TRIES = 4
+RECOVERY_SECONDS = 120.0
+"""How long a server may take to become ready: after a crash it replays its log first."""
+ORPHAN_SECONDS = 3.0
+"""How long a server of an owner that died is given to begin its own shutdown before it is taken over."""
+STOP_SECONDS = 3.0
+SOCKET_PATH_BYTES_MAX = 90
+"""A unix socket's path has room for 107 bytes (unix(7)); the server adds `/.s.PGSQL.<port>`."""
+BUILTIN_LOCALE_MAJOR = 17
+LOG_BYTES_MAX = 10 * 1024 * 1024
+
+_Status = typing.Literal["absent", "starting", "stopping", "ready"]
+
+
+class ClusterFailed(Exception):
+    """The embedded PostgreSQL did not start; the sentence holds the end of its log."""
+
+
+class DevCluster:
+    """One embedded PostgreSQL in a data directory, with the two databases of the project.
+
+    `is_durable=False` turns off everything that guards against a crash of the machine: for tests alone.
+    Start it from the main thread (see `processes.tied_to_us`). Raises DataDirUnusable when the directory cannot be
+    written or another instance owns it, PostgresMissing when there is no PostgreSQL, ClusterFailed when it does not start.
+    """
+
+    def __init__(self, data_dir: Path, *, is_durable: bool = True) -> None:
+        self.data_dir = data_dir.absolute()
+        self._is_durable = is_durable
+        self._lock: datadir.Lock | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._taken_over_pid: int | None = None
+        self._home = self.data_dir
+        self._password = ""
+        self.port = 0
+
+    def __enter__(self) -> typing.Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> typing.Self:
+        self.start()  # in the loop's own thread on purpose: the child's life is tied to the thread that starts it
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        if self._server is not None:
+            return self._server.pid
+        if self._taken_over_pid is None:
+            raise RuntimeError("the cluster is not running")
+        return self._taken_over_pid
+
+    @property
+    def socket_dir(self) -> Path | None:
+        """Folder of the unix socket, closed to everyone but the server's user; None where its path would be too long."""
+        return self._home if len(os.fsencode(self._home)) <= SOCKET_PATH_BYTES_MAX else None
+
+    def url(self, database: str) -> str:
+        """Give the URL of a database of the cluster, password included."""
+        return f"postgresql://{SUPERUSER}:{self._password}@{datadir.LOOPBACK}:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start the server, or take over the one that is live in the data directory, and wait until it is ready."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Begin to start; `wait_ready` ends it. In between the caller may do other things."""
+        self._lock = datadir.Lock(self.data_dir, "postgres")
+        try:
+            self._user = _server_user()
+            self._installation = self._choose_installation()
+            self._home = self._choose_home()
+            self._password = datadir.kept_secret(self.data_dir / "postgres.password")
+            if not (self._cluster / "PG_VERSION").exists():
+                self._initialise()
+            if not self._take_over():
+                self._spawn()
+        except BaseException:
+            self.stop()
+            raise
+
+    def wait_ready(self) -> None:
+        """Wait until the server takes connections; starts it again when it ends for a passing reason."""
+        try:
+            for tries_left in reversed(range(START_TRIES)):
+                if self._taken_over_pid is not None or self._becomes_ready():
+                    return
+                if tries_left:  # a port taken meanwhile, or backends of a killed server that have not ended yet
+                    time.sleep(0.5)
+                    self._spawn()
+            raise ClusterFailed(f"the embedded PostgreSQL did not start; the end of {self.log_path}: {self._log_end()}")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the server (fast shutdown, then immediate) and give the data directory free."""
+        if self._server is not None:
+            self._end(self._server)
+            self._server.wait()
+            self._server = None
+        if self._taken_over_pid is not None:
+            _end_by_pid(self._taken_over_pid)
+            self._taken_over_pid = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def remove(self) -> None:
+        """Delete the stopped cluster's files, those outside the data directory included: the end of a test cluster."""
+        if self._home != self.data_dir:
+            shutil.rmtree(self._home, ignore_errors=True)
+
+    @property
+    def log_path(self) -> Path:
+        """File of the server's own log."""
+        return self.data_dir / "postgres.log"
+
+    @property
+    def _cluster(self) -> Path:
+        return self._home / "cluster"
+
+    def _choose_installation(self) -> Installation:
+        """Prefer the first installation; but one that made the cluster that is here already."""
+        found = list(postgres_binaries.installations())
+        if not found:
+            raise postgres_binaries.PostgresMissing
+        made_here = [one for one in found if (self.data_dir / f"postgres-{one.major}").exists()]
+        return postgres_binaries.within_reach((made_here or found)[0], self._user)
+
+    def _choose_home(self) -> Path:
+        """Give the cluster's folder, made when it is not there: in the data directory, or where the server's user may go."""
+        name = f"postgres-{self._installation.major}"
+        home = self.data_dir / name
+        if self._user is not None and not self._user.may_enter(self.data_dir):
+            digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
+            home = postgres_binaries.open_place() / f"{name}-{digest}"
+            pointer = self.data_dir / name
+            if pointer.is_symlink() or not pointer.exists():
+                pointer.unlink(missing_ok=True)
+                pointer.symlink_to(home)
+        home = home.resolve()
+        home.mkdir(mode=0o700, exist_ok=True)
+        if self._user is not None:
+            os.chown(home, self._user.uid, self._user.gid)
+        return home
+
+    def _initialise(self) -> None:
+        """Make the cluster and its databases under another name, then give it its own: a half-made one is never used."""
+        staging = self._home / "cluster.new"
+        shutil.rmtree(staging, ignore_errors=True)
+        password_file = self._home / "initial-password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password)
+        if self._user is not None:
+            os.chown(password_file, self._user.uid, self._user.gid)
+        options = ["-U", SUPERUSER, "-E", "UTF8", "--auth=scram-sha-256", "--data-checksums", *self._locale()]
+        if not self._is_durable:
+            options.append("--no-sync")
+        self._run("initdb", "-D", staging, f"--pwfile={password_file}", "--no-instructions", *options)
+        password_file.unlink()
+        statements = "".join(
+            f"CREATE DATABASE {name};\n" for name in DATABASES
+        )  # single-user mode: no client is needed
+        self._run("postgres", "--single", "-D", staging, "-c", "exit_on_error=on", "postgres", stdin=statements)
+        staging.rename(self._cluster)
+
+    def _locale(self) -> tuple[str, ...]:
+        """The same sorting everywhere: the server's own C.UTF-8 where it has one, else the system's."""
+        if self._installation.major >= BUILTIN_LOCALE_MAJOR:
+            return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        return ("--locale=C.UTF-8",) if sys.platform == "linux" else ("--locale=C",)
+
+    def _run(self, program: str, *arguments: str | Path, stdin: str = "") -> None:
+        ended = subprocess.run(
+            [self._installation.bin / program, *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env=self._environment(),
+            preexec_fn=processes.tied_to_us(signal.SIGKILL),  # noqa: PLW1509 - it makes two system calls and nothing else
+            **self._identity(),
+        )
+        if ended.returncode != 0:
+            raise ClusterFailed(f"{program} failed: {ended.stderr.strip()[-1000:]}")
+
+    def _identity(self) -> dict[str, typing.Any]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.uid, "group": self._user.gid, "extra_groups": []}
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        return {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin", **more}
+
+    def _take_over(self) -> bool:
+        """Wait for a server of an owner that died to end; take over the one that goes on and answers."""
+        began = time.monotonic()
+        while True:
+            pid, port, status = self._postmaster()
+            if pid is None or not processes.is_alive(pid) or not processes.works_in(pid, self._cluster):
+                return False
+            waited = time.monotonic() - began
+            if status == "ready" and waited > ORPHAN_SECONDS and datadir.answers(port):
+                self._taken_over_pid, self.port = pid, port
+                return True
+            if waited > RECOVERY_SECONDS:
+                raise DataDirUnusable(
+                    f"a PostgreSQL (process {pid}) works in {self._cluster} and neither answers nor ends"
+                )
+            time.sleep(0.02)
+
+    def _spawn(self) -> None:
+        self.port = datadir.kept_port(self.data_dir / "postgres.port")
+        pid, _, _ = self._postmaster()
+        # The id in a pid file left by a crash may be another process's by now. The server takes a live id for a rival,
+        # unless told to overlook it; it still finds a true rival by its shared memory.
+        stale = {"PG_GRANDPARENT_PID": str(pid)} if pid is not None else {}
+        with self._open_log() as log:
+            self._server = subprocess.Popen(
+                [self._installation.bin / "postgres", "-D", self._cluster, *self._options()],
+                cwd="/",
+                env=self._environment(**stale),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=processes.tied_to_us(signal.SIGINT),  # noqa: PLW1509 - as above; SIGINT is a fast shutdown
+                **self._identity(),
+            )
+
+    def _options(self) -> Iterator[str]:
+        values = {
+            "listen_addresses": datadir.LOOPBACK,
+            "port": str(self.port),
+            "unix_socket_directories": str(self.socket_dir or ""),
+            "unix_socket_permissions": "0700",
+            "timezone": "UTC",
+            "max_connections": "200",
+        }
+        if not self._is_durable:
+            values |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "2GB"}
+        for name, value in values.items():
+            yield from ("-c", f"{name}={value}")
+
+    def _open_log(self) -> typing.BinaryIO:
+        if self.log_path.exists() and self.log_path.stat().st_size > LOG_BYTES_MAX:
+            self.log_path.unlink()
+        return self.log_path.open("ab")
+
+    def _log_end(self) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()
+        return " | ".join(line for line in lines[-6:] if line)
+
+    def _postmaster(self) -> tuple[int | None, int, _Status]:
+        """Read the server's own pid file: id, port, and the state in its eighth line (PostgreSQL 10 and later)."""
+        try:
+            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
+            pid = abs(int(lines[0]))
+        except (OSError, ValueError, IndexError):
+            return None, 0, "absent"
+        port = int(lines[3]) if len(lines) > 3 and lines[3].isdecimal() else 0
+        word = lines[7].strip() if len(lines) > 7 else "starting"
+        return pid, port, "ready" if word == "ready" else "stopping" if word == "stopping" else "starting"
+
+    def _becomes_ready(self) -> bool:
+        if self._server is None:
+            raise RuntimeError("the cluster was not launched")
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while self._server.poll() is None:
+            pid, _, status = self._postmaster()
+            if pid == self._server.pid and status == "ready":
+                return True
+            if time.monotonic() > deadline:
+                raise ClusterFailed(
+                    f"the embedded PostgreSQL was not ready after {RECOVERY_SECONDS:.0f} s: {self._log_end()}"
+                )
+            time.sleep(0.01)
+        return False
+
+    @staticmethod
+    def _end(server: subprocess.Popen[bytes]) -> None:
+        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            if server.poll() is not None:
+                return
+            server.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(STOP_SECONDS)
+
+
+def _server_user() -> OsUser | None:
+    """Give the user for the server when we are root: `postgres` where there is one, else `nobody`; None otherwise."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return OsUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+    raise DataDirUnusable("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody")
+
+
+def _end_by_pid(pid: int) -> None:
+    """Stop a server that is not our child (one taken over): it is asked, and after some seconds made to."""
+    for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, how)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline:
+            if not processes.is_alive(pid):
+                return
+            time.sleep(0.02)
