@@ -33,7 +33,7 @@ def cluster(open_temp_dir: Path) -> Iterator[DevCluster]:
 
 @pytest.fixture(scope="session")
 def new_database(cluster: DevCluster) -> NewDatabase:
-    """`await new_database(name=None, template="template1")` makes a database and gives its URL (no driver in it).
+    """Give a function that makes a database, a clone of `template`, and returns its URL (no driver in it).
 
     A template must have no open connections. Databases end with the session's cluster.
     """

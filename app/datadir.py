@@ -15,7 +15,7 @@ class DataDirUnusable(Exception):
 
 
 class Lock:
-    """The right to use a data directory for one purpose, held until `release` or until this process ends, however it ends."""
+    """The right to use a data directory for one purpose, held until `release` or the end of this process."""
 
     def __init__(self, data_dir: Path, purpose: str) -> None:
         """Make the directory when it is not there, and take the lock; raises DataDirUnusable."""
@@ -64,7 +64,7 @@ def kept_secret(path: Path) -> str:
 
 
 def kept_port(path: Path) -> int:
-    """Give a free loopback port: the one remembered in a file where it is still free, else another, remembered from now on."""
+    """Give a free loopback port: the one remembered in a file while it is free, else another, then remembered."""
     remembered = 0
     with contextlib.suppress(OSError, ValueError):
         remembered = int(path.read_text())

@@ -6,7 +6,6 @@ Linux and macOS. On macOS nothing ends the server after a kill -9 of its owner; 
 import contextlib
 import hashlib
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -17,9 +16,9 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from app import datadir, postgres_binaries, processes
+from app import datadir, os_user, postgres_binaries, postmaster, processes
 from app.datadir import DataDirUnusable
-from app.postgres_binaries import Installation, OsUser
+from app.postgres_binaries import Installation
 
 DATABASES = ("mailverdict", "verifier")
 SUPERUSER = "mailverdict"
@@ -28,13 +27,10 @@ RECOVERY_SECONDS = 120.0
 """How long a server may take to become ready: after a crash it replays its log first."""
 ORPHAN_SECONDS = 3.0
 """How long a server of an owner that died is given to begin its own shutdown before it is taken over."""
-STOP_SECONDS = 3.0
 SOCKET_PATH_BYTES_MAX = 90
 """A unix socket's path has room for 107 bytes (unix(7)); the server adds `/.s.PGSQL.<port>`."""
 BUILTIN_LOCALE_MAJOR = 17
 LOG_BYTES_MAX = 10 * 1024 * 1024
-
-_Status = typing.Literal["absent", "starting", "stopping", "ready"]
 
 
 class ClusterFailed(Exception):
@@ -46,7 +42,8 @@ class DevCluster:
 
     `is_durable=False` turns off everything that guards against a crash of the machine: for tests alone.
     Start it from the main thread (see `processes.tied_to_us`). Raises DataDirUnusable when the directory cannot be
-    written or another instance owns it, PostgresMissing when there is no PostgreSQL, ClusterFailed when it does not start.
+    written or another instance owns it, PostgresMissing when there is no PostgreSQL, ClusterFailed when it does not
+    start.
     """
 
     def __init__(self, data_dir: Path, *, is_durable: bool = True) -> None:
@@ -88,7 +85,7 @@ class DevCluster:
 
     @property
     def socket_dir(self) -> Path | None:
-        """Folder of the unix socket, closed to everyone but the server's user; None where its path would be too long."""
+        """Folder of the unix socket, closed to all but the server's user; None where its path would be too long."""
         return self._home if len(os.fsencode(self._home)) <= SOCKET_PATH_BYTES_MAX else None
 
     def url(self, database: str) -> str:
@@ -104,7 +101,7 @@ class DevCluster:
         """Begin to start; `wait_ready` ends it. In between the caller may do other things."""
         self._lock = datadir.Lock(self.data_dir, "postgres")
         try:
-            self._user = _server_user()
+            self._user = os_user.for_server()
             self._installation = self._choose_installation()
             self._home = self._choose_home()
             self._password = datadir.kept_secret(self.data_dir / "postgres.password")
@@ -137,7 +134,7 @@ class DevCluster:
             self._server.wait()
             self._server = None
         if self._taken_over_pid is not None:
-            _end_by_pid(self._taken_over_pid)
+            postmaster.end(self._taken_over_pid)
             self._taken_over_pid = None
         if self._lock is not None:
             self._lock.release()
@@ -166,7 +163,7 @@ class DevCluster:
         return postgres_binaries.within_reach((made_here or found)[0], self._user)
 
     def _choose_home(self) -> Path:
-        """Give the cluster's folder, made when it is not there: in the data directory, or where the server's user may go."""
+        """Give the cluster's folder, made if need be: in the data directory, or where the server's user may go."""
         name = f"postgres-{self._installation.major}"
         home = self.data_dir / name
         if self._user is not None and not self._user.may_enter(self.data_dir):
@@ -179,18 +176,18 @@ class DevCluster:
         home = home.resolve()
         home.mkdir(mode=0o700, exist_ok=True)
         if self._user is not None:
-            os.chown(home, self._user.uid, self._user.gid)
+            self._user.own(home)
         return home
 
     def _initialise(self) -> None:
-        """Make the cluster and its databases under another name, then give it its own: a half-made one is never used."""
+        """Make the cluster and its databases under another name first: a half-made one is never used."""
         staging = self._home / "cluster.new"
         shutil.rmtree(staging, ignore_errors=True)
         password_file = self._home / "initial-password"
         password_file.touch(mode=0o600)
         password_file.write_text(self._password)
         if self._user is not None:
-            os.chown(password_file, self._user.uid, self._user.gid)
+            self._user.own(password_file)
         options = ["-U", SUPERUSER, "-E", "UTF8", "--auth=scram-sha-256", "--data-checksums", *self._locale()]
         if not self._is_durable:
             options.append("--no-sync")
@@ -217,16 +214,11 @@ class DevCluster:
             check=False,
             cwd="/",
             env=self._environment(),
-            preexec_fn=processes.tied_to_us(signal.SIGKILL),  # noqa: PLW1509 - it makes two system calls and nothing else
-            **self._identity(),
+            preexec_fn=processes.tied_to_us(signal.SIGKILL),
+            **(self._user.identity() if self._user else {}),
         )
         if ended.returncode != 0:
             raise ClusterFailed(f"{program} failed: {ended.stderr.strip()[-1000:]}")
-
-    def _identity(self) -> dict[str, typing.Any]:
-        if self._user is None:
-            return {}
-        return {"user": self._user.uid, "group": self._user.gid, "extra_groups": []}
 
     def _environment(self, **more: str) -> dict[str, str]:
         return {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin", **more}
@@ -235,25 +227,25 @@ class DevCluster:
         """Wait for a server of an owner that died to end; take over the one that goes on and answers."""
         began = time.monotonic()
         while True:
-            pid, port, status = self._postmaster()
-            if pid is None or not processes.is_alive(pid) or not processes.works_in(pid, self._cluster):
+            found = postmaster.read(self._cluster)
+            if found is None or not found.is_running_in(self._cluster):
                 return False
             waited = time.monotonic() - began
-            if status == "ready" and waited > ORPHAN_SECONDS and datadir.answers(port):
-                self._taken_over_pid, self.port = pid, port
+            if found.is_ready and waited > ORPHAN_SECONDS and datadir.answers(found.port):
+                self._taken_over_pid, self.port = found.pid, found.port
                 return True
             if waited > RECOVERY_SECONDS:
                 raise DataDirUnusable(
-                    f"a PostgreSQL (process {pid}) works in {self._cluster} and neither answers nor ends"
+                    f"the PostgreSQL in {self._cluster} (process {found.pid}) neither answers nor ends"
                 )
             time.sleep(0.02)
 
     def _spawn(self) -> None:
         self.port = datadir.kept_port(self.data_dir / "postgres.port")
-        pid, _, _ = self._postmaster()
+        old = postmaster.read(self._cluster)
         # The id in a pid file left by a crash may be another process's by now. The server takes a live id for a rival,
         # unless told to overlook it; it still finds a true rival by its shared memory.
-        stale = {"PG_GRANDPARENT_PID": str(pid)} if pid is not None else {}
+        stale = {"PG_GRANDPARENT_PID": str(old.pid)} if old else {}
         with self._open_log() as log:
             self._server = subprocess.Popen(
                 [self._installation.bin / "postgres", "-D", self._cluster, *self._options()],
@@ -262,8 +254,8 @@ class DevCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=processes.tied_to_us(signal.SIGINT),  # noqa: PLW1509 - as above; SIGINT is a fast shutdown
-                **self._identity(),
+                preexec_fn=processes.tied_to_us(signal.SIGINT),  # noqa: PLW1509 - two system calls, no lock is taken
+                **(self._user.identity() if self._user else {}),
             )
 
     def _options(self) -> Iterator[str]:
@@ -289,24 +281,13 @@ class DevCluster:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return " | ".join(line for line in lines[-6:] if line)
 
-    def _postmaster(self) -> tuple[int | None, int, _Status]:
-        """Read the server's own pid file: id, port, and the state in its eighth line (PostgreSQL 10 and later)."""
-        try:
-            lines = (self._cluster / "postmaster.pid").read_text().splitlines()
-            pid = abs(int(lines[0]))
-        except (OSError, ValueError, IndexError):
-            return None, 0, "absent"
-        port = int(lines[3]) if len(lines) > 3 and lines[3].isdecimal() else 0
-        word = lines[7].strip() if len(lines) > 7 else "starting"
-        return pid, port, "ready" if word == "ready" else "stopping" if word == "stopping" else "starting"
-
     def _becomes_ready(self) -> bool:
         if self._server is None:
             raise RuntimeError("the cluster was not launched")
         deadline = time.monotonic() + RECOVERY_SECONDS
         while self._server.poll() is None:
-            pid, _, status = self._postmaster()
-            if pid == self._server.pid and status == "ready":
+            found = postmaster.read(self._cluster)
+            if found and found.pid == self._server.pid and found.is_ready:
                 return True
             if time.monotonic() > deadline:
                 raise ClusterFailed(
@@ -317,32 +298,9 @@ class DevCluster:
 
     @staticmethod
     def _end(server: subprocess.Popen[bytes]) -> None:
-        for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        for how in postmaster.STOP_SIGNALS:
             if server.poll() is not None:
                 return
             server.send_signal(how)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                server.wait(STOP_SECONDS)
-
-
-def _server_user() -> OsUser | None:
-    """Give the user for the server when we are root: `postgres` where there is one, else `nobody`; None otherwise."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return OsUser(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
-    raise DataDirUnusable("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody")
-
-
-def _end_by_pid(pid: int) -> None:
-    """Stop a server that is not our child (one taken over): it is asked, and after some seconds made to."""
-    for how in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, how)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            if not processes.is_alive(pid):
-                return
-            time.sleep(0.02)
+                server.wait(postmaster.STOP_SECONDS)

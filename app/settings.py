@@ -56,7 +56,7 @@ def process_environment() -> Mapping[str, str]:
 
 
 def child_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Give the part of `env` that a child may inherit: where programs and files are, and the verifier's own settings."""
+    """Give what a child may inherit of `env`: where programs and files are, and the verifier's own settings."""
     return {name: value for name, value in env.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)}
 
 

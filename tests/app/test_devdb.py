@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: it starts, it ends with its owner, and nothing that a crash leaves behind stops the next start."""
+"""The embedded PostgreSQL ends with its owner, and nothing that a crash leaves behind stops the next start."""
 
 from collections.abc import Awaitable, Callable
 
