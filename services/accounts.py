@@ -1,0 +1,19 @@
+"""Accounts. For now only the one of development; sign-up comes with the identity port."""
+
+from datetime import datetime
+
+from db import ids
+from db.models import Account, UserRole
+from db.queries import accounts as queries
+from db.session import Database
+
+DEVELOPMENT_EMAIL = "developer@mailverdict.test"
+
+
+async def ensure_development_account(db: Database, now: datetime) -> Account:
+    """The account that a developer's first start gives, made once."""
+    async with db.transaction() as session:
+        await queries.add(session, account_id=ids.new_uuid(), email=DEVELOPMENT_EMAIL, role=UserRole.MEMBER, now=now)
+        account = await queries.by_email(session, DEVELOPMENT_EMAIL)
+    assert account is not None
+    return account

@@ -1,0 +1,39 @@
+"""Who asks: an account, through a session or through a key with scopes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from db.models import ApiKeyScope, UserRole
+from services.errors import Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The caller of an operation. `scopes` is None for a session, which may do all that its account may."""
+
+    account_id: UUID
+    role: UserRole
+    scopes: frozenset[ApiKeyScope] | None = None
+    api_key_id: UUID | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Reads and manages every account. A key never does: it acts for its owner alone."""
+        return self.role is UserRole.ADMIN and self.scopes is None
+
+    def require(self, scope: ApiKeyScope | None) -> None:
+        """Refuse a key without this scope, and every key where a session is needed (None)."""
+        if self.scopes is None:
+            return
+        if scope is None:
+            message = "An API key cannot do this: sign in."
+            raise Forbidden(message)
+        if scope not in self.scopes:
+            message = f"This API key lacks the scope {scope.value}."
+            raise Forbidden(message)
+
+    def reaches(self, account_id: UUID) -> bool:
+        """Things of this account are the caller's to see."""
+        return self.is_admin or self.account_id == account_id

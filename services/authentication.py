@@ -1,0 +1,80 @@
+"""From credentials to an actor: a session's token or an API key, on every door."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from db.models import ApiKeyScope
+from db.queries import accounts as queries
+from db.session import Database
+from services import keys
+from services.actor import Actor
+from services.errors import Forbidden, Unauthenticated
+from services.tokens import Tokens
+
+_BEARER = "bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What is needed to read credentials: the tokens' issuer, and the pepper of the keys' hashes."""
+
+    tokens: Tokens
+    pepper: str
+
+
+async def authenticate(
+    db: Database, credentials: Credentials, *, authorization: str | None = None, api_key: str | None = None
+) -> Actor | None:
+    """Who the credentials name; None without any.
+
+    `authorization` is the header (`Bearer <token or API key>`), `api_key` the header X-API-Key.
+
+    Raises:
+        Unauthenticated: a credential was given and is wrong, expired or revoked.
+        Forbidden: the account is suspended.
+
+    """
+    credential = _credential(authorization, api_key)
+    if credential is None:
+        return None
+    if credential.startswith(keys.PREFIX):
+        return await _by_key(db, credentials.pepper, credential, datetime.now(UTC))
+    claims = credentials.tokens.read(credential)
+    async with db.read() as session:
+        account = (await queries.by_ids(session, [claims.account_id])).get(claims.account_id)
+    if account is None:
+        raise Unauthenticated
+    if account.suspended_at is not None:
+        message = "This account is suspended."
+        raise Forbidden(message)
+    return Actor(account.id, account.role, expires_at=claims.expires_at)
+
+
+def _credential(authorization: str | None, api_key: str | None) -> str | None:
+    if authorization is not None:
+        scheme, _, credential = authorization.partition(" ")
+        if scheme.lower() != _BEARER or not credential.strip():
+            message = "The Authorization header must be `Bearer <token or API key>`."
+            raise Unauthenticated(message)
+        return credential.strip()
+    return api_key
+
+
+async def _by_key(db: Database, pepper: str, secret: str, now: datetime) -> Actor:
+    if not keys.is_well_formed(secret):
+        raise Unauthenticated
+    async with db.read() as session:
+        found = await queries.key_by_hash(session, keys.hashed(secret, pepper))
+    if found is None:
+        raise Unauthenticated
+    key, account = found
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        raise Unauthenticated
+    if account.suspended_at is not None:
+        message = "This account is suspended."
+        raise Forbidden(message)
+    if key.last_used_at is None or key.last_used_at < now - queries.TOUCH_AFTER:
+        async with db.transaction() as session:
+            await queries.touch_key(session, key.id, now)
+    scopes = frozenset(ApiKeyScope(scope) for scope in key.scopes)
+    return Actor(account.id, account.role, scopes=scopes, api_key_id=key.id, expires_at=key.expires_at)

@@ -1,0 +1,118 @@
+"""What can go wrong in a use-case, as one tree. The sentence for the reader is the class's docstring unless one is given.
+
+ServiceError
+├── Invalid               the value is not acceptable
+│   ├── Required          a value is missing
+│   ├── TooLarge          longer or larger than allowed
+│   └── UnreadableFile    the file cannot be read as the type it claims
+├── NotFound              does not exist, or is not the caller's
+├── WrongState            the thing is in a state that does not allow this
+├── IdempotencyConflict   the key was used before with other input
+├── AccessError           about who asks; never a userError
+│   ├── Unauthenticated
+│   └── Forbidden
+└── UpstreamError         about the verifier behind us; never a userError
+    ├── UpstreamDown      cannot be reached, or asks to wait: try again
+    ├── UpstreamRefused   refuses this for good
+    └── UpstreamMissing   does not know the task
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "INTERNAL_SERVER_ERROR"
+
+    def __init__(self, message: str | None = None, *, field: Sequence[str] | None = None) -> None:
+        """`field` is the path to the offending input, e.g. ("input", "emails")."""
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.field = list(field) if field is not None else None
+        super().__init__(self.message)
+
+
+class Invalid(ServiceError):
+    """The value is not acceptable."""
+
+    code = "INVALID"
+
+
+class Required(Invalid):
+    """A value is required here."""
+
+    code = "REQUIRED"
+
+
+class TooLarge(Invalid):
+    """The value is longer or larger than allowed."""
+
+    code = "TOO_LARGE"
+
+
+class UnreadableFile(Invalid):
+    """The file cannot be read as the type it claims."""
+
+    code = "UNREADABLE_FILE"
+
+
+class NotFound(ServiceError):
+    """This does not exist, or is not yours."""
+
+    code = "NOT_FOUND"
+
+
+class WrongState(ServiceError):
+    """This is in a state that does not allow that."""
+
+    code = "WRONG_STATE"
+
+
+class IdempotencyConflict(ServiceError):
+    """This idempotency key was used before with other input. Choose a new key for a new request."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
+class AccessError(ServiceError):
+    """You may not do this."""
+
+    code = "FORBIDDEN"
+
+
+class Unauthenticated(AccessError):
+    """Sign in first: send a valid, unexpired token or API key in the Authorization header."""
+
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(AccessError):
+    """Your key or account may not do this."""
+
+    code = "FORBIDDEN"
+
+
+class UpstreamError(ServiceError):
+    """The verifier could not do this."""
+
+    code = "UPSTREAM_ERROR"
+
+
+class UpstreamDown(UpstreamError):
+    """The verifier cannot be reached just now. Try again in a moment."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
+        """`retry_after_seconds` is what upstream asked for, where it did."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UpstreamRefused(UpstreamError):
+    """The verifier refused this."""
+
+
+class UpstreamMissing(UpstreamError):
+    """The verifier does not know this task."""
