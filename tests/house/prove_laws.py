@@ -1,0 +1,98 @@
+"""`uv run -m tests.house.prove_laws` breaks each law of the house in a copy of the tree and shows that its check fails.
+
+Not part of the test suite: it runs the checks some sixty times. Arguments are parts of law names; none: all laws.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.house import tree
+from tests.house.laws import LAWS, Check, Law
+
+GIT = ("git", "-c", "user.name=laws", "-c", "user.email=laws@mailverdict.test", "-c", "core.hooksPath=/dev/null")
+
+
+def copy_tree(folder: Path) -> None:
+    """Copy what git would track into `folder` and commit it there, so that each break can be undone."""
+    for path in tree.files():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((tree.ROOT / path).read_bytes())
+        target.chmod((tree.ROOT / path).stat().st_mode)
+    for command in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "copy")):
+        subprocess.run([*GIT, *command], cwd=folder, check=True)
+
+
+def undo(folder: Path) -> None:
+    """Bring the copy back to what was committed; caches stay."""
+    for command in (("reset", "--quiet", "--hard"), ("clean", "--quiet", "--force", "-d")):
+        subprocess.run([*GIT, *command], cwd=folder, check=True)
+
+
+def run(check: Check, folder: Path) -> tuple[int, str]:
+    """Run a check in the copy with the packages of this environment; return its exit code and all that it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "VIRTUAL_ENV"))}
+    environment["PYTHONPATH"] = str(folder / ".fake")
+    done = subprocess.run(
+        check.command(),
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def prove(law: Law, folder: Path) -> str:
+    """Break one law in the copy; return what the check said about it, or an empty string when it did not notice."""
+    try:
+        law.break_it(folder)
+        code, output = run(law.check, folder)
+    finally:
+        undo(folder)
+    said = next((line.strip() for line in output.splitlines() if law.expected in line), "")
+    return said if code else ""
+
+
+def main(wanted: list[str]) -> int:
+    """Prove the wanted laws and print the table; return 1 when one of them was not seen to fail."""
+    console = Console(width=150)
+    laws = [law for law in LAWS if not wanted or any(part in law.name for part in wanted)]
+    table = Table("law", "check", "what it said", "s", title="Each law, broken")
+    unproven = []
+    with tempfile.TemporaryDirectory(prefix="mailverdict-laws-") as name:
+        folder = Path(name)
+        copy_tree(folder)
+        for check in dict.fromkeys(law.check for law in laws):
+            code, output = run(check, folder)
+            if code:
+                console.print(output)
+                console.print(f"{check.name} fails before anything is broken: a failure would prove nothing")
+                return 1
+        for law in laws:
+            began = time.monotonic()
+            said = prove(law, folder)
+            if not said:
+                unproven.append(law.name)
+            table.add_row(
+                law.name,
+                law.check.name,
+                said[:70] or "[red]nothing: NOT SEEN TO FAIL",
+                f"{time.monotonic() - began:.1f}",
+            )
+    console.print(table)
+    console.print(f"{len(laws) - len(unproven)} of {len(laws)} laws were seen to fail when broken")
+    return 1 if unproven else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""The papers are true: links lead somewhere, commands are the ones that CI runs, decisions keep their form."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house import tree
+
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+DECISION_PARTS = ("Context", "Decision", "Consequences", "Alternatives", "What enforces it")
+
+
+def papers() -> list[Path]:
+    """Return every Markdown file of the project."""
+    return [path for path in tree.files() if path.suffix == ".md"]
+
+
+def links(path: Path) -> Iterator[str]:
+    """Yield the targets of a paper's links to files of this project and to headings."""
+    for match in LINK.finditer(FENCE.sub("", tree.read(path))):
+        if not re.match(r"[a-z]+:", match["target"]):
+            yield match["target"]
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a paper's headings, made as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", tree.read(path)), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(path: Path, target: str) -> bool:
+    """Tell whether a link's file is there and, where it names a heading of a paper, the heading too."""
+    name, _, anchor = target.partition("#")
+    file = Path(os.path.normpath(path.parent / name)) if name else path
+    if not (tree.ROOT / file).exists():
+        return False
+    return not anchor or file.suffix != ".md" or anchor in anchors(file)
+
+
+def test_every_link_to_a_file_of_ours_leads_somewhere() -> None:
+    dead = [f"{path}: {target}" for path in papers() for target in links(path) if not leads_somewhere(path, target)]
+    assert not dead, tree.report(dead)
+
+
+@pytest.mark.parametrize("command", ["pip install uv", "uv run -m app", "uv run pytest"])
+def test_the_readme_gives_the_commands_that_are_promised(command: str) -> None:
+    blocks = "\n".join(FENCE.findall(tree.read("README.md")))
+    assert command in blocks
+
+
+def test_ci_runs_the_tests_with_the_command_of_the_readme() -> None:
+    assert '"tests" uv run pytest\n' in tree.read(".ci/run")
+    assert ".ci/run" in tree.read("CONTRIBUTING.md")
+    assert ".ci/run" in tree.read(".github/workflows/ci.yml")
+
+
+def test_ci_runs_every_check() -> None:
+    steps = tree.read(".ci/run")
+    for command in (
+        "ruff format --check",
+        "ruff check",
+        "mypy --strict",
+        "lint-imports",
+        "lock --check",
+        "sdl_unchanged",
+    ):
+        assert re.search(rf'^step "[\w ]+" .*{re.escape(command)}', steps, re.MULTILINE), command
+
+
+@pytest.mark.parametrize("script", [".ci/run", "scripts/lock"])
+def test_a_script_can_be_run_in_a_fresh_clone(script: str) -> None:
+    mode = subprocess.run(
+        ["git", "ls-files", "--stage", script], cwd=tree.ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert mode.startswith("100755"), f"{script} is not committed as executable"
+
+
+def test_every_decision_has_the_same_five_parts() -> None:
+    decisions = [path for path in papers() if path.parent == Path("docs/decisions")]
+    assert decisions
+    for path in decisions:
+        assert re.fullmatch(r"\d{4}-[a-z0-9-]+\.md", path.name), path
+        headings = re.findall(r"^## (.+)$", tree.read(path), re.MULTILINE)
+        assert tuple(headings) == DECISION_PARTS, path
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    numbers = sorted(int(path.name[:4]) for path in papers() if path.parent == Path("docs/decisions"))
+    assert numbers == list(range(1, len(numbers) + 1))
