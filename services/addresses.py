@@ -12,7 +12,9 @@ ADDRESS_CHARACTERS_MAX = 254
 # hyphens in third and fourth place (those may be A-labels and need IDNA's rules).
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_PLAIN = re.compile(rf"(?=.{{1,64}}@)({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+(?!..--)[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?)")
+_PLAIN = re.compile(
+    rf"(?=.{{1,64}}@)({_ATOM}(?:\.{_ATOM})*)@((?:{_LABEL}\.)+(?!..--)[A-Za-z](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?)"
+)
 _RESERVED_LABELS = frozenset({"arpa", "invalid", "local", "localhost", "onion", "example", "alt"})
 
 

@@ -70,7 +70,7 @@ class Intake:
             text = clean(row.text)
             address = addresses.parse(text)
             # A malformed text is its own identity; the blank in front keeps it apart from every address.
-            identity = address.email if address else " " + text
+            identity = address.email if address else " " + text.strip()
             number = self._numbers.get(identity)
             if number is None:
                 number = self._numbers[identity] = len(self._numbers) + 1
@@ -96,7 +96,7 @@ class Intake:
 
 def clean(text: str) -> str:
     """A text that PostgreSQL can hold: bounded, without NUL and lone surrogates, which become U+FFFD."""
-    text = text.strip()[:INPUT_CHARACTERS_MAX]
+    text = text[:INPUT_CHARACTERS_MAX]
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text

@@ -1,0 +1,91 @@
+"""Who waits for which task: an in-process hub of latest values, fed by notifications that carry ids alone."""
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from db import listen
+
+CHANNEL = "mailverdict_task"
+_FLUSH_SECONDS = 0.2
+_IDS_MAX = listen.PAYLOAD_BYTES_MAX // 40
+QUIET = timedelta(seconds=5)
+"""A waiter looks for itself after this long without a word: a lost message then costs only delay."""
+
+
+class Hub:
+    """Wakes those who wait for a task, and whoever wants to know of every change. One a process."""
+
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        self._waiting: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._any = asyncio.Event()
+
+    def hear(self, payload: str | None) -> None:
+        """Take a notification; None means that some may have been missed, so everyone looks again."""
+        self._any.set()
+        try:
+            task_ids = [UUID(i) for i in json.loads(payload)] if payload is not None else list(self._waiting)
+        except (ValueError, TypeError):
+            return
+        for task_id in task_ids:
+            for event in self._waiting.get(task_id, ()):
+                event.set()
+
+    async def wait_for_any(self, timeout_seconds: float) -> None:
+        """Wait for a change of any task, at most this long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._any.wait()
+        self._any.clear()
+
+    async def changes(self, task_id: UUID, *, gap: timedelta) -> AsyncIterator[None]:
+        """Yield when a task may have changed: at once, then at most once a gap, and after every quiet time."""
+        event = asyncio.Event()
+        self._waiting[task_id].add(event)
+        try:
+            while True:
+                event.clear()
+                yield
+                await asyncio.sleep(gap.total_seconds())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(QUIET.total_seconds()):
+                        await event.wait()
+        finally:
+            self._waiting[task_id].discard(event)
+            if not self._waiting[task_id]:
+                del self._waiting[task_id]
+
+
+class Announcer:
+    """Gathers the ids of changed tasks and sends them together, a few times a second."""
+
+    def __init__(self, notifier: listen.Notifier) -> None:
+        """Sends through `notifier`."""
+        self._notifier = notifier
+        self._changed: set[UUID] = set()
+        self._wake = asyncio.Event()
+
+    def changed(self, task_ids: Iterable[UUID]) -> None:
+        """Note that tasks have changed; they are announced within 0.2 seconds."""
+        self._changed.update(task_ids)
+        if self._changed:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.flush()
+            await asyncio.sleep(_FLUSH_SECONDS)
+
+    async def flush(self) -> None:
+        """Send what is gathered."""
+        while self._changed:
+            batch = [self._changed.pop() for _ in range(min(_IDS_MAX, len(self._changed)))]
+            await self._notifier.send(CHANNEL, json.dumps([str(i) for i in batch]))

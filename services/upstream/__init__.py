@@ -1,0 +1,1 @@
+"""The verifier behind us, as the service sees it: a protocol, and the client that speaks it over HTTP."""

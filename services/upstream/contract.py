@@ -1,0 +1,60 @@
+"""What the service asks of any verifier. The wire is `verifier/openapi.yaml`; a hosted verifier that keeps it can stand in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from db.models import EmailVerification
+from db.queries.parts import Snapshot
+
+LIST_IDS_MAX = 100
+RESULTS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPage:
+    """Results in the order in which they were finished; `next_after` is the cursor behind the last of them."""
+
+    results: Sequence[EmailVerification]
+    next_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTask:
+    """A task upstream, with its counts."""
+
+    id: UUID
+    total: int
+    snapshot: Snapshot
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is pending or processing. Never told by a time of finishing, which may stay null."""
+        return self.snapshot.completed + self.snapshot.failed >= self.total
+
+
+class Upstream(Protocol):
+    """A verifier. `key` is the caller's credential there.
+
+    Every call raises UpstreamDown where asking again may help, UpstreamRefused where not, UpstreamMissing for a task
+    that is not known.
+    """
+
+    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID:
+        """Make a task of 1 to 10,000 addresses; the same key gives the same task again."""
+
+    async def tasks(self, key: str, task_ids: Sequence[UUID]) -> dict[UUID, UpstreamTask]:
+        """The state of at most 100 tasks in one call; those not known are left out."""
+
+    async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
+        """The next results behind a cursor, at most 1,000; while the task runs too."""
+
+    async def cancel(self, key: str, task_id: UUID) -> None:
+        """Stop a task."""
+
+    async def verify(self, key: str, email: str, *, timeout_seconds: float) -> EmailVerification:
+        """Verify one address now."""
+
+    async def ping(self) -> float:
+        """Ask whether upstream lives: milliseconds."""

@@ -1,0 +1,129 @@
+"""A verifier over HTTP: pooled connections, retries that wait as they were asked to, and a circuit breaker."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from db.models import EmailVerification
+from services.errors import UpstreamDown, UpstreamMissing, UpstreamRefused
+from services.upstream import wire
+from services.upstream.contract import RESULTS_MAX, ResultPage, UpstreamTask
+
+_TRIES = 3
+_BACKOFF_SECONDS = 0.2
+_RETRY_AFTER_SECONDS_MAX = 2.0
+"""A longer wait that upstream asks for is the caller's to keep."""
+_BREAKER_FAILURES = 5
+_BREAKER_SECONDS = 5.0
+_SUCCESS, _REFUSED, _FAULT = 200, 400, 500
+_MISSING, _BUSY, _TIMEOUT = 404, 429, 408
+
+
+class HttpUpstream:
+    """The client of one verifier, for the whole process."""
+
+    def __init__(self, url: str, *, timeout_seconds: float = 15.0) -> None:
+        """`url` ends where the contract's paths begin, e.g. http://127.0.0.1:8025/api/v1."""
+        self._client = httpx.AsyncClient(
+            base_url=url.rstrip("/"),
+            timeout=httpx.Timeout(timeout_seconds, connect=3.0),
+            limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._origin = httpx.URL(url).copy_with(path="/", query=None)
+        self._failures = 0
+        self._closed_until = 0.0
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.aclose()
+
+    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID:
+        """Make a task; see the contract."""
+        headers = {"Idempotency-Key": idempotency_key}
+        return wire.task_id(await self._call("POST", "/tasks", key, json={"emails": list(emails)}, headers=headers))
+
+    async def tasks(self, key: str, task_ids: Sequence[UUID]) -> dict[UUID, UpstreamTask]:
+        """The state of many tasks; see the contract."""
+        params = {"ids": ",".join(map(str, task_ids)), "limit": len(task_ids)}
+        found = wire.tasks(await self._call("GET", "/tasks", key, params=params))
+        return {task.id: task for task in found}
+
+    async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
+        """The next results; see the contract."""
+        params = {"after": after, "limit": RESULTS_MAX}
+        return wire.results(await self._call("GET", f"/tasks/{task_id}/results", key, params=params))
+
+    async def cancel(self, key: str, task_id: UUID) -> None:
+        """Stop a task; see the contract."""
+        await self._call("POST", f"/tasks/{task_id}/cancel", key)
+
+    async def verify(self, key: str, email: str, *, timeout_seconds: float) -> EmailVerification:
+        """Verify one address; see the contract. Tried once: the caller waits."""
+        body = {"email": email}
+        answer = await self._call("POST", "/verify", key, json=body, tries=1, timeout=timeout_seconds)
+        return wire.verification(answer, datetime.now(UTC))
+
+    async def ping(self) -> float:
+        """Ask for the verifier's health; milliseconds."""
+        started = time.perf_counter()
+        try:
+            response = await self._client.get(self._origin.copy_with(path="/health"), timeout=2.0)
+        except httpx.HTTPError as error:
+            raise UpstreamDown from error
+        if response.status_code >= _REFUSED:
+            raise UpstreamDown
+        return (time.perf_counter() - started) * 1000
+
+    async def _call(self, method: str, path: str, key: str, *, tries: int = _TRIES, **request: Any) -> Any:  # noqa: ANN401 - JSON
+        headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
+        for attempt in range(tries):
+            if time.monotonic() < self._closed_until:
+                raise UpstreamDown(retry_after_seconds=self._closed_until - time.monotonic())
+            try:
+                response = await self._client.request(method, path, headers=headers, **request)
+                return self._answer(response)
+            except httpx.HTTPError as error:
+                self._count_failure()
+                down = UpstreamDown()
+                down.__cause__ = error
+            except UpstreamDown as error:
+                down = error
+            wait = down.retry_after_seconds
+            if attempt + 1 == tries or (wait is not None and wait > _RETRY_AFTER_SECONDS_MAX):
+                raise down
+            # Full jitter, so that many callers do not come back at one moment.
+            await asyncio.sleep(wait if wait is not None else random.uniform(0, _BACKOFF_SECONDS * 2**attempt))  # noqa: S311 - not a secret
+        raise UpstreamDown
+
+    def _answer(self, response: httpx.Response) -> Any:  # noqa: ANN401 - JSON
+        status = response.status_code
+        if status >= _FAULT:
+            self._count_failure()
+        else:
+            self._failures = 0
+        if status >= _FAULT or status in (_BUSY, _TIMEOUT):
+            raise UpstreamDown(retry_after_seconds=wire.retry_after_seconds(response.headers))
+        if status == _MISSING:
+            raise UpstreamMissing
+        if not _SUCCESS <= status < _REFUSED:
+            raise UpstreamRefused(wire.error_message(response.content))
+        try:
+            return response.json() if response.content else None
+        except ValueError as error:
+            self._count_failure()
+            message = "The verifier's answer could not be read."
+            raise UpstreamDown(message) from error
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        if self._failures >= _BREAKER_FAILURES:
+            self._closed_until = time.monotonic() + _BREAKER_SECONDS
+            self._failures = 0

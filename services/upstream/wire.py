@@ -1,0 +1,132 @@
+"""The verifier's JSON read into our words. An answer that is not what the contract says is UpstreamDown, never a crash."""
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from db.models import EmailVerification, EvidenceStage, EvidenceStep, Verdict, VerdictReason
+from db.queries.parts import Snapshot
+from services.errors import UpstreamDown
+from services.upstream.contract import ResultPage, UpstreamTask
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_TEXT_CHARACTERS_MAX = 200
+_MESSAGE_CHARACTERS_MAX = 300
+
+
+def _read(function: Callable[P, T]) -> Callable[P, T]:
+    @functools.wraps(function)
+    def reader(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            message = "The verifier's answer could not be read."
+            raise UpstreamDown(message) from error
+
+    return reader
+
+
+@_read
+def task_id(answer: Any) -> UUID:  # noqa: ANN401 - JSON
+    """The id of a created task."""
+    return UUID(answer["id"])
+
+
+@_read
+def tasks(answer: Any) -> list[UpstreamTask]:  # noqa: ANN401 - JSON
+    """The tasks of a list page."""
+    return [_task(task) for task in answer["tasks"]]
+
+
+@_read
+def results(answer: Any) -> ResultPage:  # noqa: ANN401 - JSON
+    """A page of results."""
+    now = datetime.now(UTC)
+    return ResultPage([verification(result, now) for result in answer["results"]], int(answer["next_after"]))
+
+
+@_read
+def verification(result: Any, now: datetime) -> EmailVerification:  # noqa: ANN401 - JSON
+    """One result. A reason that we do not know is OTHER; a step of evidence at an unknown stage is left out."""
+    verdict = Verdict(result["status"].upper())
+    steps = (_step(step, now) for step in result.get("evidence") or ())
+    return EmailVerification(
+        email=None if verdict is Verdict.INVALID_SYNTAX else result["email"],
+        verdict=verdict,
+        reason=_reason(result.get("reason"), verdict),
+        score=result.get("score"),
+        score_reasons=list(result.get("score_reasons") or ()),
+        evidence=[step for step in steps if step is not None],
+        is_role=bool(result.get("role_based")),
+        is_disposable=bool(result.get("disposable")),
+        is_free=bool(result.get("free_provider")),
+        mx_host=result.get("mail_host"),
+        suggestion=result.get("suggestion"),
+        verified_at=_time(result.get("checked_at")) or now,
+    )
+
+
+def error_message(body: bytes) -> str | None:
+    """The sentence of an error body, where it has one."""
+    try:
+        return str(json.loads(body)["error"]["message"])[:_MESSAGE_CHARACTERS_MAX]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """The wait that a Retry-After header asks for, in seconds; its date form is not used by the contract."""
+    value = headers.get("retry-after", "")
+    return float(value) if value.isdigit() else None
+
+
+def _task(task: dict[str, Any]) -> UpstreamTask:
+    metrics = task["metrics"]
+    states, verdicts = metrics["job_status"], metrics["verification_status"]
+    return UpstreamTask(
+        id=UUID(task["id"]),
+        total=int(metrics["total_email_addresses"]),
+        snapshot=Snapshot(
+            processing=int(states["processing"]),
+            completed=int(states["completed"]),
+            failed=int(states["failed"]),
+            verdicts={str(name): int(n) for name, n in verdicts.items()},
+            requested_at=_time(metrics.get("last_verification_requested_at")),
+            completed_at=_time(metrics.get("last_verification_completed_at")),
+        ),
+    )
+
+
+def _reason(reason: str | None, verdict: Verdict) -> VerdictReason:
+    try:
+        return VerdictReason((reason or "").upper())
+    except ValueError:
+        return VerdictReason.SYNTAX if verdict is Verdict.INVALID_SYNTAX else VerdictReason.OTHER
+
+
+def _step(step: dict[str, Any], now: datetime) -> EvidenceStep | None:
+    try:
+        stage = EvidenceStage(step["stage"].upper())
+    except ValueError:
+        return None
+    text = step.get("text")
+    return EvidenceStep(
+        stage=stage,
+        host=step.get("host"),
+        code=step.get("code"),
+        enhanced_code=step.get("enhanced_code"),
+        text=text[:_TEXT_CHARACTERS_MAX] if text is not None else None,
+        occurred_at=_time(step.get("occurred_at")) or now,
+    )
+
+
+def _time(value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    time = datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
