@@ -137,9 +137,12 @@ class _Reader:
     def text(self, name: str) -> str:
         return self._env.get(name, "").strip() or DEFAULTS[name]
 
-    def choice(self, name: str, allowed: Sequence[typing.Any]) -> typing.Any:
+    def choice(self, name: str, allowed: tuple[T, ...]) -> T:
         return self._parsed(
-            name, lambda text: allowed[allowed.index(text.lower())], f"must be one of {', '.join(allowed)}", allowed[0]
+            name,
+            lambda text: next(one for one in allowed if one == text.lower()),
+            f"must be one of {', '.join(map(str, allowed))}",
+            allowed[0],
         )
 
     def number(self, name: str, least: int, most: int) -> int:
@@ -188,6 +191,6 @@ class _Reader:
         text = self.text(name)
         try:
             return parse(text)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, StopIteration):
             self.problems.append(f"{name} {rule}" + (f", not {text!r}" if is_shown else ""))
             return fallback
