@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import UTC, datetime
 from uuid import UUID
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -17,6 +18,11 @@ def new_uuid() -> UUID:
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=number)
+
+
+def made_at(uuid: UUID) -> datetime:
+    """When a version 7 UUID was made, to the millisecond."""
+    return datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
 
 
 def encode(number: int, width: int = 0) -> str:

@@ -104,10 +104,13 @@ class UpstreamDown(UpstreamError):
 
     code = "UPSTREAM_UNAVAILABLE"
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
-        """`retry_after_seconds` is what upstream asked for, where it did."""
+    def __init__(
+        self, message: str | None = None, *, retry_after_seconds: float | None = None, is_timeout: bool = False
+    ) -> None:
+        """`retry_after_seconds` is what upstream asked for, where it did; `is_timeout`: it did not answer in time."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.is_timeout = is_timeout
 
 
 class UpstreamRefused(UpstreamError):

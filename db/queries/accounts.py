@@ -10,7 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from db.models import Account, ApiKey, UserRole
 from db.session import ReadSession, Session
 
-_TOUCH_AFTER = timedelta(minutes=1)
+TOUCH_AFTER = timedelta(minutes=1)
+"""How old the note of a key's last use may get."""
 
 
 async def by_ids(session: ReadSession, account_ids: Sequence[UUID]) -> dict[UUID, Account]:
@@ -45,5 +46,5 @@ async def add_key(session: Session, key: ApiKey) -> None:
 
 async def touch_key(session: Session, key_id: UUID, now: datetime) -> None:
     """Note that a key was used, at most once a minute."""
-    stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - _TOUCH_AFTER)
+    stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - TOUCH_AFTER)
     await session.execute(update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=now))

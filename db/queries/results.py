@@ -183,4 +183,5 @@ async def chunk(
     """The next rows after a row number, for a download; evidence is left out."""
     columns = [c for c in _COLUMNS if c is not TaskAddress.evidence]
     statement = _matching(task_id, conditions, _joined(*columns)).where(TaskRow.row_number > after)
-    return (await session.execute(statement.order_by(TaskRow.row_number).limit(limit))).all()
+    rows: Sequence[Row[Any]] = (await session.execute(statement.order_by(TaskRow.row_number).limit(limit))).all()
+    return rows

@@ -198,8 +198,8 @@ async def finish(
     counts = (
         select(
             func.count(a.verdict).label("done"),
-            func.count().filter(a.is_role).label("role"),
-            func.count().filter(a.is_disposable).label("disposable"),
+            func.count().filter(a.is_role.is_(True)).label("role"),
+            func.count().filter(a.is_disposable.is_(True)).label("disposable"),
             *(n.label(v.value.lower()) for v, n in of_verdict.items()),
         )
         .where(a.task_id == task_id)

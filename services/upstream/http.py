@@ -92,7 +92,7 @@ class HttpUpstream:
                 return self._answer(response)
             except httpx.HTTPError as error:
                 self._count_failure()
-                down = UpstreamDown()
+                down = UpstreamDown(is_timeout=isinstance(error, httpx.TimeoutException))
                 down.__cause__ = error
             except UpstreamDown as error:
                 down = error

@@ -1,4 +1,4 @@
-"""The verifier's JSON read into our words. An answer that is not what the contract says is UpstreamDown, never a crash."""
+"""The verifier's JSON read into our words. An answer that breaks the contract is UpstreamDown, never a crash."""
 
 import functools
 import json

@@ -1,0 +1,55 @@
+"""Running tasks whose rows have grown old are brought up to date when someone looks: one call upstream for all of them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from db.models import Task
+from db.queries import parts as part_queries
+from db.queries import tasks as task_queries
+from db.session import Database
+from services import ingest
+from services.errors import UpstreamError
+from services.upstream.contract import LIST_IDS_MAX, Upstream
+from services.upstream_keys import UpstreamKeys
+
+log = structlog.get_logger(__name__)
+
+STALE_AFTER = timedelta(seconds=5)
+_WAIT_SECONDS = 1.0
+
+
+def is_stale(task: Task, now: datetime) -> bool:
+    """A task that runs and whose row is older than 5 seconds. A finished task never is."""
+    return task.is_open and task.refreshed_at < now - STALE_AFTER
+
+
+async def refresh(
+    db: Database, upstream: Upstream, keys: UpstreamKeys, task_ids: Sequence[UUID], now: datetime
+) -> dict[UUID, Task]:
+    """The rows of these tasks, asked for upstream once for all, for at most a second; a failure serves the rows."""
+    try:
+        async with asyncio.timeout(_WAIT_SECONDS):
+            await _ask(db, upstream, keys, task_ids, now)
+    except (TimeoutError, UpstreamError) as error:
+        log.info("refresh_failed", tasks=len(task_ids), error=type(error).__name__)
+    async with db.read() as session:
+        return await task_queries.by_ids(session, task_ids)
+
+
+async def _ask(db: Database, upstream: Upstream, keys: UpstreamKeys, task_ids: Sequence[UUID], now: datetime) -> None:
+    async with db.read() as session:
+        running = await part_queries.running_of(session, task_ids)
+    by_key = defaultdict(list)
+    for part in running[:LIST_IDS_MAX]:
+        by_key[await keys.of(part.account_id)].append(part)
+    for key, parts in by_key.items():
+        found = await upstream.tasks(key, [p.upstream_id for p in parts if p.upstream_id is not None])
+        for part in parts:
+            task = found.get(part.upstream_id) if part.upstream_id is not None else None
+            if task is not None:
+                await ingest.record_snapshot(db, (part.task_id, part.n), task.snapshot, now)

@@ -1,0 +1,70 @@
+"""Upstream's answers become our verdicts: one transaction a batch, replayable at any point."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from db.models import OPEN_STATUSES, EmailVerification, PartState, TaskStatus
+from db.queries import parts as part_queries
+from db.queries import results as result_queries
+from db.queries import tasks as task_queries
+from db.queries.parts import PartKey, Snapshot
+from db.session import Database, Session
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a batch changed: verdicts that are new, and those among them that cost a credit."""
+
+    new_count: int
+    chargeable_count: int
+
+
+async def record_batch(
+    session: Session, key: PartKey, batch: Sequence[EmailVerification], *, seen: int, cursor: int
+) -> Recorded | None:
+    """Write a batch of verdicts and move the part's cursor from `seen`. The seam where credits are settled.
+
+    None when the batch is not to be counted: its task has ended (results that come later are dropped), or another
+    worker has recorded it.
+    """
+    task = await task_queries.lock(session, key[0])
+    if task is None or task.status not in OPEN_STATUSES:
+        return None
+    if not await part_queries.advance(session, key, seen=seen, cursor=cursor):
+        return None
+    new_count, chargeable_count = await result_queries.write(session, key[0], batch)
+    return Recorded(new_count, chargeable_count)
+
+
+async def record_snapshot(db: Database, key: PartKey, snapshot: Snapshot, now: datetime) -> None:
+    """Keep what upstream told of a part, and move the task's counters."""
+    async with db.transaction() as session:
+        await part_queries.write_snapshot(session, key, snapshot)
+        await task_queries.move_counters(session, key[0], now)
+
+
+async def end_part(db: Database, key: PartKey, snapshot: Snapshot, now: datetime) -> bool:
+    """Note that a part is over and drained; True when with it the task is COMPLETED."""
+    async with db.transaction() as session:
+        task = await task_queries.lock(session, key[0])
+        if task is None or task.status not in OPEN_STATUSES:
+            return False
+        await part_queries.write_snapshot(session, key, snapshot)
+        await part_queries.change(session, key, state=PartState.ENDED)
+        await task_queries.move_counters(session, key[0], now)
+        if await part_queries.has_open(session, key[0]):
+            return False
+        await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
+        return True
+
+
+async def fail(db: Database, task_id: UUID, reason: str, now: datetime) -> None:
+    """Stop a task by a fault that will not mend itself; its verdicts so far are kept."""
+    async with db.transaction() as session:
+        task = await task_queries.lock(session, task_id)
+        if task is None or task.status not in OPEN_STATUSES:
+            return
+        await part_queries.stop_all(session, task_id, now)
+        await task_queries.finish(session, task_id, TaskStatus.FAILED, now, reason)
