@@ -1,0 +1,177 @@
+"""What is told of an operation: errors with codes to the caller, faults and one line to the log; and its time limit."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+import structlog
+from graphql import GraphQLError, GraphQLSyntaxError
+from strawberry.exceptions import MissingQueryError
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types import StreamExecutionResult
+
+from schema import limits
+from services import errors as service_errors
+
+log = structlog.get_logger(__name__)
+
+ERRORS_MAX = 10
+OPERATION_SECONDS_MAX = 30.0
+
+FAULT = "INTERNAL_SERVER_ERROR"
+TIMEOUT = "OPERATION_TIMEOUT"
+
+# Raised through the operation by the library; its HTTP view turns them into answers of its own.
+_REQUEST_FAULTS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
+
+
+class TellableError(GraphQLError):
+    """An error as the caller may see it: it has a code, and nothing of the exception behind it."""
+
+
+class OperationLog(SchemaExtension):
+    """Writes one line an operation: no document, no variables. For a subscription, when it ends."""
+
+    def on_operation(self) -> Iterator[None]:
+        self._codes: list[str] = []
+        started = time.perf_counter()
+        outcome = "cancelled"
+        try:
+            yield
+            outcome = "done"
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            self._note(getattr(self.execution_context.result, "errors", None))
+            log.info(
+                "operation",
+                operation_type=self._type(),
+                operation_name=(self.execution_context.operation_name or "")[:100] or None,
+                outcome=outcome,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                request_id=getattr(self.execution_context.context, "request_id", None),
+                error_codes=sorted(set(self._codes)),
+            )
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        yield
+        self._note(getattr(result, "errors", None))
+
+    def _note(self, errors: Sequence[GraphQLError] | None) -> None:
+        self._codes += [str((error.extensions or {}).get("code")) for error in errors or ()]
+
+    def _type(self) -> str | None:
+        try:
+            return self.execution_context.operation_type.value
+        except RuntimeError:
+            return None  # the document did not parse, or holds no such operation
+
+
+class ErrorCodes(SchemaExtension):
+    """Gives every error `extensions.code`; masks what is no business of the caller and logs it under an error id.
+
+    Errors may come out of the cache of documents, so each is written anew and none is changed.
+    """
+
+    def on_operation(self) -> Iterator[None]:
+        try:
+            yield
+        except _REQUEST_FAULTS:
+            raise
+        except Exception as error:  # what a hook raised would otherwise reach the caller in its own words
+            raise self._tellable(error) from error
+        result = self.execution_context.result
+        if result is not None and result.errors:
+            result.errors = self._all_tellable(result.errors)
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        errors = getattr(result, "errors", None)
+        if errors:
+            result.errors = self._all_tellable(errors)  # type: ignore[union-attr]
+        yield
+
+    def _all_tellable(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
+        return [self._tellable(error) for error in errors[:ERRORS_MAX]]
+
+    def _tellable(self, error: Exception) -> TellableError:
+        if isinstance(error, TellableError):
+            return error
+        code, message = _code_and_message(error)
+        extensions: dict[str, object] = {}
+        if isinstance(error, GraphQLError):
+            extensions |= error.extensions or {}
+        if code == FAULT:
+            extensions = {"errorId": uuid.uuid4().hex}
+            cause = getattr(error, "original_error", None) or error
+            log.error(
+                "fault in an operation",
+                error_id=extensions["errorId"],
+                operation_name=(self.execution_context.operation_name or "")[:100] or None,
+                path=getattr(error, "path", None),
+                request_id=getattr(self.execution_context.context, "request_id", None),
+                exc_info=cause,
+            )
+        extensions["code"] = code
+        request_id = getattr(self.execution_context.context, "request_id", None)
+        if request_id is not None:
+            extensions["requestId"] = request_id
+        if not isinstance(error, GraphQLError):
+            return TellableError(message, extensions=extensions)
+        return TellableError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)
+
+
+class TimeLimit(SchemaExtension):
+    """Ends a query or mutation that runs longer than 30 s. Subscriptions last as long as they are wanted."""
+
+    async def on_execute(self) -> AsyncIterator[None]:
+        if self.execution_context.operation_type.value == "subscription":
+            yield
+            return
+        try:
+            async with asyncio.timeout(OPERATION_SECONDS_MAX):
+                yield
+        except TimeoutError:
+            message = f"The operation took longer than {OPERATION_SECONDS_MAX:.0f} seconds and was stopped."
+            raise GraphQLError(message, extensions={"code": TIMEOUT}) from None
+
+
+def _code_and_message(error: Exception) -> tuple[str, str]:
+    """Give the code of an error and what may be said of it."""
+    if not isinstance(error, GraphQLError):
+        return _of_cause(error)
+    given = (error.extensions or {}).get("code")
+    if given is not None:
+        return str(given), error.message
+    cause = error.original_error
+    while isinstance(cause, GraphQLError) and cause.original_error is not None:
+        cause = cause.original_error
+    if isinstance(error, GraphQLSyntaxError):
+        return "GRAPHQL_PARSE_FAILED", error.message
+    if cause is not None and not isinstance(cause, GraphQLError):
+        # A variable that its scalar does not take comes with its place in the document, a broken stream without.
+        is_variable = error.path is None and bool(error.nodes) and isinstance(cause, ValueError | TypeError)
+        return ("BAD_USER_INPUT", error.message) if is_variable else _of_cause(cause)
+    if error.path is not None and " cannot represent " in error.message:
+        return FAULT, "Internal server error."  # a value of ours that its own type does not take
+    return "BAD_USER_INPUT", error.message
+
+
+def _of_cause(cause: Exception) -> tuple[str, str]:
+    if isinstance(cause, service_errors.ServiceError) and cause.code != FAULT:
+        return cause.code, cause.message
+    if isinstance(cause, CannotGetOperationTypeError):
+        return "OPERATION_RESOLUTION_FAILURE", cause.as_http_error_reason()
+    if isinstance(cause, InvalidOperationTypeError):
+        return "OPERATION_NOT_ALLOWED", f"A {cause.operation_type.value} is not allowed here."
+    if isinstance(cause, MissingQueryError):
+        return "BAD_REQUEST", "There is no document in the request."
+    if isinstance(cause, RecursionError):
+        return "GRAPHQL_PARSE_FAILED", "The document is nested too deeply."
+    return FAULT, "Internal server error."
+
+
+# In this order: the first is the outermost.
+EXTENSIONS: tuple[Callable[[], SchemaExtension], ...] = (OperationLog, ErrorCodes, TimeLimit, limits.Documents)
