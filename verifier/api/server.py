@@ -1,0 +1,91 @@
+"""The REST process: a socket, the application behind uvicorn, an orderly end."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+
+from verifier.api import app
+from verifier.api.parts import Parts
+from verifier.engine.check import Engine
+from verifier.settings import Settings
+from verifier.store import database
+
+POOL_SIZE = 10
+STOP_SECONDS = 3
+
+log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own ears for signals: the command has them."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket; raise OSError where the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(2048)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[str], None]) -> None:
+    """Serve until `stopping` is set. `on_ready` is called with the address once requests are answered."""
+    bound = listen(settings.host, settings.port)
+    try:
+        pool = await database.open_pool(settings.database_url, size=POOL_SIZE)
+    except database.DatabaseUnusableError:
+        bound.close()
+        raise
+    engine = Engine(settings.engine_config())
+    config = uvicorn.Config(
+        app.build(Parts(settings, pool, engine)),
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        while not (server.started or serving.done()):
+            await asyncio.sleep(0.01)
+        host, port = bound.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1"
+        on_ready(url)
+        log.info("serving", url=url)
+        await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        log.info("served")
+    finally:
+        stop.cancel()
+        bound.close()
+        await _close(engine, pool)
+
+
+async def _close(engine: Engine, pool: database.Pool) -> None:
+    try:
+        async with asyncio.timeout(1.0):
+            await engine.aclose()
+            await pool.close()
+    except (TimeoutError, *database.LOST):
+        pool.terminate()

@@ -1,0 +1,48 @@
+"""The engine at work on one chunk: it asks in the background, what it finds waits here until it is written."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from verifier.engine.check import Engine
+from verifier.engine.evidence import Result
+
+
+@dataclass(slots=True)
+class Asking:
+    """Addresses that are being asked; transient results are kept only where nobody will ask again."""
+
+    engine: Engine
+    emails: Sequence[str]
+    budget_seconds: float
+    keeps_transient: bool
+    batch: int
+    found: list[Result] = field(default_factory=list)
+    has_ended: bool = False
+    has_batch: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Ask while the context lasts; leaving it before the end stops the asking. Yields the task that asks."""
+        task = asyncio.create_task(self._ask())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+
+    def drain(self) -> list[Result]:
+        """Return what was found since the last call."""
+        found, self.found = self.found, []
+        self.has_batch.clear()
+        return found
+
+    async def _ask(self) -> None:
+        async for result in self.engine.check_many(self.emails, budget_seconds=self.budget_seconds):
+            if self.keeps_transient or not result.is_transient:
+                self.found.append(result)
+            if len(self.found) >= self.batch:
+                self.has_batch.set()
+        self.has_ended = True

@@ -1,0 +1,140 @@
+"""The process that carries plans out: jobs from the queue, leases kept alive, lost chunks found again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.errors import RetryRequested
+from pgqueuer.models import Job
+
+from verifier.dispatch import gate, planner, retries, runner
+from verifier.engine.check import Engine
+from verifier.settings import Settings
+from verifier.store import database
+from verifier.store.queries import jobs, orphans
+
+POOL_SIZE = 10
+BATCH = 10
+HEARTBEAT_SECONDS = 5.0  # a killed worker's jobs are picked by another one after this long
+IDLE_SECONDS = 2.0  # how long at most until a free worker looks for such jobs
+RECONCILE_SECONDS = 15.0
+PROBE_SECONDS = 2.0
+STOP_SECONDS = 4.0
+
+log = structlog.get_logger()
+
+
+class DatabaseLost(Exception):
+    """PostgreSQL went away; the supervisor is to start the worker again."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker; `run` lasts until `stopping` is set. Any number may run beside each other."""
+
+    settings: Settings
+    pool: database.Pool
+    engine: Engine
+    stopping: asyncio.Event
+
+    async def run(self) -> None:
+        """Work until told to stop, then give back what is unfinished. Raises DatabaseLost."""
+        mail_gate = gate.Gate(self.pool)
+        queue = self._queue(mail_gate)
+        most = max(2 * BATCH, self.settings.concurrency)
+        serving = asyncio.create_task(
+            queue.run(
+                batch_size=BATCH,
+                max_concurrent_tasks=most,
+                dequeue_timeout=timedelta(seconds=IDLE_SECONDS),
+                heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+            )
+        )
+        beside = [asyncio.create_task(part) for part in (mail_gate.renew(), self._reconcile(), self._probe())]
+        stop = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({serving, stop, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            was_told = self.stopping.is_set()
+            self.stopping.set()
+            queue.shutdown.set()
+            await asyncio.wait({serving}, timeout=STOP_SECONDS if was_told else 1.0)
+        finally:
+            everything = (serving, stop, *beside)
+            for task in everything:
+                task.cancel()
+            outcomes = await asyncio.gather(*everything, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        for failure in failures:
+            if not isinstance(failure, database.LOST):
+                raise failure
+        if failures:
+            raise DatabaseLost(str(failures[0])) from failures[0]
+
+    def _queue(self, mail_gate: gate.Gate) -> PgQueuer:
+        settings = self.settings
+        plans = planner.Planner(self.pool, self.engine, settings.zones)
+        schedule = retries.Schedule(settings.retry_seconds, settings.zone_retry_seconds)
+        chunk_runner = runner.ChunkRunner(self.pool, self.engine, mail_gate, schedule, self.stopping)
+        queue = PgQueuer.from_asyncpg_pool(self.pool)
+
+        async def plan(job: Job) -> None:
+            await plans.plan(UUID((job.payload or b"").decode()))
+
+        async def verify(job: Job) -> None:
+            await _delivered(chunk_runner.run, jobs.ChunkJob.from_payload(job.payload))
+
+        queue.entrypoint(jobs.PLAN, on_failure="hold")(plan)
+        queue.entrypoint(jobs.VERIFY, on_failure="hold")(verify)
+        queue.entrypoint(jobs.RETRY, on_failure="hold")(verify)
+        return queue
+
+    async def _reconcile(self) -> None:
+        """Enqueue now and then what no live job serves, though it should."""
+        while True:
+            found = await orphans.enqueue(self.pool, quiet_for=timedelta(seconds=RECONCILE_SECONDS))
+            if found:
+                log.warning("orphans enqueued again", count=found)
+            await asyncio.sleep(RECONCILE_SECONDS)
+
+    async def _probe(self) -> None:
+        """Notice within seconds that PostgreSQL went away, also while nothing else asks it."""
+        while True:
+            async with asyncio.timeout(PROBE_SECONDS * 5):
+                await database.probe(self.pool)
+            await asyncio.sleep(PROBE_SECONDS)
+
+
+async def _delivered(run: Callable[[jobs.ChunkJob], Awaitable[None]], job: jobs.ChunkJob) -> None:
+    """Run a chunk's job; what asks for another delivery becomes the queue's word for it."""
+    try:
+        await run(job)
+    except gate.MailHostBusy as busy:
+        raise RetryRequested(timedelta(seconds=0.5), reason="mail host busy") from busy
+    except runner.Interrupted as interrupted:
+        raise RetryRequested(timedelta(0), reason="worker stops") from interrupted
+
+
+async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    """Open the database and the engine, work until `stopping` is set, close both."""
+    pool = await database.open_pool(settings.database_url, size=POOL_SIZE)
+    engine = Engine(settings.engine_config())
+    try:
+        on_ready()
+        log.info("worker started", concurrency=settings.concurrency)
+        await Worker(settings, pool, engine, stopping).run()
+        log.info("worker stopped")
+    finally:
+        await _close(engine, pool)
+
+
+async def _close(engine: Engine, pool: database.Pool) -> None:
+    try:
+        async with asyncio.timeout(1.0):
+            await engine.aclose()
+            await pool.close()
+    except (TimeoutError, *database.LOST):
+        pool.terminate()

@@ -1,0 +1,59 @@
+"""Connections to the verifier's PostgreSQL database."""
+
+from typing import Any, TypeAlias
+
+import asyncpg
+
+from verifier.store import migrations
+
+Pool: TypeAlias = asyncpg.Pool
+Connection: TypeAlias = asyncpg.Connection
+Record: TypeAlias = asyncpg.Record
+
+# What tells that the database is gone, as opposed to a statement that it refused.
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+)
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+COMMAND_TIMEOUT_SECONDS = 60.0
+
+
+class DatabaseUnusableError(Exception):
+    """The database cannot be reached or lacks our tables; the message says what to do."""
+
+
+async def open_pool(url: str, *, size: int) -> Pool:
+    """Open a pool of at most `size` connections to a migrated database; raise DatabaseUnusableError otherwise."""
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=COMMAND_TIMEOUT_SECONDS,
+            server_settings={"application_name": "verifier", "jit": "off"},
+        )
+    except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
+        raise DatabaseUnusableError(f"VERIFIER_DATABASE_URL cannot be reached: {error}") from error
+    if await _revision(pool) != migrations.head():
+        await pool.close()
+        raise DatabaseUnusableError("the database lacks our tables: run `python -m verifier migrate` first")
+    return pool
+
+
+async def _revision(pool: Pool) -> Any:  # noqa: ANN401  asyncpg is untyped
+    try:
+        return await pool.fetchval("SELECT version_num FROM alembic_version")
+    except asyncpg.UndefinedTableError:
+        return None
+
+
+async def probe(pool: Pool) -> None:
+    """Ask the database for a sign of life."""
+    await pool.fetchval("SELECT 1")
