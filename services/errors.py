@@ -1,6 +1,7 @@
-"""What can go wrong in a use-case, as one tree. The sentence for the reader is the class's docstring unless one is given.
+"""What can go wrong in a use-case, as one tree. The reader's sentence is the class's docstring unless one is given.
 
 ServiceError
+├── BadRequest            an argument that programs write is wrong: a cursor, a page size
 ├── Invalid               the value is not acceptable
 │   ├── Required          a value is missing
 │   ├── TooLarge          longer or larger than allowed
@@ -18,7 +19,20 @@ ServiceError
 """
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import ClassVar
+
+
+class UserErrorCode(StrEnum):
+    """Why a mutation did nothing."""
+
+    INVALID = "INVALID"
+    REQUIRED = "REQUIRED"
+    TOO_LARGE = "TOO_LARGE"
+    NOT_FOUND = "NOT_FOUND"
+    IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    WRONG_STATE = "WRONG_STATE"
+    UNREADABLE_FILE = "UNREADABLE_FILE"
 
 
 class ServiceError(Exception):
@@ -33,46 +47,52 @@ class ServiceError(Exception):
         super().__init__(self.message)
 
 
+class BadRequest(ServiceError):
+    """An argument is wrong."""
+
+    code = "BAD_USER_INPUT"
+
+
 class Invalid(ServiceError):
     """The value is not acceptable."""
 
-    code = "INVALID"
+    code = UserErrorCode.INVALID
 
 
 class Required(Invalid):
     """A value is required here."""
 
-    code = "REQUIRED"
+    code = UserErrorCode.REQUIRED
 
 
 class TooLarge(Invalid):
     """The value is longer or larger than allowed."""
 
-    code = "TOO_LARGE"
+    code = UserErrorCode.TOO_LARGE
 
 
 class UnreadableFile(Invalid):
     """The file cannot be read as the type it claims."""
 
-    code = "UNREADABLE_FILE"
+    code = UserErrorCode.UNREADABLE_FILE
 
 
 class NotFound(ServiceError):
     """This does not exist, or is not yours."""
 
-    code = "NOT_FOUND"
+    code = UserErrorCode.NOT_FOUND
 
 
 class WrongState(ServiceError):
     """This is in a state that does not allow that."""
 
-    code = "WRONG_STATE"
+    code = UserErrorCode.WRONG_STATE
 
 
 class IdempotencyConflict(ServiceError):
     """This idempotency key was used before with other input. Choose a new key for a new request."""
 
-    code = "IDEMPOTENCY_CONFLICT"
+    code = UserErrorCode.IDEMPOTENCY_CONFLICT
 
 
 class AccessError(ServiceError):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from datetime import timedelta
 from uuid import UUID
 
@@ -43,7 +43,7 @@ class Hub:
                 await self._any.wait()
         self._any.clear()
 
-    async def changes(self, task_id: UUID, *, gap: timedelta) -> AsyncIterator[None]:
+    async def changes(self, task_id: UUID, *, gap: timedelta) -> AsyncGenerator[None, None]:
         """Yield when a task may have changed: at once, then at most once a gap, and after every quiet time."""
         event = asyncio.Event()
         self._waiting[task_id].add(event)

@@ -1,0 +1,74 @@
+"""What a resolver is given: the parts of the process, who asks, and loaders made anew for every operation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import strawberry
+
+from db.models import ApiKeyScope
+from db.session import Database
+from resolvers.loaders import Loaders
+from services.actor import Actor
+from services.authentication import Credentials
+from services.errors import Unauthenticated
+from services.links import Links
+from services.progress import Announcer, Hub
+from services.upstream.contract import Upstream
+from services.upstream_keys import UpstreamKeys
+
+
+def utc_now() -> datetime:
+    """The present moment."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a process shares."""
+
+    db: Database
+    upstream: Upstream
+    upstream_keys: UpstreamKeys
+    credentials: Credentials
+    links: Links
+    hub: Hub
+    announcer: Announcer
+    upload_bytes_max: int
+    now: Callable[[], datetime] = utc_now
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation: who asks, and its own loaders."""
+
+    parts: Parts
+    actor: Actor | None
+    request_id: str
+    connection_params: dict[str, Any] | None = None
+    """What a WebSocket's connection_init said."""
+    load: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the loaders."""
+        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now)
+
+    def for_operation(self) -> "Context":
+        """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
+        return Context(self.parts, self.actor, self.request_id, self.connection_params)
+
+    def require(self, scope: ApiKeyScope | None) -> Actor:
+        """The caller, who may do what `scope` names (None: needs a session).
+
+        Raises:
+            Unauthenticated, Forbidden: nobody is signed in, or a key lacks the scope.
+
+        """
+        if self.actor is None:
+            raise Unauthenticated
+        self.actor.require(scope)
+        return self.actor
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

@@ -1,0 +1,45 @@
+"""Loaders: many look-ups of one operation become one statement, or one call upstream."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from aiodataloader import DataLoader
+
+from db.models import Account, Task, TaskResult
+from db.queries import accounts, results, tasks
+from db.session import Database, ReadSession
+from services import freshness
+from services.upstream.contract import Upstream
+from services.upstream_keys import UpstreamKeys
+
+KeyT = TypeVar("KeyT")
+RowT = TypeVar("RowT")
+
+
+class Loaders:
+    """The loaders of one operation. Nobody is kept longer than that, so nobody sees another's rows or stale ones."""
+
+    def __init__(self, db: Database, upstream: Upstream, keys: UpstreamKeys, now: Callable[[], datetime]) -> None:
+        """All empty."""
+        self.account: DataLoader[UUID, Account | None] = _reads(db, accounts.by_ids)
+        self.task: DataLoader[UUID, Task | None] = _reads(db, tasks.by_ids)
+        self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
+
+        async def refresh(task_ids: list[UUID]) -> list[Task | None]:
+            found = await freshness.refresh(db, upstream, keys, task_ids, now())
+            return [found.get(task_id) for task_id in task_ids]
+
+        self.refreshed_task: DataLoader[UUID, Task | None] = DataLoader(refresh)
+
+
+def _reads(
+    db: Database, query: Callable[[ReadSession, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]]
+) -> DataLoader[KeyT, RowT | None]:
+    async def batch(keys: list[KeyT]) -> list[RowT | None]:
+        async with db.read() as session:
+            found = await query(session, keys)
+        return [found.get(key) for key in keys]
+
+    return DataLoader(batch)

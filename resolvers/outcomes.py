@@ -1,0 +1,44 @@
+"""What a mutation gives back: its results, or the problems that the caller can put right."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from services.errors import AccessError, BadRequest, ServiceError, UpstreamError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Outcome:
+    """Results by name, or `user_errors`; a result that is not there is None."""
+
+    def __init__(self, results: Mapping[str, Any] | None = None, user_errors: Sequence[ServiceError] = ()) -> None:
+        """Either results or errors."""
+        self.user_errors = list(user_errors)
+        self._results = results or {}
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - rows
+        """A result; None when there is none."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self._results.get(name)
+
+
+def gives(result: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[Outcome]]]:
+    """Turn a resolver's row into an outcome with this result, and a caller's mistake into userErrors.
+
+    What is about access, upstream or a program's bug stays an error of the operation.
+    """
+
+    def decorate(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[Outcome]]:
+        async def resolve(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+            try:
+                return Outcome({result: await work(*args, **kwargs)})
+            except (AccessError, UpstreamError, BadRequest):
+                raise
+            except ServiceError as error:
+                return Outcome(user_errors=[error])
+
+        return resolve
+
+    return decorate

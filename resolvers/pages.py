@@ -1,0 +1,104 @@
+"""Keyset connections: arguments checked, cursors opaque, the total counted only when it is asked for."""
+
+import base64
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import orjson
+import strawberry
+
+from db.queries.pages import Window
+from services.errors import BadRequest
+
+DEFAULT_SIZE = 20
+SIZE_MAX = 100
+_CURSOR_CHARACTERS_MAX = 1024
+
+RowT = TypeVar("RowT")
+Decode = Callable[[list[Any]], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfo:
+    """Where a page sits in its list."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[RowT]):
+    """One item with its cursor."""
+
+    cursor: str
+    node: RowT
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[RowT]):
+    """One page of a list; `count` counts the whole list."""
+
+    edges: Sequence[Edge[RowT]]
+    has_next: bool
+    has_previous: bool
+    count: Callable[[], Awaitable[int]]
+
+    @property
+    def nodes(self) -> list[RowT]:
+        """The items without their cursors."""
+        return [edge.node for edge in self.edges]
+
+    @property
+    def page_info(self) -> PageInfo:
+        """Where this page sits."""
+        start = self.edges[0].cursor if self.edges else None
+        end = self.edges[-1].cursor if self.edges else None
+        return PageInfo(self.has_next, self.has_previous, start, end)
+
+
+async def total_count(root: strawberry.Parent[Page[Any]]) -> int:
+    """How many items match in all."""
+    return await root.count()
+
+
+def window(first: int | None, after: str | None, last: int | None, before: str | None, decode: Decode) -> Window:
+    """The rows that the four arguments name.
+
+    Raises:
+        BadRequest: a size out of range, both sizes, or a cursor that is not one of this list.
+
+    """
+    if first is not None and last is not None:
+        message = "Give `first` or `last`, not both."
+        raise BadRequest(message)
+    for name, size in (("first", first), ("last", last)):
+        if size is not None and not 1 <= size <= SIZE_MAX:
+            message = f"`{name}` is 1 to {SIZE_MAX}."
+            raise BadRequest(message)
+    return Window(
+        size=last if last is not None else first if first is not None else DEFAULT_SIZE,
+        is_backward=last is not None,
+        after=_decode(after, decode) if after is not None else None,
+        before=_decode(before, decode) if before is not None else None,
+    )
+
+
+def cursor(*values: Any) -> str:  # noqa: ANN401 - sort values of any type that JSON holds
+    """The cursor of an item by its sort values."""
+    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+
+
+def _decode(text: str, decode: Decode) -> tuple[Any, ...]:
+    try:
+        if len(text) > _CURSOR_CHARACTERS_MAX:
+            raise ValueError
+        values = orjson.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
+        if not isinstance(values, list):
+            raise TypeError
+        return decode(values)
+    except (ValueError, TypeError, IndexError) as error:
+        message = "This cursor is not one of this list."
+        raise BadRequest(message) from error

@@ -1,0 +1,100 @@
+"""Verdicts of a task, as a connection and as a file; one address verified now."""
+
+from typing import Any, Protocol
+
+import strawberry
+
+from db import models
+from db.models import ApiKeyScope, Verdict, VerdictReason
+from db.queries import results as queries
+from db.queries.results import ResultConditions
+from resolvers import outcomes, pages
+from resolvers.context import Info
+from services import verification
+from services.errors import BadRequest
+from services.exports import DownloadFormat
+from services.links import Download, DownloadLink
+
+_TEXT_CHARACTERS_MAX = 254
+
+
+class Filter(Protocol):
+    """The shape of a TaskResultFilter."""
+
+    verdict: list[Verdict] | None
+    reason: list[VerdictReason] | None
+    domain: str | None
+    email_contains: str | None
+
+
+async def results(
+    info: Info,
+    root: strawberry.Parent[models.Task],
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    filter: Filter | None = None,  # noqa: A002 - the argument's name in the schema
+) -> pages.Page[models.TaskResult]:
+    """Rows of a task with their verdicts, in the order of the input."""
+    window = pages.window(first, after, last, before, lambda values: (_row_number(values),))
+    conditions = _conditions(filter)
+    db = info.context.parts.db
+    async with db.read() as session:
+        found = await queries.page(session, root.id, conditions, window)
+    edges = [pages.Edge(pages.cursor(row.row_number), queries.to_result(row)) for row in found.rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await queries.count(session, root.id, conditions)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+def _row_number(values: list[Any]) -> int:
+    (number,) = values
+    if not isinstance(number, int) or not 0 <= number < 1 << 31:
+        raise ValueError
+    return number
+
+
+def _conditions(given: Filter | None) -> ResultConditions:
+    if given is None:
+        return ResultConditions()
+    for name, values in (("verdict", given.verdict), ("reason", given.reason)):
+        if values is not None and not values:
+            message = f"`{name}` takes at least one value."
+            raise BadRequest(message)
+    for name, text in (("domain", given.domain), ("emailContains", given.email_contains)):
+        if text is not None and not (1 <= len(text) <= _TEXT_CHARACTERS_MAX and "\0" not in text):
+            message = f"`{name}` takes 1 to {_TEXT_CHARACTERS_MAX} characters."
+            raise BadRequest(message)
+    return ResultConditions(given.verdict, given.reason, given.domain, given.email_contains)
+
+
+async def download(
+    info: Info,
+    root: strawberry.Parent[models.Task],
+    format: DownloadFormat,  # noqa: A002 - the argument's name in the schema
+    filter: Filter | None = None,  # noqa: A002 - the argument's name in the schema
+) -> DownloadLink | None:
+    """A signed link to the results so far; None before the first."""
+    conditions = _conditions(filter)
+    parts = info.context.parts
+    if root.metrics.job_status.completed == 0:
+        return None
+    return parts.links.make(Download(root.id, format, conditions), parts.now())
+
+
+@outcomes.gives("verification")
+async def verify_email(info: Info, *, email: str, timeout_ms: int) -> models.EmailVerification:
+    """Verify one address now."""
+    parts = info.context.parts
+    return await verification.verify(
+        parts.upstream,
+        parts.upstream_keys,
+        info.context.require(ApiKeyScope.VERIFY),
+        email=email,
+        timeout_ms=timeout_ms,
+        now=parts.now(),
+    )
