@@ -1,0 +1,121 @@
+"""How the mail servers of the world say that a user is or is not there."""
+
+from dataclasses import dataclass
+
+from verifier.lab.script import EXTENSIONS, Script
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way to answer RCPT; `of` says whose."""
+
+    of: str
+    script: Script
+
+
+DIALECTS: dict[str, Dialect] = {
+    "postfix": Dialect(
+        "Postfix with virtual mailboxes",
+        Script(
+            banner="220 {host} ESMTP Postfix (Debian/GNU)",
+            unknown="550 5.1.1 <{address}>: Recipient address rejected: User unknown in virtual mailbox table",
+        ),
+    ),
+    "exim": Dialect(
+        "Exim",
+        Script(
+            banner="220 {host} ESMTP Exim 4.96",
+            extensions=("SIZE 52428800", "8BITMIME", "PIPELINING"),
+            known="250 Accepted",
+            unknown="550 Unrouteable address",
+        ),
+    ),
+    "opensmtpd": Dialect(
+        "OpenSMTPD",
+        Script(
+            banner="220 {host} ESMTP OpenSMTPD",
+            extensions=("8BITMIME", "ENHANCEDSTATUSCODES", "SIZE 36700160", "DSN"),
+            known="250 2.1.5 Destination address valid: Recipient ok",
+            unknown="524 5.2.4 Mailing list expansion problem: <{address}>",
+        ),
+    ),
+    "gmail": Dialect(
+        "Google",
+        Script(
+            banner="220 mx.google.com ESMTP {host} - gsmtp",
+            extensions=("SIZE 157286400", "8BITMIME", "ENHANCEDSTATUSCODES", "PIPELINING", "CHUNKING"),
+            known="250 2.1.5 OK {host} - gsmtp",
+            unknown="550 5.1.1 The email account that you tried to reach does not exist. Please try\n"
+            "5.1.1 double-checking the recipient's email address for typos or\n"
+            "5.1.1 unnecessary spaces. For more information, go to\n"
+            "5.1.1  https://support.google.com/mail/?p=NoSuchUser {host} - gsmtp",
+        ),
+    ),
+    "exchange": Dialect(
+        "Exchange with directory-based edge blocking",
+        Script(
+            banner="220 {host} Microsoft ESMTP MAIL Service ready",
+            known="250 2.1.5 Recipient OK",
+            unknown="550 5.4.1 Recipient address rejected: Access denied. [{host}]",
+        ),
+    ),
+    "exchange5110": Dialect(
+        "Exchange where the recipient was not found",
+        Script(
+            known="250 2.1.5 Recipient OK",
+            unknown="550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient {address} not found by SMTP address lookup",
+        ),
+    ),
+    "sendmail": Dialect(
+        "Sendmail",
+        Script(known="250 2.1.5 <{address}>... Recipient ok", unknown="550 5.1.1 <{address}>... User unknown"),
+    ),
+    "qmail": Dialect(
+        "qmail with its code at the end",
+        Script(
+            extensions=("PIPELINING", "8BITMIME"),
+            known="250 ok",
+            unknown="550 sorry, no mailbox here by that name (#5.1.1 - chkusr)",
+        ),
+    ),
+    "yahoo": Dialect(
+        "Yahoo",
+        Script(
+            known="250 recipient <{address}> ok",
+            unknown="554 delivery error: dd This user doesn't have a yahoo.com account ({address}) [0] - {host}",
+        ),
+    ),
+    "policy": Dialect(
+        "a host that files unknown users under policy",
+        Script(unknown="550 5.7.1 <{address}>: Recipient address rejected: user unknown"),
+    ),
+    "moved": Dialect(
+        "a host whose user has moved away",
+        Script(unknown="551 5.1.6 <{address}>: User not local; the mailbox has moved, no forwarding address"),
+    ),
+    "badaddress": Dialect(
+        "a host that calls an unknown user a bad address",
+        Script(known="250 Ok", unknown="501 5.1.3 Bad destination mailbox address: {address}"),
+    ),
+    "german": Dialect(
+        "a German host that writes Latin-1",
+        Script(
+            known="250 Empfänger angenommen",
+            unknown="550 Empfänger unbekannt: <{address}>",
+            encoding="latin-1",
+        ),
+    ),
+    "french": Dialect(
+        "a French host that writes UTF-8",
+        Script(known="250 2.1.5 Destinataire accepté", unknown="550 5.1.1 Boîte aux lettres inexistante : <{address}>"),
+    ),
+    "spanish": Dialect(
+        "a Spanish host without enhanced codes",
+        Script(known="250 Aceptado", unknown="550 El usuario no existe: {address}"),
+    ),
+    "chinese": Dialect(
+        "a Chinese host",
+        Script(known="250 2.1.5 Ok", unknown="550 5.1.1 用户不存在: <{address}>", extensions=(*EXTENSIONS, "SMTPUTF8")),
+    ),
+}
+"""The name of a dialect is the name of its domain."""

@@ -1,0 +1,84 @@
+"""Where everything of the lab is: the address of every mail host, and what the name server tells about every name."""
+
+from collections.abc import Sequence
+
+import dns.rcode
+
+from verifier.lab.dns_server import Answer
+from verifier.lab.domain import HOSTS_ZONE, ZONE, Dns, Domain
+from verifier.lab.script import Script
+
+_HOSTS_A_NETWORK = 200
+_TRUNCATED_PADDING = 20
+
+
+class Geography:
+    """The names and addresses of a catalogue. Mail hosts live at 127.77.0.1 and up, in the order of the catalogue."""
+
+    origin = ZONE
+
+    def __init__(self, catalogue: Sequence[Domain]) -> None:
+        self.addresses: dict[str, str] = {}
+        """Mail host (its short name) -> address."""
+        self.scripts: dict[str, Script | None] = {}
+        """Mail host -> its script; None where its port is closed."""
+        self.served: dict[str, set[str]] = {}
+        """Mail host -> the domains whose recipients it takes."""
+        for domain in catalogue:
+            for host in domain.hosts:
+                number = len(self.addresses)
+                self.addresses.setdefault(
+                    host.name, f"127.77.{number // _HOSTS_A_NETWORK}.{number % _HOSTS_A_NETWORK + 1}"
+                )
+                if self.scripts.setdefault(host.name, host.script) != host.script:
+                    message = f"two scripts for the mail host {host.name}"
+                    raise ValueError(message)
+                self.served.setdefault(host.name, {host_name(host.name)}).add(domain.full_name)
+        self._answers = {
+            ZONE: Answer({"NS": [f"ns.{ZONE}."]}),
+            f"ns.{ZONE}": Answer({"A": ["127.0.0.1"]}),
+            HOSTS_ZONE: Answer(),
+        }
+        for host_short, address in self.addresses.items():
+            self._answers[host_name(host_short)] = Answer({"A": [address]})
+        for domain in catalogue:
+            if domain.dns is not Dns.NXDOMAIN:
+                self._answers[domain.full_name] = self._answer(domain)
+
+    def find(self, name: str) -> Answer | None:
+        """The answer for a lower-case name; None where there is no such name."""
+        return self._answers.get(name)
+
+    def _answer(self, domain: Domain) -> Answer:
+        exchanges = [f"{host.preference} {host_name(host.name)}." for host in domain.hosts]
+        match domain.dns:
+            case Dns.MAIL:
+                return Answer({"MX": exchanges})
+            case Dns.TRUNCATED:
+                # The further records say that the list is long; they name a host that is there.
+                more = [
+                    f"{preference} {host_name(domain.hosts[0].name)}."
+                    for preference in range(20, 20 + _TRUNCATED_PADDING)
+                ]
+                return Answer({"MX": exchanges + more}, is_truncated=True)
+            case Dns.IMPLICIT:
+                return Answer({"A": [self.addresses[host.name] for host in domain.hosts]})
+            case Dns.ALIAS:
+                return Answer({"CNAME": [f"{domain.alias_of}.{ZONE}."]})
+            case Dns.NULL_MX:
+                return Answer({"MX": ["0 ."]})
+            case Dns.LOST_HOSTS:
+                return Answer({"MX": [f"10 gone-1.{HOSTS_ZONE}.", f"20 gone-2.{HOSTS_ZONE}."]})
+            case Dns.SERVFAIL:
+                return Answer(code=dns.rcode.SERVFAIL)
+            case Dns.REFUSED:
+                return Answer(code=dns.rcode.REFUSED)
+            case Dns.SILENT:
+                return Answer(is_silent=True)
+            case _:
+                return Answer({"TXT": ['"v=spf1 -all"']})
+
+
+def host_name(short: str) -> str:
+    """The full name of a mail host."""
+    return f"{short}.{HOSTS_ZONE}"

@@ -1,0 +1,68 @@
+"""How a mail host of the lab behaves: a script is data, the session plays it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+EXTENSIONS = ("PIPELINING", "SIZE 10240000", "ENHANCEDSTATUSCODES", "8BITMIME")
+
+
+class Tls(Enum):
+    """What a host does with STARTTLS."""
+
+    ABSENT = "absent"
+    OFFERED = "offered"
+    DEMANDED = "demanded"
+    """MAIL is answered 530 until the session is encrypted."""
+    TEMPORARILY_OUT = "temporarily out"
+    """Offered, and answered 454."""
+    BROKEN = "broken"
+    """Offered, answered 220, and then no handshake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """One behaviour of a mail host.
+
+    Replies are templates: `{host}`, `{address}` (the recipient), `{sender}` and `{client}` are filled in, and further
+    lines make a multi-line reply. Times are seconds.
+    """
+
+    banner: str = "220 {host} ESMTP ready"
+    raw_banner: bytes | None = None
+    """Sent instead of a banner, whereupon the connection is closed: a host that does not speak SMTP."""
+    banner_after_seconds: float = 0.0
+    ehlo: str | None = None
+    """The reply to EHLO where it is refused."""
+    helo: str = "250 {host}"
+    extensions: tuple[str, ...] = EXTENSIONS
+    tls: Tls = Tls.ABSENT
+    mail: str = "250 2.1.0 Ok"
+    null_sender: str | None = None
+    """The reply to `MAIL FROM:<>` where it differs."""
+    known: str = "250 2.1.5 Ok"
+    unknown: str = "550 5.1.1 <{address}>: Recipient address rejected: User unknown in virtual mailbox table"
+    rcpt_after_seconds: float = 0.0
+    greylist_seconds: float | None = None
+    """A recipient is put off until this long after it was first asked for by the same client and sender."""
+    greylist: str = (
+        "450 4.2.0 <{address}>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/help/{host}"
+    )
+    recipients_max: int | None = None
+    """Recipients a transaction; the next ones are answered 452 4.5.3 (RFC 5321 section 4.5.3.1.10)."""
+    refusals_max: int | None = None
+    """Refused recipients a connection; the next command is answered 421 and the connection closed."""
+    closes_after_refusal: bool = False
+    drops_pipeliners: bool = False
+    encoding: str = "utf-8"
+    line_end: bytes = b"\r\n"
+    byte_by_byte: bool = False
+
+    @property
+    def offers_pipelining(self) -> bool:
+        """RFC 2920: whether several commands may be sent at once."""
+        return "PIPELINING" in self.extensions
+
+    @property
+    def offers_smtputf8(self) -> bool:
+        """RFC 6531: whether recipients outside ASCII are taken."""
+        return "SMTPUTF8" in self.extensions

@@ -1,0 +1,1 @@
+"""Tests of the lab, and of the engine against everything the lab can do."""
