@@ -20,7 +20,7 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def _migrate(arguments: argparse.Namespace) -> int:
+def _migrate(_: argparse.Namespace) -> int:
     read = settings.from_environment({settings.Need.DATABASE})
     logs.configure(read.log_format)
     from verifier.store import migrations
@@ -87,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m verifier", description="Verify e-mail addresses over DNS and SMTP.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help, description=help)
+    def add(name: str, run: Callable[[argparse.Namespace], int], purpose: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=purpose, description=purpose)
         command.set_defaults(run=run)
         return command
 

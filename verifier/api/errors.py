@@ -91,14 +91,14 @@ def _answer(status: int, code: str, message: str, field: str | None, headers: di
     return Response(orjson.dumps({"error": error}), status, headers, media_type="application/json")
 
 
-async def answer_api_error(request: Request, error: Exception) -> Response:
+async def answer_api_error(_: Request, error: Exception) -> Response:
     """Answer one of our own errors."""
     if not isinstance(error, ApiError):
         raise error
     return _answer(error.status, error.specific_code, error.message, error.field, error.headers)
 
 
-async def answer_http_error(request: Request, error: Exception) -> Response:
+async def answer_http_error(_: Request, error: Exception) -> Response:
     """Answer what the router refuses: unknown paths and methods."""
     if not isinstance(error, HTTPException):
         raise error

@@ -56,7 +56,7 @@ def uuids(request: Request, name: str, *, count_max: int) -> list[UUID] | None:
 
 
 def date_time(request: Request, name: str) -> datetime | None:
-    """Return a point in time of the query (RFC 3339, with its offset; a space stands for a plus that was not escaped)."""
+    """Return a point in time of the query: RFC 3339 with its offset; a blank stands for a plus that was not escaped."""
     text = request.query_params.get(name)
     if text is None:
         return None

@@ -21,22 +21,28 @@ log = structlog.get_logger()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own ears for signals: the command has them."""
+    """uvicorn that tells when it is up, without its own ears for signals: the command has them."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_up.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; raise OSError where the port is taken."""
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket with an address; raise OSError where the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-        bound.listen(2048)
-        bound.setblocking(False)
     except OSError:
         bound.close()
         raise
@@ -45,7 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[str], None]) -> None:
     """Serve until `stopping` is set. `on_ready` is called with the address once requests are answered."""
-    bound = listen(settings.host, settings.port)
+    bound = bind(settings.host, settings.port)
     try:
         pool = await database.open_pool(settings.database_url, size=POOL_SIZE)
     except database.DatabaseUnusableError:
@@ -64,10 +70,9 @@ async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[s
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
-    stop = asyncio.create_task(stopping.wait())
+    up, stop = asyncio.create_task(server.is_up.wait()), asyncio.create_task(stopping.wait())
     try:
-        while not (server.started or serving.done()):
-            await asyncio.sleep(0.01)
+        await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
         host, port = bound.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1"
         on_ready(url)
@@ -77,6 +82,7 @@ async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[s
         await serving
         log.info("served")
     finally:
+        up.cancel()
         stop.cancel()
         bound.close()
         await _close(engine, pool)

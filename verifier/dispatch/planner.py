@@ -10,7 +10,6 @@ import structlog
 from verifier.dispatch import chunking, verdicts
 from verifier.engine.check import Engine
 from verifier.engine.config import Zone
-
 from verifier.store.database import Pool
 from verifier.store.queries import jobs, plans
 from verifier.store.queries.results import Verdict
@@ -69,9 +68,7 @@ class Planner:
         for domain, addresses in by_domain.items():
             is_in_zone = any(zone.covers(domain) for zone in self.zones)
             groups[is_in_zone].setdefault(hosts[domain], []).extend(addresses)
-        return [
-            chunk for is_in_zone, group in groups.items() for chunk in chunking.cut(group, is_in_zone=is_in_zone)
-        ]
+        return [chunk for is_in_zone, group in groups.items() for chunk in chunking.cut(group, is_in_zone=is_in_zone)]
 
     async def _mail_hosts(self, domains: Iterable[str]) -> dict[str, str]:
         """Ask for the mail host of every domain, so many at once; who does not answer in time stands alone."""

@@ -1,4 +1,4 @@
-"""One chunk, from the queue to its verdicts: leased, taken, asked, written as it goes, put off where waiting may help."""
+"""One chunk, from the queue to its verdicts: leased, taken, asked, written as it goes, put off where that may help."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""PostgreSQL text cannot hold U+0000, yet clients may send it: a reversible spelling, and a lossy one for foreign text."""
+"""PostgreSQL text cannot hold U+0000, yet clients may send it: a reversible spelling, a lossy one for foreign text."""
 
 
 def encode(text: str) -> str:

@@ -29,7 +29,17 @@ def cluster(directory: Path) -> Iterator[str]:
         directory.chmod(0o755)
         os.chown(data, owner["user"], owner["group"])
     shared: dict[str, Any] = {"cwd": "/", "env": {**os.environ, "LC_ALL": "C.UTF-8", "TZ": "UTC"}, **owner}
-    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-E", "UTF8", "--auth=trust", "--no-sync"]
+    initdb: list[str | Path] = [
+        binaries / "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "-E",
+        "UTF8",
+        "--auth=trust",
+        "--no-sync",
+    ]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **shared)
     options = [word for setting in FAST for word in ("-c", setting)]
     with (directory / "log").open("wb") as log:

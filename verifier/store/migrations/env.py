@@ -1,4 +1,4 @@
-"""What Alembic runs for each command: the migrations, on the connection and in the transaction that `upgrade` opened."""
+"""What Alembic runs: the migrations, on the connection and in the transaction that `upgrade` opened."""
 
 from alembic import context
 

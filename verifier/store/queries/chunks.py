@@ -14,7 +14,7 @@ from verifier.store.queries import jobs, results
 
 @dataclass(slots=True)
 class Taken:
-    """A chunk in our hands. `numbers` has each address that lacks a verdict, with its numbers; they shrink as it is written.
+    """A chunk in our hands. `numbers` has each address that lacks a verdict, with its numbers in the task.
 
     `stalls` counts the times it was taken since anything was last written, this one included.
     """

@@ -1,4 +1,4 @@
-"""The queue: jobs go in beside the rows that they are about, in one transaction. The job only delivers; rows are the truth."""
+"""The queue: jobs go in beside the rows they are about, in one transaction. Jobs only deliver; rows are the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ChunkJob:
     @property
     def payload(self) -> bytes:
         """Return what the worker needs before it touches the chunk."""
-        return orjson.dumps({"chunk": self.chunk_id, "mail_host": self.mail_host, "retries": self.retries})
+        return orjson.dumps({"chunk": str(self.chunk_id), "mail_host": self.mail_host, "retries": self.retries})
 
     @property
     def dedupe_key(self) -> str:

@@ -7,9 +7,7 @@ from verifier.store.database import Pool
 
 async def create(pool: Pool, *, id: UUID, user_id: UUID, secret_hash: bytes) -> None:
     """Keep a new key of a user."""
-    await pool.execute(
-        "INSERT INTO api_key (id, user_id, secret_hash) VALUES ($1, $2, $3)", id, user_id, secret_hash
-    )
+    await pool.execute("INSERT INTO api_key (id, user_id, secret_hash) VALUES ($1, $2, $3)", id, user_id, secret_hash)
 
 
 async def user_of(pool: Pool, secret_hash: bytes) -> UUID | None:

@@ -1,4 +1,4 @@
-"""Leases of mail hosts, shared by all workers: so many slots a host, each lent for a short time and free again by itself."""
+"""Leases of mail hosts, shared by all workers: so many slots a host, each lent for a short time."""
 
 from collections.abc import Collection
 from uuid import UUID

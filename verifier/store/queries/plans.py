@@ -13,7 +13,7 @@ ATTEMPTS_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Unplanned:
-    """A task's addresses: malformed ones by number and text as sent, the rest by normalised address with all its numbers."""
+    """A task's addresses: malformed ones as sent, by number; the rest by normal form, with all numbers of each."""
 
     task_id: UUID
     attempts: int
@@ -52,9 +52,7 @@ async def begin(pool: Pool, task_id: UUID) -> Unplanned | None:
     return unplanned
 
 
-async def write(
-    pool: Pool, task_id: UUID, *, settled: Sequence[results.Verdict], chunks: Sequence[NewChunk]
-) -> int:
+async def write(pool: Pool, task_id: UUID, *, settled: Sequence[results.Verdict], chunks: Sequence[NewChunk]) -> int:
     """Write the plan, the verdicts that need no network, and the chunks' jobs. Returns how many jobs were made.
 
     A chunk's priority makes users share: the k-th queued chunk of a user stands k behind what is served now.

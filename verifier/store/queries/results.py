@@ -39,9 +39,9 @@ class TaskCanceledError(Exception):
 
 
 async def write(connection: Connection, task_id: UUID, verdicts: Sequence[Verdict], *, was_processing: int) -> None:
-    """Write verdicts and move the counters, in the caller's transaction and under the task's row lock, which gives `seq`.
+    """Write verdicts and move the counters, in the caller's transaction; the task's row lock gives `seq`.
 
-    `was_processing` addresses leave the counter of those being asked. Raises TaskCanceledError where the task was canceled.
+    `was_processing` addresses leave the counter of those being asked. Raises TaskCanceledError.
     """
     last_seq = await connection.fetchval(
         """
@@ -104,7 +104,8 @@ async def in_input_order(pool: Pool, task_id: UUID) -> AsyncIterator[Sequence[Re
     while True:
         rows = await pool.fetch(
             """
-            SELECT address.email, result.n, status, reason, role_based, disposable, free_provider, suggestion, checked_at
+            SELECT address.email, result.n, status, reason, role_based, disposable, free_provider, suggestion,
+                checked_at
             FROM result JOIN address USING (task_id, n) WHERE task_id = $1 AND result.n > $2 ORDER BY result.n LIMIT $3
             """,
             task_id, last, DOWNLOAD_PAGE,

@@ -1,4 +1,4 @@
-"""Tasks: made, read, listed and canceled. Counters are moved by `chunks` and `plans`, in the transaction that writes verdicts."""
+"""Tasks: made, read, listed and canceled. Their counters move with the verdicts, in `results`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
