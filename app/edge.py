@@ -58,8 +58,8 @@ class Edge:
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
         given = headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        chosen = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = scope.setdefault("state", {}).setdefault("request_id", chosen)
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             if scope["type"] == "http":
                 cap = self._cap(scope["path"], headers)

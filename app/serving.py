@@ -48,7 +48,7 @@ class _Server(uvicorn.Server):
 class Api:
     """The HTTP server as a task of the running loop."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, drain_seconds: int = DRAIN_SECONDS) -> None:
         config = uvicorn.Config(
             app,
             loop="uvloop",
@@ -61,7 +61,7 @@ class Api:
             access_log=False,
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
+            timeout_graceful_shutdown=drain_seconds,
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="api")
@@ -79,6 +79,6 @@ class Api:
         await asyncio.shield(self._task)
 
     async def stop(self) -> None:
-        """Refuse new connections, close WebSockets with 1012, give running requests DRAIN_SECONDS, and end."""
+        """Refuse new connections, close WebSockets with 1012, give running requests their time, and end."""
         self._server.should_exit = True
         await self._task

@@ -1,0 +1,185 @@
+"""The commands of `python -m app`; errors are told in one line, with exit code 2 for what the caller can mend."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.settings import Settings, SettingsError, process_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+SDL_PATH = ROOT / "schema" / "schema.graphql"
+
+
+class Refused(Exception):
+    """The command cannot do what it was asked; the sentence says why. Exit code 2."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # until a loop hears it: leave by the same way as on Ctrl-C
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        code = exit_code(error)
+        if code is None:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return code
+
+
+def exit_code(error: Exception) -> int | None:
+    """Give the exit code of an error that is told in one line: 2 when the caller can mend it, 1 when not; else None."""
+    from app.datadir import DataDirUnusable
+    from app.devdb import ClusterFailed
+    from app.postgres_binaries import PostgresMissing
+    from app.serving import CannotListen
+    from app.supervise import ChildFailed
+
+    if isinstance(error, Refused | CannotListen | DataDirUnusable | PostgresMissing):
+        return 2
+    return 1 if isinstance(error, ClusterFailed | ChildFailed) else None
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe every command and option."""
+    top = argparse.ArgumentParser(prog="python -m app", description="Starts everything for development: PostgreSQL, the "
+        "verifier with its sandbox, the API and its worker. Commands start or do one thing alone.")  # fmt: skip
+    _listening(top)
+    top.add_argument(
+        "--ready-file", type=Path, metavar="F", help="write where everything is to F, as JSON, once all is ready"
+    )
+    top.set_defaults(command=_everything)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the API alone", description="Run the API alone, on DATABASE_URL.")
+    _listening(serve, suppressed=True)
+    serve.set_defaults(command=_serve)
+
+    work = commands.add_parser("work", help="run the service's worker alone", description="Run the worker alone.")
+    work.set_defaults(command=_work)
+
+    migrate = commands.add_parser("migrate", help="bring the database up to date", description="Migrate DATABASE_URL.")
+    migrate.set_defaults(command=_migrate)
+
+    sdl = commands.add_parser("sdl", help="print the GraphQL schema", description="Print the schema as SDL.")
+    target = sdl.add_mutually_exclusive_group()
+    target.add_argument("--write", action="store_true", help=f"write it to {SDL_PATH.relative_to(ROOT)}")
+    target.add_argument("--check", action="store_true", help="fail when that file differs")
+    sdl.set_defaults(command=_sdl)
+
+    _verify_command(commands.add_parser("verify", help="verify a file of addresses", description="Verify the addresses "
+        "of a csv or txt file with the running service; starts one for the time where there is none."))  # fmt: skip
+    return top
+
+
+def _verify_command(verify: argparse.ArgumentParser) -> None:
+    verify.add_argument("file", type=Path, metavar="FILE", help="csv or txt")
+    verify.add_argument("-o", "--output", default="-", metavar="RESULTS", help="csv to write; - is standard output")
+    verify.add_argument("--url", help="GraphQL URL of another service; needs --token")
+    verify.add_argument("--token", help="bearer token or API key for it")
+    verify.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="data directory of the local service")
+    verify.set_defaults(command=_verify)
+
+
+def _listening(command: argparse.ArgumentParser, *, suppressed: bool = False) -> None:
+    # A subcommand's own defaults would overwrite what was given before it.
+    default = argparse.SUPPRESS if suppressed else None
+    command.add_argument("--host", default=default, help="address to listen on (HOST, 127.0.0.1)")
+    command.add_argument("--port", default=default, help="port to listen on, 0 for a free one (PORT, 8000)")
+    command.add_argument("--data-dir", type=Path, default=default, help="where everything is kept (DATA_DIR, ./.data)")
+
+
+def _settings(options: argparse.Namespace) -> tuple[Settings, Mapping[str, str]]:
+    env = dict(process_environment())
+    for name in ("host", "port", "data_dir"):
+        if (value := getattr(options, name, None)) is not None:
+            env[name.upper()] = str(value)
+    return Settings.from_env(env), env
+
+
+def _everything(options: argparse.Namespace) -> int:
+    from app import development
+
+    settings, env = _settings(options)
+    if settings.is_production:
+        raise Refused(
+            "`python -m app` is for development; in production run `serve`, `work` and `migrate` on their own"
+        )
+    return _run(development.run(settings, env, options.ready_file))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from app import production
+
+    return _run(production.serve(_with_database(options)))
+
+
+def _work(options: argparse.Namespace) -> int:
+    from app import production
+
+    return _run(production.work(_with_database(options)))
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from db import migrations
+
+    migrations.upgrade(_with_database(options).database_url)
+    return 0
+
+
+def _with_database(options: argparse.Namespace) -> Settings:
+    settings, _ = _settings(options)
+    if not settings.database_url:
+        raise Refused("DATABASE_URL is not set; only `python -m app` brings its own PostgreSQL")
+    return settings
+
+
+def _sdl(options: argparse.Namespace) -> int:
+    from schema.root import schema
+
+    text = schema.as_str().rstrip() + "\n"
+    if options.write:
+        SDL_PATH.write_text(text)
+    elif options.check:
+        if not SDL_PATH.exists() or SDL_PATH.read_text() != text:
+            print(
+                f"error: {SDL_PATH.relative_to(ROOT)} differs; write it with `python -m app sdl --write`",
+                file=sys.stderr,
+            )
+            return 1
+    else:
+        print(text, end="")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from app import verify
+
+    settings, _ = _settings(options)
+    return _run(verify.run(settings.data_dir, options.file, options.output, url=options.url, token=options.token))
+
+
+def _run(coroutine: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.kill(os.getpid(), signal.SIGINT)

@@ -1,0 +1,47 @@
+"""Joins the routes of the service to one ASGI application."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from app import downloads, health
+from app.edge import Edge
+from app.graphql import routes as graphql
+from app.graphql.door import Caller, Door
+from app.graphql.door import Credentials as Shown
+from app.health import Readiness
+from app.settings import Settings
+from resolvers.context import Context, Parts
+from schema.root import schema
+from services.authentication import authenticate
+
+
+def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = None) -> ASGIApp:
+    """Give the application: GraphQL, health, downloads, and a front page that leads to GraphiQL."""
+
+    async def recognise(shown: Shown) -> Caller | None:
+        return await authenticate(parts.db, parts.credentials, authorization=shown.authorization, api_key=shown.api_key)
+
+    door = Door(recognise, lambda actor, request_id: Context(parts, actor, request_id))
+    app = Starlette(
+        routes=[
+            *graphql.routes(
+                schema, door, has_ide=settings.is_graphiql_on, allowed_origins=[graphql.origin(settings.public_url)]
+            ),
+            *health.routes(readiness or Readiness(parts.db, parts.upstream)),
+            *downloads.routes(parts.db, parts.links),
+            Route("/", _front),
+        ]
+    )
+    return Edge(
+        app,
+        upload_bytes_max=settings.upload_bytes_max,
+        upload_path=graphql.PATH,
+        is_https=settings.public_url.startswith("https://"),
+    )
+
+
+async def _front(_: Request) -> Response:
+    return RedirectResponse(graphql.PATH, status_code=302)

@@ -1,0 +1,50 @@
+"""Chooses the classes and joins them: the one place that knows which implementation stands behind a name."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from app.settings import Settings
+from db.listen import Listener, Notifier
+from db.session import Database
+from resolvers.context import Parts
+from services import progress
+from services.authentication import Credentials
+from services.links import Links
+from services.tokens import Tokens
+from services.upstream.http import HttpUpstream
+from services.upstream_keys import UpstreamKeys
+
+
+@contextlib.asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Open what a process shares, and close it at the end. Connections are made when they are first needed."""
+    async with contextlib.AsyncExitStack() as opened:
+        db = await Database.open(settings.database_url, pool_size=settings.database_pool_size)
+        opened.push_async_callback(db.close)
+        upstream = HttpUpstream(settings.upstream_url)
+        opened.push_async_callback(upstream.close)
+        notifier = Notifier(settings.database_url)
+        opened.push_async_callback(notifier.close)
+        hub, announcer = progress.Hub(), progress.Announcer(notifier)
+        listener = Listener(settings.database_url, progress.CHANNEL, hub.hear)
+        for task in (
+            asyncio.create_task(announcer.run(), name="announce changes"),
+            asyncio.create_task(listener.run(), name="listen for changes"),
+        ):
+            opened.push_async_callback(_cancel, task)
+        yield Parts(
+            db=db,
+            upstream=upstream,
+            upstream_keys=UpstreamKeys(settings.upstream_key),
+            credentials=Credentials(Tokens(settings.secret_key, settings.public_url), pepper=settings.secret_key),
+            links=Links(settings.secret_key, settings.public_url),
+            hub=hub,
+            announcer=announcer,
+            upload_bytes_max=settings.upload_bytes_max,
+        )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
