@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import pytest
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
@@ -14,9 +13,16 @@ from graphql import (
     is_specified_directive,
     is_specified_scalar_type,
 )
+from strawberry.types.field import StrawberryField
 
-from schema import root
-from tests.house import pictures, sdl, tree
+from db.models import ApiKeyScope
+from schema import field, root
+from tests.house import pictures, tree
+
+# Root fields that anybody may ask for, each with the reason.
+PUBLIC_ROOTS = {
+    "Query.viewer": "it is how a caller learns that nobody is signed in: null, not an error",
+}
 
 
 def types() -> list[GraphQLNamedType]:
@@ -51,7 +57,8 @@ def undescribed(one: GraphQLNamedType) -> Iterator[str]:
 
 
 def test_the_committed_sdl_is_what_the_code_prints() -> None:
-    assert tree.read("schema/schema.graphql") == sdl.text(), "uv run -m app sdl > schema/schema.graphql"
+    printed = root.schema.as_str().rstrip() + "\n"
+    assert tree.read("schema/schema.graphql") == printed, "print it: uv run -m app sdl --write"
 
 
 def test_everything_in_the_sdl_is_described() -> None:
@@ -63,23 +70,54 @@ def test_everything_in_the_sdl_is_described() -> None:
     assert not bare, tree.report(bare)
 
 
-def test_every_plain_field_of_a_picture_is_on_its_row_and_may_be_null_where_the_row_may() -> None:
+def test_every_type_says_which_row_it_is_a_picture_of() -> None:
+    without = [
+        name
+        for name, definition in pictures.definitions().items()
+        if pictures.shows_a_row(name) and pictures.row_of(definition) is None
+    ]
+    assert not without, tree.report(without)
+
+
+def test_every_plain_field_is_on_its_row_and_may_be_null_where_the_row_may() -> None:
     problems = []
-    for name, rows in pictures.rows().items():
-        for plain in pictures.plain_fields(name, pictures.definitions()[name]):
-            for row in rows:
-                place = f"{name}.{plain.python_name} of {getattr(row, '__qualname__', row)}"
-                try:
-                    annotation = pictures.attribute(row, plain.python_name)
-                except AttributeError:
-                    problems.append(f"{place}: the row has no such attribute, or it is not annotated")
-                    continue
-                _, is_nullable = pictures.without_null(annotation)
-                if is_nullable != plain.is_nullable:
-                    problems.append(f"{place}: nullable in the SDL {plain.is_nullable}, on the row {is_nullable}")
+    for name, definition in pictures.definitions().items():
+        row = pictures.row_of(definition)
+        for plain in pictures.plain_fields(definition) if row else ():
+            place = f"{name}.{plain.name} of {row}"
+            try:
+                annotation = pictures.attribute(row, plain.name)
+            except AttributeError:
+                problems.append(f"{place}: the row has no such attribute, or it is not annotated")
+                continue
+            if pictures.allows_none(annotation) != plain.is_nullable:
+                problems.append(f"{place}: nullable in the SDL: {plain.is_nullable}; the row says {annotation}")
     assert not problems, tree.report(problems)
 
 
-@pytest.mark.parametrize("name", ["Task", "User", "TaskMetrics", "TaskResult"])
-def test_the_row_test_sees_the_types_that_matter(name: str) -> None:
-    assert pictures.rows().get(name), f"{name} is not known as a picture of a row: annotate what its resolvers return"
+def roots() -> Iterator[tuple[str, StrawberryField]]:
+    """Yield the root fields as `Query.task`, with their declarations."""
+    for name in ("Query", "Mutation", "Subscription"):
+        for one in pictures.definitions()[name].fields:
+            yield f"{name}.{one.python_name}", one
+
+
+def guards(one: StrawberryField) -> list[field.Needs]:
+    """Return what the guards of a field ask for."""
+    return [extension.needs for extension in one.extensions if isinstance(extension, field.Guard)]
+
+
+def test_every_root_field_asks_for_a_scope_or_is_public_with_a_reason() -> None:
+    open_ones = [name for name, one in roots() if len(guards(one)) != 1]
+    assert not open_ones, tree.report([f"{name}: not declared with a guard" for name in open_ones])
+    public = {name for name, one in roots() if guards(one) == [field.PUBLIC]}
+    assert public == set(PUBLIC_ROOTS), (
+        "the public list of this test, with its reasons, is not what the schema declares"
+    )
+    assert all(PUBLIC_ROOTS.values())
+
+
+def test_a_scope_that_is_asked_for_is_one_that_a_key_can_have() -> None:
+    for name, one in roots():
+        (needs,) = guards(one)
+        assert isinstance(needs, ApiKeyScope) or needs in {field.PUBLIC, field.SESSION}, name
