@@ -1,0 +1,137 @@
+"""What the verifier's tests share: a migrated database each, the lab, the REST process and a worker, all real."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import httpx
+import pytest
+
+from verifier.api import server
+from verifier.dispatch import worker
+from verifier.lab.internet import Lab
+from verifier.settings import Need, Settings
+from verifier.store import database, migrations
+from verifier.tests import contract, postgres
+from verifier.tests.rest import Rest
+
+SERVICE_KEY = "the-service-credential-of-the-tests-0123456789"
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url() -> Iterator[str]:
+    """The `postgres` database of a server: our own, or the one that TEST_POSTGRES_URL names."""
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        yield url
+        return
+    directory = Path(tempfile.mkdtemp(prefix="verifier-"))
+    try:
+        with postgres.cluster(directory) as own_url:
+            yield own_url
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server_url: str) -> str:
+    """A migrated database that tests copy."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+
+    async def create() -> None:
+        connection = await asyncpg.connect(postgres_server_url)
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+
+    asyncio.run(create())
+    migrations.upgrade(_with_database(postgres_server_url, name))
+    return name
+
+
+@pytest.fixture
+async def database_url(postgres_server_url: str, template: str) -> AsyncIterator[str]:
+    """An empty database with all tables."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    connection = await asyncpg.connect(postgres_server_url)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _with_database(postgres_server_url, name)
+    await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[database.Pool]:
+    pool = await database.open_pool(database_url, size=5)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def lab() -> AsyncIterator[Lab]:
+    async with Lab() as running:
+        yield running
+
+
+@pytest.fixture
+def env(database_url: str) -> dict[str, str]:
+    """The environment of the verifier's processes, without a sandbox."""
+    return {
+        "VERIFIER_DATABASE_URL": database_url,
+        "VERIFIER_PORT": "0",
+        "VERIFIER_SERVICE_KEY": SERVICE_KEY,
+        "VERIFIER_HELO": "verifier.example.com",
+        "VERIFIER_ZONE_RETRY_SECONDS": "1,2,4",
+    }
+
+
+@pytest.fixture
+async def rest(env: dict[str, str]) -> AsyncIterator[Rest]:
+    """The REST process without a worker and without a sandbox, behind a client that holds it to the contract."""
+    async with _serving(env) as client:
+        yield client
+
+
+@pytest.fixture
+async def sandbox(env: dict[str, str], lab: Lab) -> AsyncIterator[Rest]:
+    """The REST process over the lab, without a worker."""
+    env["VERIFIER_ZONES"] = lab.zone_setting
+    async with _serving(env) as client:
+        yield client
+
+
+@pytest.fixture
+async def working(sandbox: Rest, env: dict[str, str]) -> AsyncIterator[Rest]:
+    """The REST process and a worker over the lab."""
+    stopping, ready = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(worker.run(Settings.from_env(env, Need), stopping, ready.set))
+    await asyncio.wait({task, asyncio.ensure_future(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    yield sandbox
+    stopping.set()
+    await task
+
+
+@asynccontextmanager
+async def _serving(env: dict[str, str]) -> AsyncIterator[Rest]:
+    stopping = asyncio.Event()
+    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(server.run(Settings.from_env(env, Need), stopping, url.set_result))
+    await asyncio.wait({task, url}, return_when=asyncio.FIRST_COMPLETED)
+    async with httpx.AsyncClient(
+        base_url=await url,
+        headers={"Authorization": f"Bearer {SERVICE_KEY}"},
+        event_hooks={"response": [contract.hold]},
+        timeout=30,
+    ) as client:
+        yield Rest(client)
+    stopping.set()
+    await task
