@@ -1,4 +1,4 @@
-"""Schema types beside the rows that they are pictures of: what a plain field promises, what the row's annotation says."""
+"""Schema types beside their rows: what a plain field promises, and what the annotation of the row says."""
 
 import types
 import typing
@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Mapped
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 
-from schema import field, root
+from schema import root
 
 NOTHING = type(None)
 WITHOUT_ROW = ("Query", "Mutation", "Subscription")  # roots show no row; payloads show an outcome, see below
@@ -35,7 +35,8 @@ def definitions() -> dict[str, StrawberryObjectDefinition]:
 
 def row_of(definition: StrawberryObjectDefinition) -> type | None:
     """Return the row class that a type declares itself to be a picture of."""
-    return field.row_of(definition.origin)
+    row: type | None = getattr(definition.origin, "row", None)
+    return row
 
 
 def shows_a_row(name: str) -> bool:
