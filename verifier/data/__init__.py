@@ -1,0 +1,1 @@
+"""Dated lists with source, licence and SHA-256."""

@@ -1,0 +1,190 @@
+"""The engine: syntax, signals, domain, conversation, verdict. One object a process; it owns what is learned on the way."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from verifier.engine import lists, score, signals, suggest, syntax, verdict, wire
+from verifier.engine.asks import Ask, Probe
+from verifier.engine.config import EngineConfig
+from verifier.engine.conversation import Conversation, Parts
+from verifier.engine.domain import DomainReader, Route, RouteOutcome
+from verifier.engine.evidence import Evidence, Reason, Result, Stage, Status
+from verifier.engine.findings import Findings
+from verifier.engine.memory import CatchallMemory, Gates, HostMemories
+from verifier.engine.resolver import Resolver
+from verifier.engine.syntax import Address, Malformed
+
+_DOMAINS_AT_A_TIME = 64
+_log = logging.getLogger(__name__)
+
+Found = Callable[[Address, Result], None]
+
+
+class Engine:
+    """Checks addresses. Lives in one event loop; close it when done."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._resolver = Resolver(config)
+        self._domains = DomainReader(config, self._resolver)
+        self._parts = Parts(
+            config=config,
+            hosts=HostMemories(config),
+            catchall=CatchallMemory(config),
+            gates=Gates(config),
+            context=wire.tls_context(),
+            accepts_then_bounces=lists.accepts_then_bounces,
+        )
+
+    async def mail_host_group(self, domain: str) -> str:
+        """Return a stable key of the mail hosts of an A-label domain; `domain:<domain>` where there are none."""
+        return await self._domains.group(domain)
+
+    async def check(self, email: str, *, budget_seconds: float) -> Result:
+        """Check one address within a time; what is not known by then is UNKNOWN."""
+        async with aclosing(self.check_many([email], budget_seconds=budget_seconds)) as results:
+            async for result in results:
+                return result
+        raise RuntimeError("a check ended without a result")
+
+    async def check_many(self, emails: Sequence[str], *, budget_seconds: float) -> AsyncGenerator[Result, None]:
+        """Yield one result for each text, as they are found, all within a time; equal addresses are asked about once."""
+        deadline = asyncio.get_running_loop().time() + budget_seconds
+        inputs: dict[Address, list[str]] = {}
+        for text in emails:
+            parsed = syntax.parse(text)
+            if isinstance(parsed, Malformed):
+                yield _malformed(text, parsed)
+            else:
+                inputs.setdefault(parsed, []).append(text)
+        found: asyncio.Queue[tuple[Address, Result]] = asyncio.Queue()
+        work = asyncio.create_task(
+            self._check_all(list(inputs), deadline, lambda address, result: found.put_nowait((address, result)))
+        )
+        try:
+            for _ in range(len(inputs)):
+                address, result = await _next(found, work)
+                for text in inputs[address]:
+                    yield replace(result, input=text)
+            await work
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def aclose(self) -> None:
+        """Give up what is still being asked."""
+        await self._resolver.aclose()
+
+    async def _check_all(self, addresses: list[Address], deadline: float, found: Found) -> None:
+        """Read the domains' routes, then hold one conversation for each set of mail hosts."""
+        by_domain: dict[str, list[Address]] = {}
+        for address in addresses:
+            by_domain.setdefault(address.domain, []).append(address)
+        gate = asyncio.Semaphore(_DOMAINS_AT_A_TIME)
+        by_group: dict[str, list[Ask]] = {}
+        async with asyncio.TaskGroup() as tasks:
+            reading = {domain: tasks.create_task(self._route(domain, deadline, gate)) for domain in by_domain}
+            for task in asyncio.as_completed(reading.values()):
+                route = await task
+                asks = [Ask(address, route) for address in by_domain[route.domain]]
+                if route.outcome is RouteOutcome.MAIL_HOSTS:
+                    by_group.setdefault(route.group, []).extend(asks)
+                else:
+                    for ask in asks:
+                        found(ask.address, _result(ask, None))
+        async with asyncio.TaskGroup() as tasks:
+            for asks in by_group.values():
+                tasks.create_task(self._converse(asks, deadline, found))
+
+    async def _route(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
+        try:
+            async with asyncio.timeout_at(deadline), gate:
+                return await self._domains.route(domain)
+        except TimeoutError:
+            seen = Evidence(Stage.DNS, datetime.now(UTC), host=domain, text="no answer in the time for this check")
+            return Route(domain, RouteOutcome.DNS_FAILURE, evidence=(seen,))
+
+    async def _converse(self, asks: list[Ask], deadline: float, found: Found) -> None:
+        """Hold one conversation. A fault of ours costs the addresses it met, not the others."""
+        settled: set[Address] = set()
+
+        def settle(ask: Ask, probe: Probe | None) -> None:
+            result = _result(ask, probe)
+            settled.add(ask.address)
+            found(ask.address, result)
+
+        try:
+            await Conversation(self._parts, asks, settle).run(deadline)
+        except Exception:
+            _log.exception("a conversation failed", extra={"group": asks[0].route.group})
+        for ask in asks:
+            if ask.address not in settled:
+                found(ask.address, _unfinished(ask))
+
+
+async def _next(found: "asyncio.Queue[tuple[Address, Result]]", work: "asyncio.Task[None]") -> tuple[Address, Result]:
+    """Return the next result; raise what the work raised if it ended without."""
+    if not found.empty():
+        return found.get_nowait()
+    getting = asyncio.create_task(found.get())
+    try:
+        await asyncio.wait({getting, work}, return_when=asyncio.FIRST_COMPLETED)
+        if getting.done() or not work.done():
+            return await getting
+        work.result()
+        return found.get_nowait()
+    finally:
+        getting.cancel()
+
+
+def _malformed(text: str, malformed: Malformed) -> Result:
+    now = datetime.now(UTC)
+    points, reasons = score.rate(Status.INVALID_SYNTAX, Reason.SYNTAX, signals.Signals(), has_suggestion=False)
+    return Result(
+        input=text,
+        email=malformed.text,
+        status=Status.INVALID_SYNTAX,
+        reason=Reason.SYNTAX,
+        checked_at=now,
+        score=points,
+        score_reasons=reasons,
+        evidence=(Evidence(Stage.SYNTAX, now, text=malformed.problem[:200]),),
+    )
+
+
+def _result(ask: Ask, probe: Probe | None) -> Result:
+    """Judge what was found out about an address."""
+    accepts_then_bounces = bool(ask.answers) and lists.accepts_then_bounces(ask.answers[-1].host)
+    findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
+    return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
+
+
+def _unfinished(ask: Ask) -> Result:
+    """Return the result of an address whose conversation failed by a fault of ours."""
+    return _conclude(ask, verdict.Verdict(Status.UNKNOWN, Reason.OTHER, is_transient=True), ask.evidence(None))
+
+
+def _conclude(ask: Ask, judged: verdict.Verdict, evidence: tuple[Evidence, ...]) -> Result:
+    seen = signals.read(ask.address)
+    suggestion = suggest.suggest(ask.address, judged.reason)
+    points, reasons = score.rate(judged.status, judged.reason, seen, has_suggestion=suggestion is not None)
+    hosts = [each.host for each in ask.answers] or [host.name for host in ask.route.hosts]
+    return Result(
+        input=ask.address.email,
+        email=ask.address.email,
+        status=judged.status,
+        reason=judged.reason,
+        checked_at=datetime.now(UTC),
+        role_based=seen.role_based,
+        disposable=seen.disposable,
+        free_provider=seen.free_provider,
+        suggestion=suggestion,
+        score=points,
+        score_reasons=reasons,
+        mail_host=hosts[-1] if ask.answers else (hosts[0] if hosts else None),
+        evidence=evidence,
+        is_transient=judged.is_transient,
+    )

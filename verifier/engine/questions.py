@@ -1,0 +1,335 @@
+"""What a conversation still has to ask, and what each reply settles: the bookkeeping between sessions and verdicts."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from verifier.engine import verdict
+from verifier.engine.asks import Ask, Probe
+from verifier.engine.domain import MailHost
+from verifier.engine.evidence import Stage
+from verifier.engine.findings import Answered, Cause, Failure, failed
+from verifier.engine.memory import CatchallMemory
+from verifier.engine.replies import Meaning, Reply, meaning_at_rcpt
+from verifier.engine.session import Session
+from verifier.engine.transaction import Heard
+
+_ASKED_MAX = 8
+_CUTS_MAX = 3
+_PROBE_TRIES_MAX = 2
+_PROBE_CUTS_MAX = 3
+_BLOCKS_IN_A_ROW = 3
+_WORTH_GOING_ON = 3
+"""With room for fewer refusals than this a new connection asks more addresses in the same time."""
+_ASK_NEXT_HOST = frozenset({Meaning.TEMPORARY, Meaning.SERVER_ERROR, Meaning.RELAY_DENIED, Meaning.TOO_MANY_RECIPIENTS})
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is asked in one go: addresses, then random recipients."""
+
+    items: list[Ask | Probe] = field(default_factory=list)
+    needs_smtputf8: bool = False
+
+    @property
+    def paths(self) -> list[str]:
+        """The recipients, in order."""
+        return [item.path if isinstance(item, Probe) else item.address.email for item in self.items]
+
+
+class Questions:
+    """The addresses of one conversation until they are settled."""
+
+    def __init__(
+        self,
+        catchall: CatchallMemory,
+        accepts_then_bounces: Callable[[str], bool],
+        settled: Callable[[Ask, Probe | None], None],
+    ) -> None:
+        self._catchall = catchall
+        self._accepts_then_bounces = accepts_then_bounces
+        self._settled = settled
+        self._queues: dict[str, deque[Ask]] = {}
+        self._hosts: dict[str, MailHost] = {}
+        self._down: dict[str, list[Failure]] = {}
+        self._probes: dict[tuple[str, str], Probe] = {}
+        self._idle: dict[str, list[Probe]] = {}
+        """Random recipients by mail host that somebody waits for and nobody is asking about."""
+        self._own: dict[int, list[Probe]] = {}
+        """Random recipients by session that only count when they are asked about in that session."""
+        self._contrasts: dict[int, set[str]] = {}
+        self._blocks: dict[str, int] = {}
+        self._unsettled: dict[Ask, None] = {}
+
+    def put(self, ask: Ask, *, at_front: bool = False) -> None:
+        """Queue an address for the best host that may know more; settle it where there is none."""
+        self._unsettled[ask] = None
+        host = ask.next_host(self._down)
+        if host is None:
+            self._settle(ask, None)
+            return
+        self._hosts.setdefault(host.name, host)
+        queue = self._queues.setdefault(host.name, deque())
+        if at_front:
+            queue.appendleft(ask)
+        else:
+            queue.append(ask)
+
+    def work(self) -> Iterator[tuple[MailHost, int]]:
+        """Yield the mail hosts that there is something to ask, with the number of recipients."""
+        for name, host in sorted(self._hosts.items(), key=lambda each: each[1].preference):
+            waiting = len(self._queues.get(name, ())) + len(self._idle.get(name, ()))
+            if waiting:
+                yield host, waiting
+
+    def has_work(self, host: str) -> bool:
+        """Tell whether there is something to ask a mail host."""
+        return bool(self._queues.get(host) or self._idle.get(host))
+
+    def has_other_host(self, host: str) -> bool:
+        """Tell whether the addresses that wait for a mail host could go to another one."""
+        return any(ask.next_host({*self._down, host}) for ask in self._queues.get(host, ()))
+
+    def take(self, session: Session, refusals: int) -> Batch | None:
+        """Return the next batch for a session in which so many recipients were refused; None when it should end."""
+        host, memory = session.host, session.memory
+        room = min(memory.refusals_limit - refusals, memory.recipients_limit)
+        queue = self._queues.get(host, deque())
+        ready = [*self._own.pop(session.number, ()), *self._idle.pop(host, ())]
+        is_short = refusals > 0 and room < _WORTH_GOING_ON and len(queue) > room and memory.refusals_limit > room + 2
+        if room <= 0 or (is_short and not ready) or not (queue or ready):
+            self._put_aside(session, ready)
+            return None
+        batch = Batch()
+        probes, left = ready[:room], ready[room:]
+        self._put_aside(session, left)
+        room -= len(probes)
+        while queue and room > 0:
+            ask = queue[0]
+            if batch.items and ask.address.needs_smtputf8 != batch.needs_smtputf8:
+                break
+            probe = self._probe(ask.address.domain, host)
+            is_probe_due = not (probe.is_settled or probe.is_in_flight or probe in probes) and not (
+                self._accepts_then_bounces(host)
+            )
+            if is_probe_due and room == 1 and (batch.items or probes):
+                break
+            batch.needs_smtputf8 = ask.address.needs_smtputf8
+            batch.items.append(queue.popleft())
+            ask.asked += 1
+            room -= 1
+            if is_probe_due and room > 0:
+                probes.append(probe)
+                room -= 1
+        for probe in probes:
+            probe.is_in_flight = True
+        batch.items += probes
+        return batch
+
+    def record(self, batch: Batch, heard: Heard, session: Session) -> bool:
+        """Take in what was heard; return whether the next batch needs a transaction of its own."""
+        now = datetime.now(UTC)
+        trace = tuple(session.trace)
+        contrasts = self._contrasts.setdefault(session.number, set())
+        answered = list(zip(batch.items, heard.replies, strict=False))
+        for item, reply in answered:
+            if isinstance(item, Ask) and meaning_at_rcpt(reply) is Meaning.ACCEPTED:
+                contrasts.add(item.address.domain)
+        is_anew_needed = False
+        # Random recipients first: what they show settles addresses of the same batch.
+        for item, reply in sorted(answered, key=lambda each: isinstance(each[0], Ask)):
+            if isinstance(item, Probe):
+                is_anew_needed |= self._record_probe(item, Answered(session.host, reply, now, session.number), session)
+                continue
+            item.trace = trace
+            has_contrast = item.address.domain in contrasts
+            is_anew_needed |= self._record_ask(
+                item, Answered(session.host, reply, now, session.number, has_contrast), session
+            )
+        unanswered = batch.items[len(heard.replies) :]
+        if unanswered:
+            self._record_cut(unanswered, heard, session)
+        return is_anew_needed
+
+    def close_session(self, session: Session) -> None:
+        """Have what only that session could tell be asked again in another one."""
+        self._contrasts.pop(session.number, None)
+        for probe in self._own.pop(session.number, []):
+            for ask in probe.waiting:
+                ask.answers.pop()
+                self._count_cut(ask, None, session.host)
+
+    def lose_host(self, host: str, failures: list[Failure]) -> None:
+        """Ask a mail host no more: its addresses go to the next one, or are settled."""
+        self._down[host] = failures
+        queue, self._queues[host] = self._queues.get(host, deque()), deque()
+        for ask in queue:
+            self.put(ask)
+        for probe in self._idle.pop(host, []):
+            self._give_up_probe(probe, failures[-1] if failures else None)
+
+    def give_up(self, failure: Failure) -> None:
+        """Settle all that is left with a failure."""
+        for ask in list(self._unsettled):
+            ask.failures.append(failure)
+            probe = self._probes.get((ask.address.domain, ask.answers[-1].host)) if ask.answers else None
+            if probe is not None and probe.answered is None:
+                probe.failure = probe.failure or failure
+            self._settle(ask, probe)
+
+    def _record_ask(self, ask: Ask, answered: Answered, session: Session) -> bool:
+        meaning = meaning_at_rcpt(answered.reply)
+        if meaning is Meaning.TOO_MANY_RECIPIENTS and ask.asked < _ASKED_MAX:
+            session.memory.recipients_limit = 1 if ask.asked > 1 else max(1, session.memory.recipients_limit // 2)
+            self.put(ask, at_front=True)
+            return True
+        if meaning is Meaning.SENDER_REJECTED and not session.memory.wants_null_sender and ask.asked < _ASKED_MAX:
+            session.memory.wants_null_sender = True
+            self.put(ask, at_front=True)
+            return True
+        ask.answers.append(answered)
+        self._watch_for_block(meaning, answered)
+        if meaning in _ASK_NEXT_HOST:
+            ask.hosts_done.add(session.host)
+            self.put(ask)
+        elif verdict.needs_probe(answered) and not self._accepts_then_bounces(session.host):
+            self._wait_for_probe(ask, answered, session)
+        else:
+            self._settle(ask, self._probes.get((ask.address.domain, session.host)))
+        return False
+
+    def _wait_for_probe(self, ask: Ask, answered: Answered, session: Session) -> None:
+        probe = self._probe(ask.address.domain, session.host)
+        if meaning_at_rcpt(answered.reply) is Meaning.ACCEPTED:
+            if probe.is_settled:
+                self._settle(ask, probe)
+                return
+            probe.waiting.append(ask)
+            if not probe.is_in_flight:
+                self._make_idle(probe)
+            return
+        # A refusal without a reason: only a random recipient of the same session tells whether it is a block.
+        if probe.answered is not None and probe.answered.conversation == session.number:
+            self._settle(ask, probe)
+            return
+        own = self._own.setdefault(session.number, [])
+        mine = next((each for each in own if each.domain == probe.domain), None)
+        if mine is None:
+            mine = Probe(probe.path, probe.domain, probe.host)
+            own.append(mine)
+        mine.waiting.append(ask)
+
+    def _record_probe(self, probe: Probe, answered: Answered, session: Session) -> bool:
+        meaning = meaning_at_rcpt(answered.reply)
+        probe.is_in_flight = False
+        probe.tries += 1
+        probe.answered = answered
+        if verdict.shows_catchall(answered) is not None:
+            self._catchall.remember(probe.domain, probe.host, answered)
+            self._settle_probe(probe)
+            return False
+        if self._probes.get((probe.domain, probe.host)) is not probe:
+            self._settle_probe(probe)
+            return False
+        if meaning is Meaning.TOO_MANY_RECIPIENTS:
+            session.memory.recipients_limit = max(1, session.memory.recipients_limit // 2)
+        if probe.tries >= _PROBE_TRIES_MAX and (meaning is not Meaning.TOO_MANY_RECIPIENTS or probe.tries > _ASKED_MAX):
+            self._settle_probe(probe)
+        elif probe.waiting:
+            self._make_idle(probe)
+        return True
+
+    def _record_cut(self, unanswered: list[Ask | Probe], heard: Heard, session: Session) -> None:
+        """Put back what got no reply; whose turn it was when the session ended is counted."""
+        failure = heard.failure or failed(Stage.RCPT, Cause.CLOSED, session.host)
+        for item in reversed(unanswered[1:]):
+            if isinstance(item, Probe):
+                item.is_in_flight = False
+                if item.waiting:
+                    self._make_idle(item)
+            elif failure.cause is Cause.EAI_UNSUPPORTED:
+                self._give_up_at_host(item, failure, session.host)
+            else:
+                self.put(item, at_front=True)
+        first = unanswered[0]
+        if isinstance(first, Probe):
+            first.is_in_flight = False
+            first.tries += 1
+            if first.tries >= _PROBE_CUTS_MAX:
+                self._give_up_probe(first, failure)
+            elif first.waiting:
+                first.failure = failure
+                self._make_idle(first)
+        elif failure.cause is Cause.EAI_UNSUPPORTED or (
+            failure.cause is Cause.EXPIRED and (heard.replies or not heard.was_pipelined)
+        ):
+            self._give_up_at_host(first, failure, session.host)
+        else:
+            first.trace = tuple(session.trace)
+            self._count_cut(first, failure, session.host)
+
+    def _count_cut(self, ask: Ask, failure: Failure | None, host: str) -> None:
+        ask.cuts += 1
+        if failure is not None:
+            ask.failures.append(failure)
+        if ask.cuts >= _CUTS_MAX or ask.asked >= _ASKED_MAX:
+            ask.hosts_done.add(host)
+        self.put(ask, at_front=True)
+
+    def _give_up_at_host(self, ask: Ask, failure: Failure, host: str) -> None:
+        ask.failures.append(failure)
+        ask.hosts_done.add(host)
+        self.put(ask)
+
+    def _watch_for_block(self, meaning: Meaning, answered: Answered) -> None:
+        """Leave a host alone that has blocked us several times in a row."""
+        if meaning is not Meaning.BLOCKED:
+            self._blocks[answered.host] = 0
+            return
+        self._blocks[answered.host] = self._blocks.get(answered.host, 0) + 1
+        if self._blocks[answered.host] >= _BLOCKS_IN_A_ROW and answered.host not in self._down:
+            reply: Reply = answered.reply
+            self.lose_host(answered.host, [failed(Stage.RCPT, Cause.REPLY, answered.host, reply=reply)])
+
+    def _probe(self, domain: str, host: str) -> Probe:
+        probe = self._probes.get((domain, host))
+        if probe is None:
+            known = self._catchall.recall(domain, host)
+            probe = Probe(self._catchall.recipient(domain), domain, host, answered=known, is_settled=known is not None)
+            self._probes[domain, host] = probe
+        return probe
+
+    def _make_idle(self, probe: Probe) -> None:
+        if probe.host in self._down:
+            failures = self._down[probe.host]
+            self._give_up_probe(probe, failures[-1] if failures else None)
+            return
+        idle = self._idle.setdefault(probe.host, [])
+        if probe not in idle:
+            idle.append(probe)
+
+    def _put_aside(self, session: Session, probes: list[Probe]) -> None:
+        for probe in probes:
+            if self._probes.get((probe.domain, probe.host)) is probe:
+                self._make_idle(probe)
+            else:
+                self._own.setdefault(session.number, []).append(probe)
+
+    def _settle_probe(self, probe: Probe) -> None:
+        probe.is_settled = True
+        waiting, probe.waiting = probe.waiting, []
+        for ask in waiting:
+            self._settle(ask, probe)
+
+    def _give_up_probe(self, probe: Probe, failure: Failure | None) -> None:
+        probe.failure = failure or probe.failure
+        self._settle_probe(probe)
+
+    def _settle(self, ask: Ask, probe: Probe | None) -> None:
+        if ask not in self._unsettled:
+            return
+        del self._unsettled[ask]
+        for host in ask.route.hosts:
+            ask.failures += [each for each in self._down.get(host.name, ()) if each not in ask.failures]
+        self._settled(ask, probe)

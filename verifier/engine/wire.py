@@ -1,0 +1,172 @@
+"""One SMTP connection: commands out, replies in, TLS. It can say only what cannot be misread, and never DATA."""
+
+import asyncio
+import contextlib
+import re
+import ssl
+from enum import Enum
+
+from verifier.engine import replies
+from verifier.engine.findings import Cause
+from verifier.engine.replies import Reply
+
+LINE_BYTES_MAX = 64 * 1024
+_REPLY_LINES_MAX = 256
+_READ_BYTES = 64 * 1024
+
+_WORD = re.compile(r"[A-Za-z0-9.:_\-\[\]]{1,255}")
+# A path is one word, but that a quoted local part may hold blanks within its quotes (RFC 5321 section 4.1.2).
+_PATH = re.compile(
+    r'(?:"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"|[^\s"<>\\\x00-\x20\x7f]+)@[A-Za-z0-9.\-\[\]:]{1,255}'
+)
+
+
+class Verb(Enum):
+    """The commands that this client knows; DATA and BDAT are not among them."""
+
+    EHLO = "EHLO"
+    HELO = "HELO"
+    STARTTLS = "STARTTLS"
+    MAIL = "MAIL FROM:"
+    RCPT = "RCPT TO:"
+    RSET = "RSET"
+    QUIT = "QUIT"
+
+
+class Broken(Exception):
+    """The conversation cannot go on; `cause` says why."""
+
+    def __init__(self, cause: Cause, detail: str = "") -> None:
+        self.cause = cause
+        self.detail = detail
+        super().__init__(f"{cause}: {detail}")
+
+
+def greeting(verb: Verb, name: str) -> bytes:
+    """Return the EHLO or HELO command."""
+    if not _WORD.fullmatch(name):
+        raise ValueError(f"not a name to greet with: {name!r}")
+    return f"{verb.value} {name}\r\n".encode("ascii")
+
+
+def envelope(verb: Verb, path: str, *, with_smtputf8: bool = False) -> bytes:
+    """Return the MAIL or RCPT command for an address; the empty path is the null sender."""
+    if path and not _PATH.fullmatch(path):
+        raise ValueError(f"not a path: {path!r}")
+    return f"{verb.value}<{path}>{' SMTPUTF8' if with_smtputf8 else ''}\r\n".encode()
+
+
+def bare(verb: Verb) -> bytes:
+    """Return a command without an argument."""
+    return f"{verb.value}\r\n".encode("ascii")
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return the context of opportunistic TLS (RFC 3207): encrypted, the peer's name not checked, as between mail hosts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class Wire:
+    """An open connection. Every wait has a deadline on the loop's clock; what goes wrong is Broken."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._buffer = bytearray()
+
+    @classmethod
+    async def connect(cls, address: str, port: int, deadline: float) -> "Wire":
+        """Open a connection to a numeric address; raise Broken(UNREACHABLE) or Broken(EXPIRED)."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                reader, writer = await asyncio.open_connection(address, port)
+        except TimeoutError:
+            raise Broken(Cause.EXPIRED, f"{address} port {port}") from None
+        except OSError as error:
+            raise Broken(Cause.UNREACHABLE, f"{address} port {port}: {error.strerror or error}") from None
+        return cls(reader, writer)
+
+    @property
+    def local_address(self) -> str:
+        """The numeric address of our end."""
+        name = self._writer.get_extra_info("sockname")
+        return str(name[0]) if name else "127.0.0.1"
+
+    async def send(self, *commands: bytes) -> None:
+        """Write commands in one piece; whoever closed the connection is found out when a reply is read."""
+        with contextlib.suppress(OSError):
+            self._writer.write(b"".join(commands))
+            await self._writer.drain()
+
+    async def reply(self, deadline: float) -> Reply:
+        """Read one reply, of any number of lines; raise Broken."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._whole_reply()
+        except TimeoutError:
+            raise Broken(Cause.EXPIRED) from None
+        except (OSError, ssl.SSLError) as error:
+            raise Broken(Cause.CLOSED, str(error)) from None
+
+    async def start_tls(self, context: ssl.SSLContext, server_name: str, deadline: float) -> None:
+        """Begin TLS after the server said it is ready; raise Broken. What was sent before it is forgotten (CVE-2011-0411)."""
+        self._buffer.clear()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._writer.start_tls(context, server_hostname=server_name)
+        except TimeoutError:
+            raise Broken(Cause.EXPIRED, "TLS handshake") from None
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise Broken(Cause.CLOSED, f"TLS handshake: {error}") from None
+
+    async def quit(self, seconds: float) -> None:
+        """Say QUIT, wait a moment for the goodbye, and close."""
+        with contextlib.suppress(OSError, Broken):
+            await self.send(bare(Verb.QUIT))
+            await self.reply(asyncio.get_running_loop().time() + seconds)
+        await self.close()
+
+    async def close(self) -> None:
+        """Close at once."""
+        self._writer.close()
+        with contextlib.suppress(OSError, ssl.SSLError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._writer.wait_closed()
+
+    def abandon(self) -> None:
+        """Say QUIT and close without waiting: for a conversation that is being cancelled."""
+        with contextlib.suppress(OSError, RuntimeError):
+            self._writer.write(bare(Verb.QUIT))
+        self._writer.close()
+
+    async def _whole_reply(self) -> Reply:
+        texts: list[str] = []
+        while len(texts) < _REPLY_LINES_MAX:
+            line = replies.decode(await self._line())
+            parts = replies.split(line)
+            if parts is None:
+                raise Broken(Cause.NOT_SMTP, line[:120])
+            code, is_last, text = parts
+            texts.append(text)
+            if is_last:
+                return replies.assemble(code, texts)
+        raise Broken(Cause.NOT_SMTP, "a reply without an end")
+
+    async def _line(self) -> bytes:
+        """Return the next line without its end; a bare LF ends a line too."""
+        while (end := self._buffer.find(b"\n")) < 0:
+            if len(self._buffer) > LINE_BYTES_MAX:
+                raise Broken(Cause.NOT_SMTP, "a line over 64 KiB")
+            received = await self._reader.read(_READ_BYTES)
+            if not received:
+                if not self._buffer:
+                    raise Broken(Cause.CLOSED)
+                end = len(self._buffer)
+                break
+            self._buffer += received
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line.rstrip(b"\r")
