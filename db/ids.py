@@ -1,4 +1,4 @@
-"""Global ids: `<kind>_<22 base62 digits of a UUID>`, and UUIDs that sort by the time they were made (RFC 9562, version 7)."""
+"""Global ids: `<kind>_<22 base62 digits of a UUID>`, and UUIDs that sort by time (RFC 9562, version 7)."""
 
 import os
 import time

@@ -1,4 +1,7 @@
-"""LISTEN and NOTIFY: how processes tell each other that something changed. Messages carry ids, never contents, and may be lost."""
+"""LISTEN and NOTIFY: how processes tell each other that something changed.
+
+Messages carry ids, never contents, and may be lost.
+"""
 
 import asyncio
 import contextlib

@@ -13,7 +13,7 @@ _IDS_MAX = 100
 Row = models.Account | models.Task | models.TaskResult
 
 
-async def node(info: Info, id: str) -> Row | None:  # noqa: A002 - the argument's name in the schema
+async def node(info: Info, id: str) -> Row | None:
     """One object; None when it does not exist or is not the caller's."""
     return await _find(info.context, id)
 

@@ -34,7 +34,7 @@ async def results(
     after: str | None = None,
     last: int | None = None,
     before: str | None = None,
-    filter: Filter | None = None,  # noqa: A002 - the argument's name in the schema
+    filter: Filter | None = None,
 ) -> pages.Page[models.TaskResult]:
     """Rows of a task with their verdicts, in the order of the input."""
     window = pages.window(first, after, last, before, lambda values: (_row_number(values),))
@@ -75,8 +75,8 @@ def _conditions(given: Filter | None) -> ResultConditions:
 async def download(
     info: Info,
     root: strawberry.Parent[models.Task],
-    format: DownloadFormat,  # noqa: A002 - the argument's name in the schema
-    filter: Filter | None = None,  # noqa: A002 - the argument's name in the schema
+    format: DownloadFormat,
+    filter: Filter | None = None,
 ) -> DownloadLink | None:
     """A signed link to the results so far; None before the first."""
     conditions = _conditions(filter)

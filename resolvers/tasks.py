@@ -8,6 +8,7 @@ from uuid import UUID
 from db import ids, models
 from db.models import ApiKeyScope, ColumnRole, TaskStatus
 from db.queries import tasks as queries
+from db.queries.pages import OrderDirection
 from db.queries.tasks import TaskConditions, TaskOrderField
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
@@ -30,7 +31,7 @@ class Order(Protocol):
     """The shape of a TaskOrder."""
 
     field: TaskOrderField
-    is_descending: bool
+    direction: OrderDirection
 
 
 async def fresh(context: Context, rows: Sequence[models.Task]) -> list[models.Task]:
@@ -53,7 +54,7 @@ async def by_uuid(context: Context, task_id: UUID | None) -> models.Task | None:
     return (await fresh(context, [row]))[0]
 
 
-async def task(info: Info, id: str) -> models.Task | None:  # noqa: A002 - the argument's name in the schema
+async def task(info: Info, id: str) -> models.Task | None:
     """One task of the caller's."""
     return await by_uuid(info.context, ids.parse("task", id))
 
@@ -64,13 +65,13 @@ async def tasks_page(
     after: str | None = None,
     last: int | None = None,
     before: str | None = None,
-    filter: Filter | None = None,  # noqa: A002 - the argument's name in the schema
+    filter: Filter | None = None,
     order_by: Order | None = None,
 ) -> pages.Page[models.Task]:
     """The caller's tasks."""
     actor = info.context.require(ApiKeyScope.TASKS_READ)
     order = order_by.field if order_by else TaskOrderField.CREATED_AT
-    is_descending = order_by.is_descending if order_by else True
+    is_descending = order_by.direction is OrderDirection.DESC if order_by else True
     window = pages.window(first, after, last, before, lambda values: _sort_values(order, values))
     conditions = _conditions(filter)
     db = info.context.parts.db
@@ -145,7 +146,7 @@ class UploadedFile(Protocol):
 
 
 @outcomes.gives("task")
-async def upload_task_file(  # noqa: PLR0913 - the fields of the input
+async def upload_task_file(
     info: Info,
     *,
     file: UploadedFile,
@@ -178,7 +179,7 @@ def _mapping(given: Any) -> dict[ColumnRole, str | int]:  # noqa: ANN401 - a Col
     for role in ColumnRole:
         ref = getattr(given, role.value.lower(), None)
         if ref:
-            mapping[role] = ref.name.value if ref.name else ref.index.value
+            mapping[role] = ref.name if ref.name is not None else ref.index
     return mapping
 
 

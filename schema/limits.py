@@ -103,8 +103,15 @@ class Documents(SchemaExtension):
         yield
 
     def on_validate(self) -> Iterator[None]:
-        if self._prepared is not None:
-            self.execution_context.pre_execution_errors = list(self._prepared.errors)
+        prepared, context = self._prepared, self.execution_context
+        if prepared is not None:
+            context.pre_execution_errors = list(prepared.errors)
+            # The library would run the first of several operations (specification, section 6.1: a request error).
+            is_named = context._provided_operation_name is not None  # noqa: SLF001 - `operation_name` makes one up
+            if prepared.operations > 1 and not is_named:
+                text = "The document holds several operations: name one in `operationName`."
+                error = GraphQLError(text, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})
+                context.pre_execution_errors.append(error)
         yield
 
     def get_results(self) -> dict[str, object]:
@@ -119,6 +126,7 @@ class _Prepared:
     document: DocumentNode
     errors: tuple[GraphQLError, ...]  # shared by every request with this text: never change one
     cost: int
+    operations: int
 
 
 @functools.lru_cache(maxsize=DOCUMENTS_KEPT)
@@ -130,7 +138,8 @@ def _prepare(schema: strawberry.Schema, text: str, rules: tuple[type[ASTValidati
         errors = validate_document(core, document, rules)
         for error in errors:  # still ours alone: nobody has seen them yet
             error.extensions = {"code": "GRAPHQL_VALIDATION_FAILED", **(error.extensions or {})}
-    return _Prepared(document, tuple(errors), cost)
+    operations = sum(isinstance(node, OperationDefinitionNode) for node in document.definitions)
+    return _Prepared(document, tuple(errors), cost, operations)
 
 
 def check(schema: GraphQLSchema, document: DocumentNode, limits: Limits = LIMITS) -> tuple[list[GraphQLError], int]:

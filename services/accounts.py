@@ -6,6 +6,7 @@ from db import ids
 from db.models import Account, UserRole
 from db.queries import accounts as queries
 from db.session import Database
+from services.errors import NotFound
 
 DEVELOPMENT_EMAIL = "developer@mailverdict.test"
 
@@ -15,5 +16,6 @@ async def ensure_development_account(db: Database, now: datetime) -> Account:
     async with db.transaction() as session:
         await queries.add(session, account_id=ids.new_uuid(), email=DEVELOPMENT_EMAIL, role=UserRole.MEMBER, now=now)
         account = await queries.by_email(session, DEVELOPMENT_EMAIL)
-    assert account is not None
+    if account is None:
+        raise NotFound
     return account

@@ -1,4 +1,4 @@
-"""Which text is an address, and when two are the same: trimmed, domain lower-cased and in A-labels, local part as sent."""
+"""Which text is an address, and when two are the same: domain lower-cased and in A-labels, local part as sent."""
 
 import re
 from dataclasses import dataclass

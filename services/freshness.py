@@ -1,4 +1,4 @@
-"""Running tasks whose rows have grown old are brought up to date when someone looks: one call upstream for all of them."""
+"""Running tasks whose rows have grown old are brought up to date when someone looks: one call upstream for all."""
 
 import asyncio
 from collections import defaultdict

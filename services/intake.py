@@ -9,12 +9,12 @@ from services.errors import TooLarge
 PART_ADDRESSES_MAX = 10_000
 """Addresses of one task upstream."""
 INPUT_CHARACTERS_MAX = 1024
-"""Longer texts are cut off for the record; none is an address anyway (254 octets at most, RFC 5321 section 4.5.3.1.3)."""
+"""Longer texts are cut off for the record; none is an address anyway (RFC 5321 section 4.5.3.1.3: 254 octets)."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """One row as sent: its number from 1, the text of its address, the caller's own id, and every cell of a file's row."""
+    """One row as sent: its number from 1, the text of its address, the caller's own id, and all cells of a file's row."""
 
     number: int
     text: str

@@ -1,7 +1,7 @@
 """The service's worker: posts parts upstream, follows them, brings their verdicts home.
 
-Any number may run side by side. A part is leased for as long as it is worked on, so a worker that dies loses nothing: the lease runs out and another
-goes on from the part's cursor.
+Any number may run side by side. A part is leased for as long as it is worked on, so a worker that dies loses nothing:
+the lease runs out and another goes on from the part's cursor.
 """
 
 import asyncio

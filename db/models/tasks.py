@@ -172,7 +172,7 @@ class Task(Table):
 
 
 class TaskPart(Table):
-    """At most 10,000 addresses of a task, which are one task upstream. Its own outbox: `due_at` says when to act next."""
+    """At most 10,000 addresses of a task, one task upstream. Its own outbox: `due_at` says when to act next."""
 
     __tablename__ = "task_part"
     __table_args__ = (Index("ix_task_part_due_at", "due_at", postgresql_where=text("state <> 'ENDED'")),)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, tuple_
@@ -9,6 +10,13 @@ from sqlalchemy import ColumnElement, Select, tuple_
 from db.session import ReadSession
 
 RowT = TypeVar("RowT")
+
+
+class OrderDirection(StrEnum):
+    """Sort direction."""
+
+    ASC = "ASC"
+    DESC = "DESC"
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ async def add(session: Session, task: Task, parts: Iterable[TaskPart]) -> None:
 async def copy_addresses(
     session: Session, task_id: UUID, addresses: Iterable[tuple[int, int | None, str | None, str | None]], now: datetime
 ) -> None:
-    """COPY distinct addresses in: (n, part, email, domain). One without an email is malformed and has its verdict at once."""
+    """COPY distinct addresses in: (n, part, email, domain). One without an email is malformed and has its verdict."""
     syntax = (Verdict.INVALID_SYNTAX.value, VerdictReason.SYNTAX.value, now)
     await _copy(
         session,
@@ -121,8 +121,7 @@ async def copy_rows(
 
 async def _copy(session: Session, table: str, columns: Sequence[str], records: Iterable[tuple[Any, ...]]) -> None:
     connection = await (await session.connection()).get_raw_connection()
-    driver = connection.driver_connection
-    assert driver is not None
+    driver: Any = connection.driver_connection
     await driver.copy_records_to_table(table, records=records, columns=columns)
 
 

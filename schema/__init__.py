@@ -1,0 +1,1 @@
+"""The SDL surface: Strawberry declarations, and what is measured and told of an operation. No data is touched here."""

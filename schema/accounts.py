@@ -1,0 +1,26 @@
+"""People with accounts."""
+
+import datetime as dt
+
+import strawberry
+
+from db import models
+from schema.field import node, plain, words
+from schema.nodes import Node
+from schema.scalars import EmailAddress
+
+UserRole = words(
+    models.UserRole,
+    "What an account may do.",
+    {"MEMBER": "Works with its own things.", "ADMIN": "Also reads and manages every account."},
+)
+
+
+@node(models.Account, "A person with an account.")
+class User(Node):
+    global_id: strawberry.ID = plain("Global id.", name="id")
+    email: EmailAddress = plain("Sign-in address.")
+    role: UserRole = plain("What the account may do.")  # type: ignore[valid-type]
+    is_email_confirmed: bool = plain("The address has been confirmed.")
+    suspended_at: dt.datetime | None = plain("When an administrator suspended the account; null when active.")
+    created_at: dt.datetime = plain("When the account was made.")

@@ -1,0 +1,30 @@
+"""Problems that the caller can put right."""
+
+from schema.field import picture, plain, words
+from services import errors
+
+UserErrorCode = words(
+    errors.UserErrorCode,
+    "Why a mutation did nothing. New values may be added: treat an unknown one as INVALID.",
+    {
+        "INVALID": "The value is not acceptable.",
+        "REQUIRED": "A value is required here.",
+        "TOO_LARGE": "The value is longer or larger than allowed.",
+        "NOT_FOUND": "The thing does not exist or is not yours.",
+        "IDEMPOTENCY_CONFLICT": "The key was used before with other input.",
+        "WRONG_STATE": "The thing is in a state that does not allow this.",
+        "UNREADABLE_FILE": "The file cannot be read as the type it claims.",
+    },
+)
+
+USER_ERRORS = "Why nothing was done; empty on success."
+
+
+@picture(errors.ServiceError, "A problem the caller can put right. Unexpected failures are top-level errors instead.")
+class UserError:
+    code: UserErrorCode = plain("Stable machine-readable reason.")  # type: ignore[valid-type]
+    message: str = plain("Sentence that may be shown to a person.")
+    field: list[str] | None = plain(
+        'Path to the offending input field, e.g. ["input", "columnMapping", "email"]; null when no single field is at '
+        "fault."
+    )

@@ -1,0 +1,166 @@
+"""How the surface is declared: edges, guarded roots, mutations, pictures of rows and of the database's enums.
+
+The annotation of a field is its GraphQL type. Its resolver gives rows, which the types are pictures of, and knows
+nothing of the schema; so arguments are declared here, and passed on by name when they were given.
+"""
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from enum import Enum
+from typing import Annotated, Any, TypeVar
+
+import strawberry
+from strawberry.types.base import get_object_definition
+
+from db.models import ApiKeyScope
+from resolvers.context import Info
+
+T = TypeVar("T")
+EnumT = TypeVar("EnumT", bound=type[Enum])
+Declared = Any
+"""A field; typed so that the annotation beside it can be the GraphQL type."""
+
+PUBLIC = "PUBLIC"
+"""Anyone may ask, signed in or not."""
+SESSION = "SESSION"
+"""Needs a session: no key may do this."""
+
+Needs = ApiKeyScope | str
+
+REQUIRED = inspect.Parameter.empty
+"""The default of an argument that must be given."""
+
+
+def argument(kind: Any, description: str, default: Any = strawberry.UNSET) -> inspect.Parameter:  # noqa: ANN401
+    """An argument of a field: its type, what it means, and its default where the schema shows one."""
+    annotation = Annotated[kind, strawberry.argument(description=description)]
+    return inspect.Parameter("argument", inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def plain(description: str, name: str | None = None) -> Declared:
+    """Declare an attribute of the row."""
+    return strawberry.field(description=description, name=name)
+
+
+def edge(resolver: Callable[..., Any], description: str, **arguments: inspect.Parameter) -> Declared:
+    """Declare what is found by a resolver: another row, or something that takes arguments."""
+    return strawberry.field(resolver=_asking(resolver, None, arguments), description=description)
+
+
+def root(resolver: Callable[..., Any], needs: Needs, description: str, **arguments: inspect.Parameter) -> Declared:
+    """Declare a field of Query, and what the caller needs to ask for it."""
+    resolve = _asking(resolver, needs, arguments)
+    return strawberry.field(resolver=resolve, description=description, metadata={"needs": needs})
+
+
+def stream(resolver: Callable[..., Any], needs: Needs, description: str, **arguments: inspect.Parameter) -> Declared:
+    """Declare a field of Subscription, and what the caller needs to follow it."""
+
+    async def resolve(info: Info, **given: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401
+        _guard(info, needs)
+        async with aclosing(resolver(info, **_known(given))) as rows:
+            async for row in rows:
+                yield row
+
+    return strawberry.subscription(
+        resolver=_signed(resolve, arguments), description=description, metadata={"needs": needs}
+    )
+
+
+def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, needs: Needs, description: str) -> Declared:
+    """Declare a mutation: the fields of its one input become the keywords of `work`; those left out are not given."""
+    operation = takes.__name__.removesuffix("Input")
+    operation = operation[0].lower() + operation[1:]
+    names = list(takes.__annotations__)
+
+    async def resolve(info: Info, **given: Any) -> Any:  # noqa: ANN401
+        _guard(info, needs)
+        return await work(info, **_known({name: getattr(given["input"], name) for name in names}))
+
+    arguments = {"input": argument(takes, f"Everything {operation} needs.", REQUIRED)}
+    return strawberry.mutation(
+        resolver=_signed(resolve, arguments),
+        description=description,
+        metadata={"needs": needs},
+        graphql_type=gives | None,
+    )
+
+
+def node(row: type, description: str) -> Callable[[type[T]], type[T]]:
+    """Declare a type that has a global id: the picture of `row`, told apart from other nodes by it."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        def is_type_of(found: Any, _info: Any) -> bool:  # noqa: ANN401
+            return isinstance(found, row)
+
+        cls.is_type_of = staticmethod(is_type_of)  # type: ignore[attr-defined]
+        return picture(row, description)(cls)
+
+    return decorate
+
+
+def picture(row: type, description: str) -> Callable[[type[T]], type[T]]:
+    """Declare a type: the picture of `row`."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        cls.row = row  # type: ignore[attr-defined]  # the test of the house holds the picture against the row
+        return strawberry.type(cls, description=description)
+
+    return decorate
+
+
+def words(enum: EnumT, description: str, values: Mapping[str, str]) -> EnumT:
+    """Declare an enum of the database: every value described."""
+    if differing := {member.name for member in enum} ^ set(values):
+        message = f"{enum.__name__}: values and descriptions differ in {sorted(differing)}"
+        raise TypeError(message)
+    wrapped = strawberry.enum(enum, description=description)
+    for value in wrapped.__strawberry_definition__.values:  # type: ignore[attr-defined]
+        value.description = values[value.name]
+    return wrapped
+
+
+def _asking(
+    resolver: Callable[..., Any], needs: Needs | None, arguments: Mapping[str, inspect.Parameter]
+) -> Callable[..., Any]:
+    has_parent = "root" in inspect.signature(resolver).parameters
+
+    async def resolve(info: Info, root: strawberry.Parent[Any], **given: Any) -> Any:  # noqa: ANN401
+        _guard(info, needs)
+        known = _known(given)
+        if has_parent:
+            known["root"] = root
+        return await resolver(info, **known)
+
+    return _signed(resolve, arguments)
+
+
+def _signed(resolve: Callable[..., Any], arguments: Mapping[str, inspect.Parameter]) -> Callable[..., Any]:
+    """Give a resolver the arguments that it is declared with, in place of its `**given`."""
+    signature = inspect.signature(resolve)
+    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    declared = [parameter.replace(name=name) for name, parameter in arguments.items()]
+    resolve.__signature__ = signature.replace(parameters=[*own, *declared])  # type: ignore[attr-defined]
+    resolve.__annotations__ |= {p.name: p.annotation for p in declared}
+    return resolve
+
+
+def _guard(info: Info, needs: Needs | None) -> None:
+    if needs is not None and needs != PUBLIC:
+        info.context.require(needs if isinstance(needs, ApiKeyScope) else None)
+
+
+def _known(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _settled(value) for name, value in given.items() if value is not strawberry.UNSET}
+
+
+def _settled(value: Any) -> Any:  # noqa: ANN401
+    """An input object with None for every field that was left out."""
+    definition = get_object_definition(value)
+    if definition is not None and definition.is_input:
+        for declared in definition.fields:
+            name = declared.python_name
+            found = getattr(value, name)
+            setattr(value, name, None if found is strawberry.UNSET else _settled(found))
+    return value

@@ -1,0 +1,1 @@
+"""Mutations by noun: one input, one payload, one line each."""

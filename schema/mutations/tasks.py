@@ -1,0 +1,139 @@
+"""Mutations that make, stop and check."""
+
+import strawberry
+
+from db.models import ApiKeyScope
+from resolvers import outcomes, results, tasks
+from schema.errors import USER_ERRORS, UserError
+from schema.field import mutation, picture, plain
+from schema.scalars import Upload
+from schema.tasks import Task
+from schema.verdicts import EmailVerification
+
+_IDEMPOTENCY_KEY = (
+    "Repeat-safe key, 1 to 64 characters, chosen by the caller. Counted per account and operation. The same key with "
+    "the same input returns the first result (for ever where credits move, else for 24 hours); with other input it is "
+    "refused with IDEMPOTENCY_CONFLICT."
+)
+
+
+@strawberry.input(description="Input of createTask.")
+class CreateTaskInput:
+    name: str | None = strawberry.field(
+        description="1 to 200 characters; made from the time when left out.", default=strawberry.UNSET
+    )
+    emails: list[str] = strawberry.field(
+        description="Addresses to verify, 1 to 10,000. Malformed ones get the verdict INVALID_SYNTAX; duplicates are "
+        "checked and charged once. Longer lists are uploaded."
+    )
+    idempotency_key: str | None = strawberry.field(description=_IDEMPOTENCY_KEY, default=strawberry.UNSET)
+
+
+@picture(outcomes.Outcome, "What createTask gives back. Either the result fields are set or `userErrors` is not empty.")
+class CreateTaskPayload:
+    task: Task | None = plain("The task.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Names one column, by header text or by position.", one_of=True)
+class ColumnRefInput:
+    name: strawberry.Maybe[str] = strawberry.field(description="Exact header text.")
+    index: strawberry.Maybe[int] = strawberry.field(description="Position from 0.")
+
+
+@strawberry.input(
+    description="Which column holds what. Columns not named here are carried through to the results file."
+)
+class ColumnMappingInput:
+    email: ColumnRefInput | None = strawberry.field(
+        description="Column of the addresses. Found by itself when this is left out.", default=strawberry.UNSET
+    )
+    first_name: ColumnRefInput | None = strawberry.field(
+        description="Column of the given names.", default=strawberry.UNSET
+    )
+    last_name: ColumnRefInput | None = strawberry.field(
+        description="Column of the family names.", default=strawberry.UNSET
+    )
+    reference: ColumnRefInput | None = strawberry.field(
+        description="Column of the caller's own row ids.", default=strawberry.UNSET
+    )
+
+
+@strawberry.input(description="Input of uploadTaskFile.")
+class UploadTaskFileInput:
+    file: Upload = strawberry.field(description="The file part.")
+    name: str | None = strawberry.field(
+        description="Name of the new task; the file name when left out.", default=strawberry.UNSET
+    )
+    has_header: bool = strawberry.field(
+        description="The first row is a header. One that holds an address is read as data all the same.", default=True
+    )
+    column_mapping: ColumnMappingInput | None = strawberry.field(
+        description="Which column holds what.", default=strawberry.UNSET
+    )
+    idempotency_key: str | None = strawberry.field(description=_IDEMPOTENCY_KEY, default=strawberry.UNSET)
+
+
+@picture(
+    outcomes.Outcome, "What uploadTaskFile gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class UploadTaskFilePayload:
+    task: Task | None = plain("The task.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of cancelTask.")
+class CancelTaskInput:
+    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+
+
+@picture(outcomes.Outcome, "What cancelTask gives back. Either the result fields are set or `userErrors` is not empty.")
+class CancelTaskPayload:
+    task: Task | None = plain("The task.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of verifyEmail.")
+class VerifyEmailInput:
+    email: str = strawberry.field(description="The address; it may be malformed.")
+    timeout_ms: int = strawberry.field(description="Longest wait in milliseconds, 1000 to 30000.", default=10_000)
+
+
+@picture(
+    outcomes.Outcome, "What verifyEmail gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class VerifyEmailPayload:
+    verification: EmailVerification | None = plain("What was found out.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.type
+class TaskMutations:
+    create_task: CreateTaskPayload | None = mutation(
+        tasks.create_task,
+        CreateTaskInput,
+        CreateTaskPayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Make a task from addresses and queue it.",
+    )
+    upload_task_file: UploadTaskFilePayload | None = mutation(
+        tasks.upload_task_file,
+        UploadTaskFileInput,
+        UploadTaskFilePayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Upload a CSV or TXT list of at most 100 MB and 1,000,000 rows, and start checking it.",
+    )
+    cancel_task: CancelTaskPayload | None = mutation(
+        tasks.cancel_task,
+        CancelTaskInput,
+        CancelTaskPayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Stop a task at once. Verdicts so far are kept; the rest stays without a verdict.",
+    )
+    verify_email: VerifyEmailPayload | None = mutation(
+        results.verify_email,
+        VerifyEmailInput,
+        VerifyEmailPayload,
+        ApiKeyScope.VERIFY,
+        "Verify one address now.",
+    )

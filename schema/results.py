@@ -1,0 +1,65 @@
+"""Results of a task: a row with its verdict, as a connection, and as a file."""
+
+import datetime as dt
+
+import strawberry
+
+from db import models
+from resolvers import pages as rows
+from schema import pages
+from schema.field import edge, node, picture, plain, words
+from schema.nodes import Node
+from schema.scalars import URL
+from schema.verdicts import EmailVerification, Verdict, VerdictReason
+from services import exports, links
+
+
+@node(models.TaskResult, "The outcome for one input row.")
+class TaskResult(Node):
+    global_id: strawberry.ID = plain("Global id.", name="id")
+    row_number: int = plain("Row in the input, from 1.")
+    reference: str | None = plain("The caller's own row id.")
+    input: str = plain("The address as sent; it may be malformed.")
+    verification: EmailVerification | None = plain("The verdict; null until the address is processed.")
+
+
+@picture(rows.Edge, "One item of a TaskResultConnection.")
+class TaskResultEdge:
+    cursor: str = plain(pages.CURSOR)
+    node: TaskResult = plain(pages.NODE)
+
+
+@picture(rows.Page, "One page of results.")
+class TaskResultConnection:
+    edges: list[TaskResultEdge] = plain(pages.EDGES)
+    nodes: list[TaskResult] = plain(pages.NODES)
+    page_info: pages.PageInfo = plain(pages.PAGE_INFO)
+    total_count: int = edge(rows.total_count, pages.TOTAL_COUNT)
+
+
+@strawberry.input(description="Which results to list. All given conditions must hold.")
+class TaskResultFilter:
+    verdict: list[Verdict] | None = strawberry.field(  # type: ignore[valid-type]
+        description="With one of these verdicts; 1 to 5 values.", default=strawberry.UNSET
+    )
+    reason: list[VerdictReason] | None = strawberry.field(  # type: ignore[valid-type]
+        description="With one of these reasons.", default=strawberry.UNSET
+    )
+    domain: str | None = strawberry.field(description="At this domain, exactly.", default=strawberry.UNSET)
+    email_contains: str | None = strawberry.field(
+        description="Address contains this text; 1 to 100 characters.", default=strawberry.UNSET
+    )
+
+
+DownloadFormat = words(
+    exports.DownloadFormat,
+    "Format of a results file.",
+    {"CSV": "Comma-separated values, UTF-8 with a header.", "TXT": "One address a line, plain text."},
+)
+
+
+@picture(links.DownloadLink, "A time-limited link.")
+class DownloadLink:
+    url: URL = plain("Signed address; anyone who has it can read the file.")
+    expires_at: dt.datetime = plain("When the link stops working; 15 minutes after it was made.")
+    format: DownloadFormat = plain("File format behind the link.")  # type: ignore[valid-type]

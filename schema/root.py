@@ -1,0 +1,82 @@
+"""The schema: Query, Mutation, Subscription, and how operations run."""
+
+from collections.abc import Iterator
+
+import strawberry
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.config import StrawberryConfig
+
+from db.models import ApiKeyScope
+from resolvers import accounts, nodes, tasks
+from resolvers.context import Context
+from schema import observe, pages
+from schema.accounts import User
+from schema.field import PUBLIC, REQUIRED, argument, root
+from schema.mutations.tasks import TaskMutations
+from schema.nodes import Node
+from schema.results import TaskResult
+from schema.scalars import SCALARS
+from schema.subscriptions import Subscription
+from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+
+
+@strawberry.type(
+    description="Everything that can be read. Root fields are nullable so that one failure leaves the others standing."
+)
+class Query:
+    node: Node | None = root(
+        nodes.node,
+        PUBLIC,
+        "Any object by its global id; null when it does not exist or is not yours (an administrator reaches all).",
+        id=argument(strawberry.ID, "Global id.", REQUIRED),
+    )
+    nodes: list[Node | None] | None = root(
+        nodes.nodes,
+        PUBLIC,
+        "Several objects by their global ids, in the order asked, with null for those not found. At most 100.",
+        ids=argument(list[strawberry.ID], "Global ids.", REQUIRED),
+    )
+    viewer: User | None = root(accounts.viewer, PUBLIC, "The signed-in user; null when signed out.")
+    task: Task | None = root(
+        tasks.task,
+        ApiKeyScope.TASKS_READ,
+        "One task of yours; any task for an administrator.",
+        id=argument(strawberry.ID, "Global id.", REQUIRED),
+    )
+    tasks: TaskConnection | None = root(
+        tasks.tasks_page,
+        ApiKeyScope.TASKS_READ,
+        "Your tasks.",
+        **pages.ARGUMENTS,
+        filter=argument(TaskFilter | None, "Only tasks that match."),
+        order_by=argument(TaskOrder | None, "Sort order."),
+    )
+
+
+@strawberry.type(
+    description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
+    "`userErrors`."
+)
+class Mutation(TaskMutations):
+    pass
+
+
+class OwnLoaders(SchemaExtension):
+    """Gives every operation loaders of its own: a WebSocket's context is shared by all that run on it."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Before anything of the operation runs."""
+        context = self.execution_context.context
+        if isinstance(context, Context):
+            self.execution_context.context = context.for_operation()
+        yield
+
+
+schema = strawberry.Schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=[TaskResult, User],
+    extensions=[OwnLoaders, *observe.EXTENSIONS],
+    config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
+)

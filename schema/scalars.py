@@ -1,0 +1,80 @@
+"""Scalars of the API. Input is checked here as far as its form goes; what a person types comes in as String."""
+
+import datetime as dt
+import re
+from typing import Any, NewType
+
+import strawberry
+from graphql import GraphQLError
+
+_BAD_INPUT = {"code": "BAD_USER_INPUT"}
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+EmailAddress = NewType("EmailAddress", str)
+URL = NewType("URL", str)
+Upload = NewType("Upload", bytes)
+
+
+def _write_time(value: dt.datetime) -> str:
+    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _read_time(value: Any) -> dt.datetime:  # noqa: ANN401 - whatever a caller sends
+    if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
+        message = "A DateTime is an RFC 3339 timestamp with an offset, e.g. 2026-01-31T10:00:00Z."
+        raise GraphQLError(message, extensions=_BAD_INPUT)
+    try:
+        return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
+    except (ValueError, OverflowError) as error:
+        message = f"There is no such moment: {value}."
+        raise GraphQLError(message, extensions=_BAD_INPUT) from error
+
+
+def _read_file(value: Any) -> Any:  # noqa: ANN401 - a file part, whatever it is made of
+    if not (hasattr(value, "file") and hasattr(value, "filename")):
+        message = "An Upload is a file part of a multipart request; it cannot be written inline."
+        raise GraphQLError(message, extensions=_BAD_INPUT)
+    return value
+
+
+def _no_input(_value: Any) -> Any:  # noqa: ANN401 - whatever a caller sends
+    message = "This scalar is given, not taken."
+    raise GraphQLError(message, extensions=_BAD_INPUT)
+
+
+SCALARS: dict[object, Any] = {
+    dt.datetime: strawberry.scalar(
+        name="DateTime",
+        description=(
+            "An RFC 3339 timestamp. Input needs an offset; output is UTC, e.g. 2026-01-31T10:00:00Z or with a fraction "
+            "of a second."
+        ),
+        specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
+        serialize=_write_time,
+        parse_value=_read_time,
+    ),
+    EmailAddress: strawberry.scalar(
+        name="EmailAddress",
+        description=(
+            "A syntactically valid e-mail address (RFC 5321 and 6531, at most 254 octets). The domain is lower-cased; "
+            "the local part is kept as sent."
+        ),
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc5321#section-4.1.2",
+        serialize=str,
+        parse_value=_no_input,
+    ),
+    URL: strawberry.scalar(
+        name="URL",
+        description="An absolute http or https URL of at most 2048 characters.",
+        specified_by_url="https://url.spec.whatwg.org/",
+        serialize=str,
+        parse_value=_no_input,
+    ),
+    Upload: strawberry.scalar(
+        name="Upload",
+        description="A file part of a GraphQL multipart request. It cannot be written inline.",
+        specified_by_url="https://github.com/jaydenseric/graphql-multipart-request-spec",
+        serialize=_no_input,
+        parse_value=_read_file,
+    ),
+}

@@ -1,0 +1,155 @@
+"""Tasks: what they are, how far they have come, and how they are listed."""
+
+import datetime as dt
+
+import strawberry
+
+from db import models
+from db.queries import pages as page_queries
+from db.queries import tasks as task_queries
+from resolvers import accounts
+from resolvers import pages as rows
+from resolvers import results as result_rows
+from schema import pages
+from schema.accounts import User
+from schema.field import argument, edge, node, picture, plain, words
+from schema.metrics import TaskMetrics
+from schema.nodes import Node
+from schema.results import DownloadFormat, DownloadLink, TaskResultConnection, TaskResultFilter
+from services.exports import DownloadFormat as Format
+
+TaskStatus = words(
+    models.TaskStatus,
+    "Where a task stands. It moves down this list; FAILED and CANCELED are ends.",
+    {
+        "DRAFT": "Uploaded and quoted; waits for startTask.",
+        "QUEUED": "Waits for a worker.",
+        "RUNNING": "Addresses are being checked.",
+        "COMPLETED": "Every address has a verdict.",
+        "FAILED": "Stopped by a fault; unspent credits are released.",
+        "CANCELED": "Stopped by the owner; unspent credits are released.",
+    },
+)
+
+TaskSource = words(
+    models.TaskSource,
+    "How the addresses of a task came in.",
+    {
+        "INLINE": "Sent inline with createTask.",
+        "FILE": "Sent as a file.",
+        "INTEGRATION": "Sent by an integration through an API key.",
+        "UPSTREAM": "Made elsewhere with the upstream key, and found there; not charged.",
+    },
+)
+
+ColumnRole = words(
+    models.ColumnRole,
+    "What a column is used for.",
+    {
+        "EMAIL": "The address to verify.",
+        "FIRST_NAME": "Given name.",
+        "LAST_NAME": "Family name.",
+        "REFERENCE": "The caller's own row id; comes back in the results.",
+    },
+)
+
+
+@picture(models.TaskFileColumn, "One column of an uploaded list.")
+class TaskFileColumn:
+    index: int = plain("Position from 0.")
+    name: str | None = plain("Header text; null when the file has no header.")
+    role: ColumnRole | None = plain(  # type: ignore[valid-type]
+        "What the column is used for; null when it is carried through unread."
+    )
+
+
+@picture(models.TaskFile, "An uploaded list.")
+class TaskFile:
+    name: str = plain("Name as uploaded, without any path.")
+    size_bytes: int = plain("Bytes received.")
+    row_count: int = plain("Data rows, without the header.")
+    columns: list[TaskFileColumn] = plain("The columns found, in order.")
+    sha256: str = plain("SHA-256 of the bytes, in hexadecimal.")
+
+
+@node(models.Task, "One verification job over a list of addresses.")
+class Task(Node):
+    global_id: strawberry.ID = plain("Global id.", name="id")
+    name: str = plain("Name given by the owner.")
+    status: TaskStatus = plain("Where the task stands.")  # type: ignore[valid-type]
+    source: TaskSource = plain("How the addresses came in.")  # type: ignore[valid-type]
+    file: TaskFile | None = plain("The uploaded file; null when addresses were sent inline.")
+    email_count: int = plain("Rows that were sent in, duplicates included.")
+    domain_count: int = plain("Different domains among the well-formed addresses.")
+    metrics: TaskMetrics = plain("Counts so far; final once the task is COMPLETED.")
+    failure_reason: str | None = plain("Why the task failed; null unless FAILED.")
+    results: TaskResultConnection | None = edge(
+        result_rows.results,
+        "Verdicts per address, in the order of the input.",
+        **pages.ARGUMENTS,
+        filter=argument(TaskResultFilter | None, "Only results that match."),
+    )
+    download: DownloadLink | None = edge(
+        result_rows.download,
+        "A signed link to the results so far; null before the first.",
+        format=argument(DownloadFormat, "File format.", Format.CSV),
+        filter=argument(TaskResultFilter | None, "Only results that match."),
+    )
+    owner: User | None = edge(accounts.owner, "The account that owns the task.")
+    created_at: dt.datetime = plain("When the task was made.")
+    started_at: dt.datetime | None = plain("When the first address was checked.")
+    updated_at: dt.datetime = plain("When it last changed.")
+    finished_at: dt.datetime | None = plain("When it reached COMPLETED, FAILED or CANCELED.")
+
+
+@picture(rows.Edge, "One item of a TaskConnection.")
+class TaskEdge:
+    cursor: str = plain(pages.CURSOR)
+    node: Task = plain(pages.NODE)
+
+
+@picture(rows.Page, "One page of tasks.")
+class TaskConnection:
+    edges: list[TaskEdge] = plain(pages.EDGES)
+    nodes: list[Task] = plain(pages.NODES)
+    page_info: pages.PageInfo = plain(pages.PAGE_INFO)
+    total_count: int = edge(rows.total_count, pages.TOTAL_COUNT)
+
+
+@strawberry.input(description="Which tasks to list. All given conditions must hold.")
+class TaskFilter:
+    created_after: dt.datetime | None = strawberry.field(
+        description="Made at or after this moment.", default=strawberry.UNSET
+    )
+    created_before: dt.datetime | None = strawberry.field(
+        description="Made before this moment.", default=strawberry.UNSET
+    )
+    status: list[TaskStatus] | None = strawberry.field(  # type: ignore[valid-type]
+        description="In one of these states; 1 to 6 values.", default=strawberry.UNSET
+    )
+    name_contains: str | None = strawberry.field(
+        description="Name contains this text, in any case; 1 to 100 characters.", default=strawberry.UNSET
+    )
+
+
+OrderDirection = words(
+    page_queries.OrderDirection,
+    "Sort direction.",
+    {"ASC": "Smallest, oldest or A first.", "DESC": "Largest, newest or Z first."},
+)
+
+TaskOrderField = words(
+    task_queries.TaskOrderField,
+    "What tasks can be sorted by.",
+    {"CREATED_AT": "Time of creation.", "NAME": "Name, in any case.", "TOTAL": "Number of addresses."},
+)
+
+
+@strawberry.input(description="Order of tasks. Ties are broken by id.")
+class TaskOrder:
+    field: TaskOrderField = strawberry.field(  # type: ignore[valid-type]
+        description="Sort key.", default=task_queries.TaskOrderField.CREATED_AT
+    )
+    direction: OrderDirection = strawberry.field(  # type: ignore[valid-type]
+        description="Direction.", default=page_queries.OrderDirection.DESC
+    )
