@@ -40,7 +40,8 @@ LOCK = Check("scripts/lock --check")
 HOUSE = Check("pytest -q tests/test_house.py")
 PAPERS = Check("pytest -q tests/house/test_papers.py")
 IMAGE = Check("pytest -q tests/house/test_image.py")
-NEW_TEST = Check("pytest -q tests/house")
+SCHEMA = Check("pytest -q tests/house/test_schema.py")
+NEW_TEST = Check("pytest -q tests/house/test_image.py tests/house/test_broken.py")
 
 
 def add(path: str, text: str) -> Break:
@@ -224,5 +225,62 @@ LAWS: tuple[Law, ...] = (
             TEST,
             "import socket\n\ndef test_out() -> None:\n    socket.create_connection(('192.0.2.1', 25), timeout=1)",
         ),
+    ),
+    Law(
+        "The SDL is committed",
+        SCHEMA,
+        "committed_sdl",
+        replace("schema/schema.graphql", "type Query", "type Query @deprecated"),
+    ),
+    Law(
+        "The SDL is what the code says",
+        SCHEMA,
+        "committed_sdl",
+        replace("schema/pages.py", "More items follow this page.", "More follow."),
+    ),
+    Law(
+        "A field is described",
+        SCHEMA,
+        "everything_in_the_sdl",
+        replace("schema/pages.py", "More items follow this page.", ""),
+    ),
+    Law(
+        "An argument is described",
+        SCHEMA,
+        "everything_in_the_sdl",
+        replace("schema/pages.py", "Return the items after this cursor.", ""),
+    ),
+    Law(
+        "A type says which row it shows",
+        SCHEMA,
+        "which_row",
+        both(
+            replace("schema/pages.py", "@picture(pages.PageInfo, ", "@strawberry.type(description="),
+            replace("schema/pages.py", "from resolvers import", "import strawberry\n\nfrom resolvers import"),
+        ),
+    ),
+    Law(
+        "A plain field is on its row",
+        SCHEMA,
+        "is_on_its_row",
+        replace("schema/pages.py", "    has_next_page:", '    colour: str = plain("X.")\n    has_next_page:'),
+    ),
+    Law(
+        "A plain field is null where the row is",
+        SCHEMA,
+        "may_be_null",
+        replace("schema/pages.py", "start_cursor: str | None", "start_cursor: str"),
+    ),
+    Law(
+        "A root field asks for a scope",
+        SCHEMA,
+        "asks_for_a_scope",
+        replace("schema/root.py", "        ApiKeyScope.TASKS_READ,", "        PUBLIC,"),
+    ),
+    Law(
+        "A guard refuses first",
+        SCHEMA,
+        "refuses_before",
+        replace("schema/field.py", "        _guard(info, needs)\n", ""),
     ),
 )
