@@ -23,6 +23,11 @@ def files() -> tuple[Path, ...]:
     return tuple(sorted(path for name in listed.split("\0") if name and (ROOT / (path := Path(name))).is_file()))
 
 
+def ours() -> tuple[Path, ...]:
+    """Return the files that we wrote: not those of others that we keep a copy of."""
+    return tuple(path for path in files() if "vendor" not in path.parts)
+
+
 def read(path: Path | str) -> str:
     """Return the text of a file; bytes that are not UTF-8 are kept as surrogates, so that pictures can be read too."""
     return (ROOT / path).read_text(encoding="utf-8", errors="surrogateescape")
