@@ -45,21 +45,22 @@ def exit_code(error: Exception) -> int | None:
     from app.devdb import ClusterFailed
     from app.postgres_binaries import PostgresMissing
     from app.serving import CannotListen
-    from app.supervise import ChildFailed
+    from app.supervise import StartFailed
 
     if isinstance(error, Refused | CannotListen | DataDirUnusable | PostgresMissing):
         return 2
-    return 1 if isinstance(error, ClusterFailed | ChildFailed) else None
+    return 1 if isinstance(error, ClusterFailed | StartFailed) else None
 
 
 def parser() -> argparse.ArgumentParser:
     """Describe every command and option."""
-    top = argparse.ArgumentParser(prog="python -m app", description="Starts everything for development: PostgreSQL, the "
-        "verifier with its sandbox, the API and its worker. Commands start or do one thing alone.")  # fmt: skip
-    _listening(top)
-    top.add_argument(
-        "--ready-file", type=Path, metavar="F", help="write where everything is to F, as JSON, once all is ready"
+    top = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Start everything for development: PostgreSQL, the verifier with its sandbox, the API and its "
+        "worker. The commands start or do one thing alone.",
     )
+    _listening(top)
+    top.add_argument("--ready-file", type=Path, metavar="F", help="write where everything is to F once ready")
     top.set_defaults(command=_everything)
     commands = top.add_subparsers(title="commands", metavar="COMMAND")
 
@@ -79,12 +80,17 @@ def parser() -> argparse.ArgumentParser:
     target.add_argument("--check", action="store_true", help="fail when that file differs")
     sdl.set_defaults(command=_sdl)
 
-    _verify_command(commands.add_parser("verify", help="verify a file of addresses", description="Verify the addresses "
-        "of a csv or txt file with the running service; starts one for the time where there is none."))  # fmt: skip
+    verify = commands.add_parser(
+        "verify",
+        help="verify a file of addresses",
+        description="Verify the addresses of a csv or txt file with the running service; where there is none, one is "
+        "started for the time.",
+    )
+    _verify_options(verify)
     return top
 
 
-def _verify_command(verify: argparse.ArgumentParser) -> None:
+def _verify_options(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("file", type=Path, metavar="FILE", help="csv or txt")
     verify.add_argument("-o", "--output", default="-", metavar="RESULTS", help="csv to write; - is standard output")
     verify.add_argument("--url", help="GraphQL URL of another service; needs --token")

@@ -140,6 +140,16 @@ class DevCluster:
             self._lock.release()
             self._lock = None
 
+    def noted(self, name: str) -> str:
+        """Give what was noted about the cluster's contents under a name; empty for nothing."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._note(name).read_text()
+        return ""
+
+    def note(self, name: str, text: str) -> None:
+        """Note something about the cluster's contents; forgotten when the cluster is made anew."""
+        datadir.write_private(self._note(name), text)
+
     def remove(self) -> None:
         """Delete the stopped cluster's files, those outside the data directory included: the end of a test cluster."""
         if self._home != self.data_dir:
@@ -153,6 +163,9 @@ class DevCluster:
     @property
     def _cluster(self) -> Path:
         return self._home / "cluster"
+
+    def _note(self, name: str) -> Path:
+        return self._home / f"{name}.note"
 
     def _choose_installation(self) -> Installation:
         """Prefer the first installation; but one that made the cluster that is here already."""
@@ -183,6 +196,8 @@ class DevCluster:
         """Make the cluster and its databases under another name first: a half-made one is never used."""
         staging = self._home / "cluster.new"
         shutil.rmtree(staging, ignore_errors=True)
+        for note in self._home.glob("*.note"):
+            note.unlink()
         password_file = self._home / "initial-password"
         password_file.touch(mode=0o600)
         password_file.write_text(self._password)

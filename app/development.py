@@ -7,8 +7,9 @@ import gc
 import importlib
 import socket
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,7 @@ from app.settings import Settings, public_url
 from app.supervise import Supervisor
 
 READY_SECONDS = 60.0
+VERIFIER_MIGRATIONS = "verifier-migrations"
 DRAIN_SECONDS = 3
 """A developer's instance does not wait long for requests: the whole stop takes less than ten seconds."""
 
@@ -29,100 +31,102 @@ async def run(settings: Settings, env: Mapping[str, str], ready_file: Path | Non
     """Start everything, tell where it is, and stop it all on SIGINT or SIGTERM; returns the exit code."""
     logs.configure(settings.log_format, settings.log_level)
     async with signals.stop_event() as stop, contextlib.AsyncExitStack() as opened:
+        instance = _Instance(opened, settings, env)
         try:
-            api = await signals.unless_stopped(stop, _start(opened, settings, env, ready_file))
+            wait_ended = await signals.unless_stopped(stop, instance.start(ready_file))
         except signals.Stopped:
             return 0
-        await signals.first_of(stop, api.wait_ended())
+        await signals.first_of(stop, wait_ended())
         banner.stopping()
     return 0
 
 
-async def _start(
-    opened: contextlib.AsyncExitStack, given: Settings, env: Mapping[str, str], ready_file: Path | None
-) -> serving.Api:
-    """Open one part after the other onto `opened`, which closes them in reverse order."""
-    lock = datadir.Lock(given.data_dir, "instance")
-    opened.callback(lock.release)
-    listener = serving.bind(given.host, given.port)
-    opened.callback(listener.close)
-    settings = _settled(given, int(listener.getsockname()[1]))
+class _Instance:
+    """Opens one part after the other onto a stack, which closes them in reverse order."""
 
-    database_url, verifier_database_url = _databases(opened, settings, env)
-    settings = dataclasses.replace(settings, database_url=database_url)
-    supervisor = Supervisor(programs.ROOT)
-    opened.push_async_callback(supervisor.stop)
-    if settings.upstream_url:
-        verifier_up = asyncio.create_task(asyncio.sleep(0))
-        verifier_url = settings.upstream_url
-    else:
-        verifier = programs.verifier(settings, env, verifier_database_url)
-        settings = dataclasses.replace(settings, upstream_url=verifier.api_url, upstream_key=verifier.key)
-        verifier_up = asyncio.create_task(_start_verifier(supervisor, verifier))
-        verifier_url = verifier.base_url
-    opened.callback(verifier_up.cancel)
-    api, account, token = await _start_service(opened, settings, listener, verifier_up)
+    def __init__(self, opened: contextlib.AsyncExitStack, settings: Settings, env: Mapping[str, str]) -> None:
+        self._opened = opened
+        self._settings = settings
+        self._env = env
+        self._supervisor = Supervisor(programs.ROOT)
 
-    web = settings.public_url
-    ready = Ready(graphql=f"{web}/graphql", web=web, verifier=verifier_url, token=token)
-    for path in filter(None, (settings.data_dir / FILE_NAME, ready_file)):
-        ready.write(path)
-        opened.callback(path.unlink, missing_ok=True)
-    gc.collect()
-    gc.freeze()  # what is alive now stays alive: the collector need not look at it again
-    banner.ready(ready, account)
-    return api
+    async def start(self, ready_file: Path | None) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Start everything, and tell of it once all is ready; gives what waits for an end by a fault."""
+        listener = self._claim()
+        cluster = self._open_databases()
+        self._opened.push_async_callback(self._supervisor.stop)
+        verifier_up = asyncio.create_task(self._start_verifier(cluster), name="start verifier")
+        self._opened.callback(verifier_up.cancel)
+        await asyncio.to_thread(importlib.import_module, "app.service")  # slow: in a thread, so that the loop goes on
+        from app import service, wiring  # noqa: PLC0415 - as above
+        from db import migrations  # noqa: PLC0415 - as above
 
+        await asyncio.to_thread(migrations.upgrade, self._settings.database_url)
+        settings = await verifier_up
+        parts = await self._opened.enter_async_context(wiring.open_parts(settings))
+        account, token = await service.development_account(parts)
+        await self._opened.enter_async_context(service.worker(parts, settings))
+        api = await self._opened.enter_async_context(
+            service.api(parts, settings, listener, drain_seconds=DRAIN_SECONDS)
+        )
+        await api.wait_ready(READY_SECONDS)
+        web, verifier_url = settings.public_url, settings.upstream_url.removesuffix(programs.API_PATH)
+        self._tell(Ready(graphql=f"{web}/graphql", web=web, verifier=verifier_url, token=token), account, ready_file)
+        return api.wait_ended
 
-def _settled(given: Settings, port: int) -> Settings:
-    """Fill in what a developer did not give: the port that was bound, and a secret key kept in the data directory."""
-    is_url_given = given.public_url != public_url(given.host, given.port)
-    return dataclasses.replace(
-        given,
-        port=port,
-        public_url=given.public_url if is_url_given else public_url(given.host, port),
-        secret_key=given.secret_key or datadir.kept_secret(given.data_dir / "secret.key"),
-    )
+    def _claim(self) -> socket.socket:
+        """Take the data directory and the port before anything slow begins, and fill in what was not given."""
+        given = self._settings
+        lock = datadir.Lock(given.data_dir, "instance")
+        self._opened.callback(lock.release)
+        listener = serving.bind(given.host, given.port)
+        self._opened.callback(listener.close)
+        port = int(listener.getsockname()[1])
+        is_url_given = given.public_url != public_url(given.host, given.port)
+        self._settings = dataclasses.replace(
+            given,
+            port=port,
+            public_url=given.public_url if is_url_given else public_url(given.host, port),
+            secret_key=given.secret_key or datadir.kept_secret(given.data_dir / "secret.key"),
+        )
+        return listener
 
+    def _open_databases(self) -> DevCluster | None:
+        """Start the embedded PostgreSQL, unless DATABASE_URL names one."""
+        if self._settings.database_url:
+            return None
+        cluster = DevCluster(self._settings.data_dir)
+        cluster.start()
+        self._opened.callback(cluster.stop)
+        self._settings = dataclasses.replace(self._settings, database_url=cluster.url("mailverdict"))
+        return cluster
 
-def _databases(opened: contextlib.AsyncExitStack, settings: Settings, env: Mapping[str, str]) -> tuple[str, str]:
-    """Give the URLs of the service's and the verifier's database; starts the embedded PostgreSQL if none is given."""
-    if settings.database_url:
-        parts = urllib.parse.urlsplit(settings.database_url)
-        beside = urllib.parse.urlunsplit(parts._replace(path="/verifier"))
-        return settings.database_url, env.get("VERIFIER_DATABASE_URL", beside)
-    cluster = DevCluster(settings.data_dir)
-    cluster.start()
-    opened.callback(cluster.stop)
-    return cluster.url("mailverdict"), env.get("VERIFIER_DATABASE_URL", cluster.url("verifier"))
+    async def _start_verifier(self, cluster: DevCluster | None) -> Settings:
+        """Start the verifier and wait until it is ready, unless UPSTREAM_URL names one; gives the settings for it."""
+        settings = self._settings
+        if settings.upstream_url:
+            return settings
+        verifier = programs.verifier(settings, self._env, self._verifier_database_url())
+        self._supervisor.start(verifier.lab())
+        digest = programs.migrations_digest()
+        if cluster is None or cluster.noted(VERIFIER_MIGRATIONS) != digest:  # a second start spares itself a second
+            await self._supervisor.run(verifier.migrate())
+            if cluster is not None:
+                cluster.note(VERIFIER_MIGRATIONS, digest)
+        self._supervisor.start(verifier.serve())
+        self._supervisor.start(verifier.work())
+        await self._supervisor.wait_ready(READY_SECONDS)
+        return dataclasses.replace(settings, upstream_url=verifier.api_url, upstream_key=verifier.key)
 
+    def _verifier_database_url(self) -> str:
+        """Give the verifier's database: the one it was given, else `verifier` beside the service's."""
+        beside = urllib.parse.urlsplit(self._settings.database_url)._replace(path="/verifier").geturl()
+        return self._env.get("VERIFIER_DATABASE_URL", beside)
 
-async def _start_service(
-    opened: contextlib.AsyncExitStack,
-    settings: Settings,
-    listener: socket.socket,
-    verifier_up: asyncio.Task[None],
-) -> tuple[serving.Api, str, str]:
-    """Migrate, open the parts, wait for the verifier, start the worker and the API.
-
-    Returns the API, and the development account's address and token.
-    """
-    await asyncio.to_thread(importlib.import_module, "app.service")  # slow to import: in a thread, the loop goes on
-    from app import service, wiring  # noqa: PLC0415 - as above
-    from db import migrations  # noqa: PLC0415 - the same
-
-    await asyncio.to_thread(migrations.upgrade, settings.database_url)
-    parts = await opened.enter_async_context(wiring.open_parts(settings))
-    account, token = await service.development_account(parts)
-    await verifier_up
-    await opened.enter_async_context(service.worker(parts, settings))
-    api = await opened.enter_async_context(service.api(parts, settings, listener, drain_seconds=DRAIN_SECONDS))
-    return api, account, token
-
-
-async def _start_verifier(supervisor: Supervisor, verifier: programs.Verifier) -> None:
-    supervisor.start(verifier.lab())
-    await supervisor.run(verifier.migrate())
-    supervisor.start(verifier.serve())
-    supervisor.start(verifier.work())
-    await supervisor.wait_ready(READY_SECONDS)
+    def _tell(self, ready: Ready, account: str, ready_file: Path | None) -> None:
+        for path in filter(None, (self._settings.data_dir / FILE_NAME, ready_file)):
+            ready.write(path)
+            self._opened.callback(path.unlink, missing_ok=True)
+        gc.collect()
+        gc.freeze()  # what is alive now stays alive: the collector need not look at it again
+        banner.ready(ready, account)

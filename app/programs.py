@@ -1,6 +1,8 @@
 """The verifier's programs as children of a development instance: their commands, ports and environment."""
 
 import dataclasses
+import hashlib
+import importlib.metadata
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ from app.supervise import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder, in which the children find the package `verifier`."""
+API_PATH = "/api/v1"
 SANDBOX_ZONE = "mailverdict.test"
 
 
@@ -33,7 +36,7 @@ class Verifier:
     @property
     def api_url(self) -> str:
         """The contract's base URL."""
-        return f"{self.base_url}/api/v1"
+        return f"{self.base_url}{API_PATH}"
 
     def lab(self) -> Program:
         """The sandbox: a name server and mail servers. It needs no database."""
@@ -55,6 +58,14 @@ class Verifier:
         ready_file = self.run_dir / f"verifier-{name}.ready"
         command = (*_command(name), *options, "--ready-file", str(ready_file))
         return Program(name=f"verifier {name}", command=command, environment=self.environment, ready_file=ready_file)
+
+
+def migrations_digest() -> str:
+    """Tell the verifier's migrations from others: a digest of their files and of the queue that they install."""
+    digest = hashlib.sha256(importlib.metadata.version("pgqueuer").encode())
+    for path in sorted((ROOT / "verifier" / "store" / "migrations").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _command(name: str) -> tuple[str, ...]:

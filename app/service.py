@@ -2,37 +2,64 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import socket
+import time
 from collections.abc import AsyncIterator
 
 import structlog
 
 from app import server, serving
 from app.health import Readiness
-from app.serving import Api
 from app.settings import Settings
+from app.supervise import StartFailed
 from resolvers.context import Parts
 from services import accounts
 from services.worker import Worker
 
 DEVELOPMENT_TOKEN_LIFETIME = dt.timedelta(days=30)
+READY_LOOK_SECONDS = 0.05
 RESTART_SECONDS = 1.0
 WORKER_STOP_SECONDS = 3.0
 
 log = structlog.get_logger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class RunningApi:
+    """The API while it answers."""
+
+    readiness: Readiness
+    _api: serving.Api
+
+    async def wait_ready(self, timeout_seconds: float) -> None:
+        """Wait until every part that a request needs is as it should be; raises StartFailed, which says what is not."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            is_ready, found = await self.readiness.report()
+            if is_ready:
+                return
+            if time.monotonic() > deadline:
+                wrong = ", ".join(f"{name}: {facts['problem']}" for name, facts in found.items() if not facts["ok"])
+                raise StartFailed(f"not ready after {timeout_seconds:.0f} s: {wrong}")
+            await asyncio.sleep(READY_LOOK_SECONDS)
+
+    async def wait_ended(self) -> None:
+        """Wait until the server ends by itself, which it does only by a fault; raises it."""
+        await self._api.wait_ended()
+
+
 @contextlib.asynccontextmanager
 async def api(
     parts: Parts, settings: Settings, listener: socket.socket, *, drain_seconds: int = serving.DRAIN_SECONDS
-) -> AsyncIterator[Api]:
+) -> AsyncIterator[RunningApi]:
     """Answer requests on a bound socket; at the end readiness goes red first, then running requests are drained."""
     readiness = Readiness(parts.db, parts.upstream)
-    running = Api(server.create_app(parts, settings, readiness), listener, drain_seconds=drain_seconds)
+    running = serving.Api(server.create_app(parts, settings, readiness), listener, drain_seconds=drain_seconds)
     await running.wait_ready()
     try:
-        yield running
+        yield RunningApi(readiness, running)
     finally:
         readiness.is_draining = True
         await running.stop()

@@ -25,8 +25,8 @@ GRACE_SECONDS = 2.5
 log = structlog.get_logger(__name__)
 
 
-class ChildFailed(Exception):
-    """A child program ended, or was not ready in time; its own output says why."""
+class StartFailed(Exception):
+    """Something that was started did not come up; the sentence says what, and its own output why."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class Supervisor:
         self._children: list[_Child] = []
 
     async def run(self, program: Program) -> None:
-        """Run a program to its end; raises ChildFailed unless it ends with 0."""
+        """Run a program to its end; raises StartFailed unless it ends with 0."""
         process = await _spawn(program, self._cwd)
         try:
             code = await process.wait()
@@ -55,21 +55,21 @@ class Supervisor:
             _kill_group(process)
             raise
         if code != 0:
-            raise ChildFailed(f"{program.name} ended with {_told(code)}")
+            raise StartFailed(f"{program.name} ended with {_told(code)}")
 
     def start(self, program: Program) -> None:
         """Start a program and keep it running until `stop`."""
         self._children.append(_Child(program, self._cwd))
 
     async def wait_ready(self, timeout_seconds: float) -> None:
-        """Wait until every child has written its ready file; raises ChildFailed when one cannot or takes too long."""
+        """Wait until every child has written its ready file; raises StartFailed when one cannot or takes too long."""
         deadline = time.monotonic() + timeout_seconds
         for child in self._children:
             while not child.is_ready:
                 if child.early_ends >= EARLY_ENDS_MAX:
-                    raise ChildFailed(f"{child.name} ended {child.early_ends} times before it was ready")
+                    raise StartFailed(f"{child.name} ended {child.early_ends} times before it was ready")
                 if time.monotonic() > deadline:
-                    raise ChildFailed(f"{child.name} was not ready after {timeout_seconds:.0f} s")
+                    raise StartFailed(f"{child.name} was not ready after {timeout_seconds:.0f} s")
                 await asyncio.sleep(0.02)
 
     def pids(self) -> dict[str, int]:
