@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,6 +20,8 @@ from verifier.engine.resolver import Resolver
 from verifier.engine.syntax import Address, Malformed
 
 _DOMAINS_AT_A_TIME = 64
+_QUIET_SECONDS = 0.1
+_GATHERING_SECONDS_MAX = 1.0
 _log = logging.getLogger(__name__)
 
 Found = Callable[[Address, Result], None]
@@ -79,25 +82,36 @@ class Engine:
         await self._resolver.aclose()
 
     async def _check_all(self, addresses: list[Address], deadline: float, found: Found) -> None:
-        """Read the domains' routes, then hold one conversation for each set of mail hosts."""
+        """Read the domains' routes, and hold a conversation with each set of mail hosts; a slow domain delays no other."""
         by_domain: dict[str, list[Address]] = {}
         for address in addresses:
             by_domain.setdefault(address.domain, []).append(address)
         gate = asyncio.Semaphore(_DOMAINS_AT_A_TIME)
         by_group: dict[str, list[Ask]] = {}
         async with asyncio.TaskGroup() as tasks:
-            reading = {domain: tasks.create_task(self._route(domain, deadline, gate)) for domain in by_domain}
-            for task in asyncio.as_completed(reading.values()):
-                route = await task
-                asks = [Ask(address, route) for address in by_domain[route.domain]]
-                if route.outcome is RouteOutcome.MAIL_HOSTS:
-                    by_group.setdefault(route.group, []).extend(asks)
-                else:
-                    for ask in asks:
-                        found(ask.address, _result(ask, None))
-        async with asyncio.TaskGroup() as tasks:
-            for asks in by_group.values():
-                tasks.create_task(self._converse(asks, deadline, found))
+            reading = {tasks.create_task(self._route(domain, deadline, gate)) for domain in by_domain}
+            begun_at = time.monotonic()
+            while reading:
+                done, reading = await asyncio.wait(reading, timeout=_QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    route = task.result()
+                    self._sort(route, by_domain[route.domain], by_group, found)
+                # Domains of one set of mail hosts share a conversation when they are known at about the same time.
+                if not done or not reading or time.monotonic() - begun_at > _GATHERING_SECONDS_MAX:
+                    for asks in by_group.values():
+                        tasks.create_task(self._converse(asks, deadline, found))
+                    by_group.clear()
+                    begun_at = time.monotonic()
+
+    @staticmethod
+    def _sort(route: Route, addresses: list[Address], by_group: dict[str, list[Ask]], found: Found) -> None:
+        """Put the addresses of a domain to those of the same mail hosts; what has none is judged at once."""
+        asks = [Ask(address, route) for address in addresses]
+        if route.outcome is RouteOutcome.MAIL_HOSTS:
+            by_group.setdefault(route.group, []).extend(asks)
+        else:
+            for ask in asks:
+                found(ask.address, _result(ask, None))
 
     async def _route(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
         try:

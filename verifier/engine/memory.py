@@ -27,6 +27,8 @@ class HostMemory:
     drops_pipeliners: bool = False
     breaks_tls: bool = False
     wants_helo: bool = False
+    gives_no_reason: bool = False
+    """It refuses without saying why, so that a random recipient is needed in every session that meets a refusal."""
     wants_null_sender: bool = False
     """The configured sender was refused: the null sender is tried (RFC 5321 section 4.5.5)."""
 

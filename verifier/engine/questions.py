@@ -105,6 +105,8 @@ class Questions:
         probes, left = ready[:room], ready[room:]
         self._put_aside(session, left)
         room -= len(probes)
+        if memory.gives_no_reason and not probes and room > 1:
+            room -= 1  # for the random recipient that will be needed
         while queue and room > 0:
             ask = queue[0]
             if batch.items and ask.address.needs_smtputf8 != batch.needs_smtputf8:
@@ -157,8 +159,11 @@ class Questions:
         self._contrasts.pop(session.number, None)
         for probe in self._own.pop(session.number, []):
             for ask in probe.waiting:
-                ask.answers.pop()
-                self._count_cut(ask, None, session.host)
+                if ask.cuts + 1 < _CUTS_MAX and ask.asked < _ASKED_MAX:
+                    ask.answers.pop()
+                    self._count_cut(ask, None, session.host)
+                else:
+                    self._settle(ask, None)
 
     def lose_host(self, host: str, failures: list[Failure]) -> None:
         """Ask a mail host no more: its addresses go to the next one, or are settled."""
@@ -213,6 +218,7 @@ class Questions:
         if probe.answered is not None and probe.answered.conversation == session.number:
             self._settle(ask, probe)
             return
+        session.memory.gives_no_reason = True
         own = self._own.setdefault(session.number, [])
         mine = next((each for each in own if each.domain == probe.domain), None)
         if mine is None:

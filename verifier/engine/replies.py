@@ -13,6 +13,9 @@ _REPLY_LINE = re.compile(r"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED_AT_HEAD = re.compile(r"\W{0,2}([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 _ENHANCED_MARKED = re.compile(r"[#(\[<]\s?([45])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 
+_ADDRESS = re.compile(r"\S*@\S+")
+_NAME = re.compile(r"(?<![\w.-])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+")
+
 _NO_SUCH_USER_CODES = frozenset({"1.0", "1.1", "1.2", "1.3", "1.6", "1.10", "2.0", "2.4", "4.1"})
 _SENDER_CODES = frozenset({"1.7", "1.8"})
 
@@ -31,6 +34,12 @@ class Reply:
     def subject(self) -> str:
         """The enhanced code without its class, "1.1" of "5.1.1"; the class is the basic code's business."""
         return self.enhanced_code.split(".", 1)[1] if self.enhanced_code else ""
+
+    @property
+    def words(self) -> str:
+        """The text without addresses and host names, whose parts are nobody's words: full@disabled.example says nothing."""
+        plain = _ADDRESS.sub(" ", self.text)
+        return _NAME.sub(lambda name: name[0] if wording.LISTED.search(name[0]) else " ", plain)
 
     @property
     def short_text(self) -> str:
@@ -118,7 +127,7 @@ def meaning_at_rcpt(reply: Reply) -> Meaning:
 
 
 def _meaning_of_4xx(reply: Reply) -> Meaning:
-    subject, text = reply.subject, reply.text
+    subject, text = reply.subject, reply.words
     if wording.GREYLISTED.search(text):
         return Meaning.GREYLISTED
     if subject == "5.3" or wording.TOO_MANY_RECIPIENTS.search(text):
@@ -135,7 +144,7 @@ def _meaning_of_4xx(reply: Reply) -> Meaning:
 
 
 def _meaning_of_5xx(reply: Reply) -> Meaning:
-    subject, text = reply.subject, reply.text
+    subject, text = reply.subject, reply.words
     if reply.code == 530:
         return Meaning.TLS_DEMANDED
     if reply.code in {500, 501, 502, 503, 504} and not (reply.code == 501 and subject in _NO_SUCH_USER_CODES):
@@ -153,7 +162,7 @@ def _meaning_of_5xx(reply: Reply) -> Meaning:
     if subject == "2.1":
         return Meaning.DISABLED
     if subject in _NO_SUCH_USER_CODES:
-        return Meaning.DISABLED if wording.DISABLED.search(text) else Meaning.NO_SUCH_USER
+        return Meaning.NO_SUCH_USER
     if not subject.startswith(("1.", "2.", "4.")):
         if wording.SENDER.search(text):
             return Meaning.SENDER_REJECTED
@@ -170,11 +179,11 @@ def _meaning_of_5xx(reply: Reply) -> Meaning:
 
 def _meaning_of_policy(reply: Reply) -> Meaning:
     """Tell apart what 5.7.x, 5.1.7 and 5.1.8 stand for."""
-    if wording.RELAY.search(reply.text):
+    if wording.RELAY.search(reply.words):
         return Meaning.RELAY_DENIED
-    if wording.SENDER.search(reply.text):
+    if wording.SENDER.search(reply.words):
         return Meaning.SENDER_REJECTED
-    if wording.NO_SUCH_USER.search(reply.text) and not wording.LISTED.search(reply.text):
+    if wording.NO_SUCH_USER.search(reply.words) and not wording.LISTED.search(reply.words):
         return Meaning.NO_SUCH_USER
     if reply.subject in _SENDER_CODES or reply.subject == "1.0":
         return Meaning.SENDER_REJECTED
@@ -184,11 +193,13 @@ def _meaning_of_policy(reply: Reply) -> Meaning:
 def meaning_before_rcpt(reply: Reply) -> Meaning:
     """Return what an unwelcome reply at the banner, EHLO, STARTTLS or MAIL means; it never speaks of a mailbox."""
     if reply.code < 500:
-        return Meaning.GREYLISTED if wording.GREYLISTED.search(reply.text) else Meaning.TEMPORARY
-    if reply.code == 530 and not wording.AUTHENTICATION.search(reply.text):
+        return Meaning.GREYLISTED if wording.GREYLISTED.search(reply.words) else Meaning.TEMPORARY
+    if reply.code == 530 and not wording.AUTHENTICATION.search(reply.words):
         return Meaning.TLS_DEMANDED
     if reply.subject == "6.7":
         return Meaning.EAI_UNSUPPORTED
-    if reply.subject in _SENDER_CODES or (wording.SENDER.search(reply.text) and not wording.LISTED.search(reply.text)):
+    if reply.subject in _SENDER_CODES or (
+        wording.SENDER.search(reply.words) and not wording.LISTED.search(reply.words)
+    ):
         return Meaning.SENDER_REJECTED
     return Meaning.BLOCKED

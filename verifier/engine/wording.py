@@ -118,7 +118,7 @@ LISTED = _any_of(
     r"\b(?:dns|r|u)?[sr]?bl\b",
     r"\brbl",
     r"dnsbl",
-    r"(?:black|block|deny|b)-?list",
+    r"(?:black|block|deny)[ -]?list|\bblist",
     r"\bsenderscore\b",
     r"reputation",
     r"\b(?:zen|sbl|xbl|pbl|bl|dnsbl|cbl)\.\w+\.\w+",
