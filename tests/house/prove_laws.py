@@ -72,23 +72,14 @@ def main(wanted: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="mailverdict-laws-") as name:
         folder = Path(name)
         copy_tree(folder)
-        for check in dict.fromkeys(law.check for law in laws):
-            code, output = run(check, folder)
-            if code:
-                console.print(output)
-                console.print(f"{check.name} fails before anything is broken: a failure would prove nothing")
-                return 1
+        red = {check for check in dict.fromkeys(law.check for law in laws) if run(check, folder)[0]}
         for law in laws:
             began = time.monotonic()
-            said = prove(law, folder)
+            said = "" if law.check in red else prove(law, folder)
             if not said:
                 unproven.append(law.name)
-            table.add_row(
-                law.name,
-                law.check.name,
-                said[:70] or "[red]nothing: NOT SEEN TO FAIL",
-                f"{time.monotonic() - began:.1f}",
-            )
+                said = "RED BEFORE IT WAS BROKEN" if law.check in red else "NOTHING: NOT SEEN TO FAIL"
+            table.add_row(law.name, law.check.name, said[:70], f"{time.monotonic() - began:.1f}")
     console.print(table)
     console.print(f"{len(laws) - len(unproven)} of {len(laws)} laws were seen to fail when broken")
     return 1 if unproven else 0
