@@ -174,7 +174,9 @@ def _verify(options: argparse.Namespace) -> int:
     from app import verify
 
     settings, _ = _settings(options)
-    return _run(verify.run(settings.data_dir, options.file, options.output, url=options.url, token=options.token))
+    return _run(
+        verify.run(settings.data_dir.absolute(), options.file, options.output, url=options.url, token=options.token)
+    )
 
 
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:
