@@ -23,7 +23,9 @@ from graphql import (
     SelectionNode,
     SelectionSetNode,
     get_named_type,
+    get_nullable_type,
     is_composite_type,
+    is_list_type,
     parse,
 )
 from strawberry.extensions import SchemaExtension
@@ -239,15 +241,17 @@ class _Measurer:
         kind = get_named_type(field.type) if field else None
         below = self._selections(node.selection_set, kind, introspection, nesting + 1)
         is_object = introspection or (kind is not None and is_composite_type(kind))
+        page = self._page(node, field)
+        is_list = field is not None and is_list_type(get_nullable_type(field.type))
         own = Size(
             # Introspection nests deep by nature and has its own limit.
             depth=0 if introspection or name.startswith("__") else below.depth + 1,
             fields=1,
             aliases=int(node.alias is not None),
             introspection_depth=max(introspection - 1, 0),
-            cost=int(bool(is_object)),
+            cost=(page if is_list else 1) if is_object else 0,
         )
-        return dataclasses.replace(own.beside(below, times=self._page(node, field)), root_fields=1)
+        return dataclasses.replace(own.beside(below, times=page), root_fields=1)
 
     def _page(self, node: FieldNode, field: GraphQLField | None) -> int:
         """How many objects a field may give: its page size, or the length of its list of ids."""

@@ -1,16 +1,18 @@
 """What is told of an operation: errors with codes to the caller, faults and one line to the log; and its time limit."""
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types import StreamExecutionResult
+from strawberry.types import ExecutionContext, StreamExecutionResult
 
 from schema import limits
 from services import errors as service_errors
@@ -23,8 +25,17 @@ OPERATION_SECONDS_MAX = 30.0
 FAULT = "INTERNAL_SERVER_ERROR"
 TIMEOUT = "OPERATION_TIMEOUT"
 
+_SUGGESTION = re.compile(r"\s*Did you mean .*", re.DOTALL)
+
 # Raised through the operation by the library; its HTTP view turns them into answers of its own.
 _REQUEST_FAULTS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
+
+
+class ObservedSchema(strawberry.Schema):
+    """A schema that leaves the logging of errors to ErrorCodes: the library's own writes every typo of a caller."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        pass
 
 
 class TellableError(GraphQLError):
@@ -53,6 +64,7 @@ class OperationLog(SchemaExtension):
                 outcome=outcome,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
                 request_id=getattr(self.execution_context.context, "request_id", None),
+                account_id=getattr(getattr(self.execution_context.context, "actor", None), "account_id", None),
                 error_codes=sorted(set(self._codes)),
             )
 
@@ -100,6 +112,9 @@ class ErrorCodes(SchemaExtension):
         if isinstance(error, TellableError):
             return error
         code, message = _code_and_message(error)
+        if self.execution_context.schema.config.disable_field_suggestions:
+            # The library takes them from fields only; arguments, types and enum values would still be guessed at.
+            message = _SUGGESTION.sub("", message)
         extensions: dict[str, object] = {}
         if isinstance(error, GraphQLError):
             extensions |= error.extensions or {}

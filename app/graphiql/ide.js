@@ -45,11 +45,34 @@ const socketUrl = new URL(url);
 socketUrl.protocol = url.protocol === "https:" ? "wss:" : "ws:";
 
 // The headers editor's content goes with every request; for a WebSocket it becomes the connection_init payload.
-const fetcher = GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socketUrl.href });
+const send = GraphiQL.createFetcher({ url: url.href, subscriptionUrl: socketUrl.href });
+
+// The editor opens with a token still to be filled in: until then nobody is meant, rather than somebody unknown.
+function filledIn(headers = {}) {
+  return Object.fromEntries(Object.entries(headers).filter(([, value]) => !/^(bearer)?\s*$/i.test(value)));
+}
+
+const fetcher = (parameters, options) => send(parameters, { ...options, headers: filledIn(options?.headers) });
+
+// GraphiQL writes headers into its history whatever shouldPersistHeaders says: tokens stay out of the browser's storage.
+const storage = {
+  getItem: (key) => localStorage.getItem(key),
+  removeItem: (key) => localStorage.removeItem(key),
+  clear: () => localStorage.clear(),
+  get length() {
+    return localStorage.length;
+  },
+  setItem(key, value) {
+    const withoutHeaders = (name, part) => (name === "headers" ? undefined : part);
+    const isHistory = key.endsWith(":queries") || key.endsWith(":favorites");
+    localStorage.setItem(key, isHistory ? JSON.stringify(JSON.parse(value), withoutHeaders) : value);
+  },
+};
 
 ReactDOM.createRoot(document.getElementById("graphiql")).render(
   React.createElement(GraphiQL, {
     fetcher,
+    storage,
     defaultQuery: EXAMPLE,
     defaultHeaders: '{\n  "Authorization": "Bearer "\n}',
     defaultEditorToolsVisibility: "headers",

@@ -21,5 +21,5 @@ async def url(guests: small.Guests) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as made:
+    async with httpx.AsyncClient(base_url=url.removesuffix("/graphql"), timeout=10, trust_env=False) as made:
         yield made

@@ -12,6 +12,7 @@ import uvicorn
 from graphql import GraphQLError
 from starlette.applications import Starlette
 from strawberry.file_uploads import Upload
+from strawberry.schema.config import StrawberryConfig
 
 from app import edge
 from app.graphql import routes
@@ -174,12 +175,13 @@ class Subscription:
         raise ValueError("password=hunter2")
 
 
-class Schema(strawberry.Schema):
-    def process_errors(self, errors: object, execution_context: object = None) -> None:
-        """Nothing: observe.ErrorCodes logs what is a fault."""
-
-
-schema = Schema(Query, Mutation, Subscription, extensions=observe.EXTENSIONS)
+schema = observe.ObservedSchema(
+    Query,
+    Mutation,
+    Subscription,
+    extensions=observe.EXTENSIONS,
+    config=StrawberryConfig(disable_field_suggestions=True),
+)
 
 
 def application(guests: Guests, *, recheck_seconds: float = 8, has_ide: bool = True) -> edge.Edge:
@@ -193,12 +195,18 @@ async def serving(app: edge.Edge) -> AsyncIterator[str]:
     """Give the URL of /graphql on a running server."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+    config.load()
     server = uvicorn.Server(config)
-    task = asyncio.create_task(server._serve([listener]))
-    while not server.started:
-        await asyncio.sleep(0.005)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup([listener])
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}{routes.PATH}"
     finally:
-        server.should_exit = True
-        await task
+        # What server.shutdown() does, without its tenth of a second, which a test cannot spare.
+        for accepting in server.servers:
+            accepting.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()
+        async with asyncio.timeout(3):
+            await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+        listener.close()
