@@ -14,6 +14,7 @@ Record: TypeAlias = asyncpg.Record
 LOST = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a command says whose connection was cut in its middle
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

@@ -113,8 +113,10 @@ async def sandbox(env: dict[str, str], lab: Lab) -> AsyncIterator[Rest]:
 async def working(sandbox: Rest, env: dict[str, str]) -> AsyncIterator[Rest]:
     """The REST process and a worker over the lab."""
     stopping, ready = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(worker.run(Settings.from_env(env, Need), stopping, ready.set))
-    await asyncio.wait({task, asyncio.ensure_future(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    task = asyncio.create_task(worker.run(Settings.from_env(env, set(Need)), stopping, ready.set))
+    is_ready = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, is_ready}, return_when=asyncio.FIRST_COMPLETED)
+    is_ready.cancel()
     yield sandbox
     stopping.set()
     await task
@@ -124,8 +126,8 @@ async def working(sandbox: Rest, env: dict[str, str]) -> AsyncIterator[Rest]:
 async def _serving(env: dict[str, str]) -> AsyncIterator[Rest]:
     stopping = asyncio.Event()
     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task(server.run(Settings.from_env(env, Need), stopping, url.set_result))
-    await asyncio.wait({task, url}, return_when=asyncio.FIRST_COMPLETED)
+    task = asyncio.create_task(server.run(Settings.from_env(env, set(Need)), stopping, url.set_result))
+    task.add_done_callback(lambda ended: url.done() or url.cancel())
     async with httpx.AsyncClient(
         base_url=await url,
         headers={"Authorization": f"Bearer {SERVICE_KEY}"},

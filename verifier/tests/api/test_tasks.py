@@ -53,7 +53,9 @@ async def test_a_bad_body_is_refused_and_nothing_is_written(rest: Rest, body: di
     assert ok(await rest.client.get("/tasks"))["tasks"] == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"emails": ["\xff"]}', b'{"emails": ["\\ud800@x.com"]}', b"1" * 9])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"emails": ["\xff"]}', b'{"emails": ["\\ud800@x.com"]}', b"1" * 9]
+)
 async def test_what_is_no_json_object_is_refused(rest: Rest, body: bytes) -> None:
     assert error(await rest.client.post("/tasks", content=body), 400)["code"] == "invalid_json"
 

@@ -1,0 +1,141 @@
+"""What keeps verdicts single and whole when workers die, stall or lose their turn."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from verifier.dispatch import verdicts
+from verifier.store.database import Pool
+from verifier.store.queries import chunks, jobs, leases, orphans, plans, results, tasks
+from verifier.store.queries.chunks import Ending
+
+HOST = "mx.example.com"
+
+
+async def _task(pool: Pool, count: int = 3, user_id: UUID | None = None) -> tasks.Task:
+    addresses = [(f"a{n}@example.com", f"a{n}@example.com") for n in range(count)]
+    return await tasks.create(pool, tasks.NewTask(user_id, None, b"", None, addresses, 1))
+
+
+async def _planned(pool: Pool, *chunk_ns: list[int], user_id: UUID | None = None) -> tasks.Task:
+    task = await _task(pool, sum(map(len, chunk_ns)), user_id)
+    await plans.write(pool, task.id, settled=(), chunks=[plans.NewChunk(HOST, True, ns) for ns in chunk_ns])
+    return task
+
+
+async def _jobs(pool: Pool) -> list[jobs.ChunkJob]:
+    rows = await pool.fetch("SELECT payload FROM pgqueuer WHERE entrypoint LIKE 'verify%' ORDER BY priority DESC, id")
+    return [jobs.ChunkJob.from_payload(row["payload"]) for row in rows]
+
+
+async def _fresh(pool: Pool, task: tasks.Task) -> tasks.Task:
+    found = await tasks.get(pool, task.id)
+    assert found is not None
+    return found
+
+
+def _verdict(n: int) -> results.Verdict:
+    (verdict,) = verdicts.given_up([n])
+    return verdict
+
+
+async def test_who_lost_the_token_writes_nothing(pool: Pool) -> None:
+    task = await _planned(pool, [0, 1, 2])
+    (job,) = await _jobs(pool)
+    first = await chunks.take(pool, job)
+    assert first is not None
+    await chunks.write(pool, first, [_verdict(0)], Ending.GOES_ON)
+    second = await chunks.take(pool, job)
+    assert second is not None
+    assert [n for ns in second.numbers.values() for n in ns] == [1, 2]
+    with pytest.raises(chunks.TokenLostError):
+        await chunks.write(pool, first, [_verdict(1)], Ending.GOES_ON)
+    assert (await _fresh(pool, task)).processing == 2
+    await chunks.write(pool, second, [_verdict(1), _verdict(2)], Ending.IS_DONE)
+    ended = await _fresh(pool, task)
+    assert (ended.failed, ended.processing, ended.unknown_count) == (3, 0, 3)
+    assert ended.finished_at is not None
+    assert [row["seq"] for row in await results.page(pool, task.id, after=0, limit=10)] == [1, 2, 3]
+    assert await chunks.take(pool, job) is None
+
+
+async def test_takes_without_progress_are_counted_until_something_is_written(pool: Pool) -> None:
+    await _planned(pool, [0, 1])
+    (job,) = await _jobs(pool)
+    for _ in range(2):
+        await chunks.take(pool, job)
+    taken = await chunks.take(pool, job)
+    assert taken is not None
+    assert taken.stalls == 3
+    await chunks.write(pool, taken, [_verdict(0)], Ending.GOES_ON)
+    again = await chunks.take(pool, job)
+    assert again is not None
+    assert again.stalls == 1
+
+
+async def test_a_chunk_that_is_put_off_gets_a_job_of_its_own(pool: Pool) -> None:
+    task = await _planned(pool, [0, 1])
+    (job,) = await _jobs(pool)
+    taken = await chunks.take(pool, job)
+    assert taken is not None
+    await chunks.write(pool, taken, [_verdict(0)], Ending.IS_PUT_OFF, delay_seconds=60)
+    assert (await _fresh(pool, task)).processing == 0
+    assert await chunks.take(pool, job) is None
+    assert [each.retries for each in await _jobs(pool)] == [0, 1]
+    due = await pool.fetchval("SELECT execute_after FROM pgqueuer WHERE entrypoint = 'verify.retry'")
+    assert due > datetime.now(UTC) + timedelta(seconds=50)
+
+
+async def test_what_no_job_serves_is_found_again_and_only_that(pool: Pool) -> None:
+    await _planned(pool, [0], [1])
+    unplanned = await _task(pool)
+    await pool.execute("DELETE FROM pgqueuer WHERE entrypoint = 'plan'")
+    lost = (await _jobs(pool))[0]
+    await pool.execute("DELETE FROM pgqueuer WHERE dedupe_key = $1", lost.dedupe_key)
+    assert await orphans.enqueue(pool, quiet_for=timedelta(hours=1)) == 0
+    assert await orphans.enqueue(pool, quiet_for=timedelta(0)) == 2
+    assert lost.chunk_id in {job.chunk_id for job in await _jobs(pool)}
+    plan = await pool.fetchval("SELECT payload FROM pgqueuer WHERE entrypoint = 'plan'")
+    assert UUID(plan.decode()) == unplanned.id
+    assert await orphans.enqueue(pool, quiet_for=timedelta(0)) == 0
+
+
+async def test_a_task_is_planned_once(pool: Pool) -> None:
+    task = await _planned(pool, [0])
+    assert await plans.begin(pool, task.id) is None
+    assert await plans.write(pool, task.id, settled=(), chunks=[plans.NewChunk(HOST, True, [0])]) == 0
+
+
+async def test_cancel_drops_queued_chunks_with_their_jobs(pool: Pool) -> None:
+    task = await _planned(pool, [0], [1])
+    running, _ = await _jobs(pool)
+    await pool.execute("UPDATE pgqueuer SET status = 'picked' WHERE dedupe_key = $1", running.dedupe_key)
+    taken = await chunks.take(pool, running)
+    assert taken is not None
+    await tasks.cancel(pool, task.id)
+    assert [job.chunk_id for job in await _jobs(pool)] == [running.chunk_id]
+    with pytest.raises(results.TaskCanceledError):
+        await chunks.write(pool, taken, [_verdict(0)], Ending.IS_DONE)
+    assert (await _fresh(pool, task)).failed == 0
+
+
+async def test_a_small_task_does_not_wait_behind_a_large_one(pool: Pool) -> None:
+    user, other = UUID(int=1), UUID(int=2)
+    await _planned(pool, *[[n] for n in range(20)], user_id=user)
+    late = await _planned(pool, [0], [1], user_id=other)
+    again = await _planned(pool, [0], user_id=user)
+    owners = await pool.fetch("SELECT task_id FROM chunk ORDER BY priority DESC, created_at")
+    places = {task_id: place for place, (task_id,) in enumerate(owners)}
+    assert places[late.id] < 6
+    assert places[again.id] > 20
+
+
+async def test_a_mail_host_lends_four_slots_and_takes_back_what_expired(pool: Pool) -> None:
+    holders = [UUID(int=n) for n in range(6)]
+    lent = [await leases.acquire(pool, HOST, holder=holder, seconds=30) for holder in holders[:5]]
+    assert lent == [True, True, True, True, False]
+    await leases.release(pool, HOST, holder=holders[0])
+    assert await leases.acquire(pool, HOST, holder=holders[4], seconds=30)
+    await pool.execute("UPDATE mx_slot SET until = now() - interval '1 second' WHERE holder = $1", holders[1])
+    assert await leases.acquire(pool, HOST, holder=holders[5], seconds=30)
