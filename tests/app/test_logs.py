@@ -1,0 +1,74 @@
+"""Log lines: one shape for all, with the request's id, and nothing in them that a reader of logs must not see."""
+
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from app import logs
+from app.settings import LogFormat
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_our_lines_and_the_libraries_have_one_shape_and_the_requests_id(
+    restored: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("json", "info")
+    with structlog.contextvars.bound_contextvars(request_id="abc", operation_name="Tasks"):
+        structlog.get_logger("ours").info("a word", count=3)
+        logging.getLogger("library").warning("count %d", 4, extra={"size": 5})
+    ours, theirs = lines(capsys.readouterr().err)
+    for line in (ours, theirs):
+        assert line["request_id"] == "abc"
+        assert line["operation_name"] == "Tasks"
+        assert line["timestamp"].endswith("Z")
+    assert (ours["event"], ours["level"], ours["count"], ours["logger"]) == ("a word", "info", 3, "ours")
+    assert (theirs["event"], theirs["level"], theirs["size"], theirs["logger"]) == ("count 4", "warning", 5, "library")
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_address_token_key_or_password_is_written(
+    log_format: LogFormat, restored: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(log_format, "info")
+    log = structlog.get_logger("ours")
+    log.info("for ann@example.test", recipients=["bob+tag@example.test"], nested={"to": "carl@xn--bcher-kva.test"})
+    log.info("header", authorization="Bearer abcdefghijklm", api_key="abcdef", text="Bearer abcdefghijklm")
+    log.info("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", key="mv_live_0123456789abcdef")
+    log.info("GET http://127.0.0.1:8000/downloads/c2lnbmVk-link", url="postgresql://user:hidden@127.0.0.1:5432/db")
+    logging.getLogger("library").warning("sent to %s", "dora@example.test")
+    try:
+        raise ValueError("refused: emil@example.test")
+    except ValueError:
+        log.exception("a fault")
+    text = capsys.readouterr().err
+    secret = ("ann@", "bob", "carl@", "dora", "emil@", "abcdefghijklm", "eyJ", "mv_live_0", "c2lnbmVk", "hidden")
+    assert [word for word in secret if word in text] == []
+    assert "127.0.0.1:5432/db" in text
+    assert "ValueError" in text
+
+
+def test_lines_below_the_level_are_not_written(restored: None, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json", "warning")
+    structlog.get_logger("ours").info("quiet")
+    logging.getLogger("library").info("quiet")
+    structlog.get_logger("ours").warning("loud")
+    assert [line["event"] for line in lines(capsys.readouterr().err)] == ["loud"]

@@ -1,0 +1,111 @@
+"""Settings: every problem told at once, no secret shown, and `.env.example` complete both ways."""
+
+import ast
+import itertools
+from pathlib import Path
+
+import pytest
+
+from app import settings
+from app.settings import Settings, SettingsError
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "s" * 32
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "SECRET_KEY": SECRET,
+    "DATABASE_URL": "postgresql://u:hidden@db/mailverdict",
+    "UPSTREAM_URL": "https://verifier.test/api/v1/",
+    "UPSTREAM_KEY": "hidden-too",
+}
+
+
+def example() -> dict[str, str]:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def verifier_names() -> set[str]:
+    tree = ast.parse((ROOT / "verifier" / "settings.py").read_text())
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return {text for text in texts if text.startswith("VERIFIER_") and text.isupper()}
+
+
+def test_the_example_holds_every_setting_of_both_programs_and_no_other() -> None:
+    assert set(example()) == set(settings.DEFAULTS) | verifier_names()
+
+
+def test_the_example_holds_the_defaults() -> None:
+    own = {name: value for name, value in example().items() if not name.startswith("VERIFIER_")}
+    assert own == settings.DEFAULTS
+    assert Settings.from_env(own) == Settings.from_env({})
+
+
+def test_every_setting_of_the_example_is_explained() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    given = {f"{name}={value}" for name, value in example().items()}
+    settings_with_line_before = [(before, line) for before, line in itertools.pairwise(lines) if line in given]
+    assert len(settings_with_line_before) == len(given)
+    assert [line for before, line in settings_with_line_before if not before.startswith("# ")] == []
+
+
+def test_every_wrong_value_is_told_at_once() -> None:
+    wrong = {
+        "ENVIRONMENT": "staging",
+        "DATABASE_URL": "mysql://u:hidden@db/x",
+        "PORT": "80000",
+        "PUBLIC_URL": "mailverdict.test",
+        "SECRET_KEY": "short",
+        "UPSTREAM_URL": "verifier",
+        "LOG_FORMAT": "xml",
+        "LOG_LEVEL": "loud",
+        "GRAPHIQL": "maybe",
+        "DATABASE_POOL_SIZE": "many",
+        "UPLOAD_BYTES_MAX": "1",
+        "WORKER_CONCURRENCY": "0",
+    }
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_env(wrong)
+    assert {problem.split(" ")[0] for problem in raised.value.problems} == set(wrong)
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", settings.REQUIRED_IN_PRODUCTION)
+def test_production_has_no_default_for_a_secret_or_an_address(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name} is required in production$"):
+        Settings.from_env({key: value for key, value in PRODUCTION.items() if key != name})
+
+
+def test_a_secret_is_not_shown() -> None:
+    shown = repr(Settings.from_env(PRODUCTION))
+    assert "hidden" not in shown
+    assert SECRET not in shown
+
+
+def test_graphiql_is_on_in_development_and_off_in_production_unless_asked_for() -> None:
+    assert Settings.from_env({}).is_graphiql_on
+    assert not Settings.from_env({"GRAPHIQL": "no"}).is_graphiql_on
+    assert not Settings.from_env(PRODUCTION).is_graphiql_on
+    assert Settings.from_env(PRODUCTION | {"GRAPHIQL": "true"}).is_graphiql_on
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("127.0.0.1", "8000", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "80", "http://127.0.0.1:80"),  # noqa: S104 - nothing is bound
+        ("::", "8000", "http://[::1]:8000"),
+        ("fd00::1", "8000", "http://[fd00::1]:8000"),
+    ],
+)
+def test_the_public_url_follows_the_address_that_is_listened_on(host: str, port: str, url: str) -> None:
+    assert Settings.from_env({"HOST": host, "PORT": port}).public_url == url
+
+
+def test_a_given_public_url_loses_its_last_slash() -> None:
+    assert Settings.from_env({"PUBLIC_URL": "https://mail.test/"}).public_url == "https://mail.test"
+
+
+def test_a_child_inherits_the_verifiers_settings_and_no_secret_of_the_service() -> None:
+    env = {**PRODUCTION, "PATH": "/bin", "VERIFIER_LAB_DELAY_MS": "30", "LC_ALL": "C", "OTHER": "x"}
+    assert settings.child_environment(env) == {"PATH": "/bin", "VERIFIER_LAB_DELAY_MS": "30", "LC_ALL": "C"}
