@@ -70,7 +70,10 @@ _NAMES = (
     Domain(
         name="bestbusy",
         about="The best MX answers 421, the next one is well.",
-        hosts=(Host("bestbusy-1", Script(banner="421 4.3.2 {host} too busy")), Host("bestbusy-2", Script(), 20)),
+        hosts=(
+            Host("bestbusy-1", Script(banner="421 4.3.2 {host} too busy")),
+            Host("bestbusy-2", Script(extensions=(*EXTENSIONS, "SMTPUTF8")), 20),
+        ),
     ),
     Domain(
         name="refused",
@@ -179,8 +182,8 @@ _MANNERS = (
         "Greets in several lines.",
         Script(banner="220 {host} ESMTP\nWe do not authorize the use of this system\nto transport unsolicited mail."),
     ),
-    _slow("slowbanner", "Greets after 2 s.", Script(banner_after_seconds=2.0)),
-    _slow("slow", "Takes 0.4 s for each recipient.", Script(rcpt_after_seconds=0.4)),
+    _slow("slowbanner", "Greets after 1.5 s.", Script(banner_after_seconds=1.5)),
+    _slow("slow", "Takes 0.2 s for each recipient.", Script(rcpt_after_seconds=0.2)),
     _mail("nopipelining", "Offers no pipelining.", Script(extensions=("SIZE 10240000", "8BITMIME"))),
     _mail("dropspipeliners", "Offers pipelining and hangs up on those who use it.", Script(drops_pipeliners=True)),
     _mail("barelf", "Ends its lines with LF alone.", Script(line_end=b"\n")),

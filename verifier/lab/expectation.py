@@ -28,7 +28,9 @@ _BARE_NAMES = {ZONE: NO_MAIL_HOST, HOSTS_ZONE: NO_MAIL_HOST, f"ns.{ZONE}": NO_CO
 def expected(address: str) -> Expected:
     """Return the status and reason that are right once all waiting is over.
 
-    Anything malformed is INVALID_SYNTAX. Raises LookupError for a well-formed address outside the sandbox.
+    Anything malformed is INVALID_SYNTAX. For an address outside ASCII at a host that both lacks SMTPUTF8 and blocks the
+    client, this is EAI_UNSUPPORTED; a verifier that met the block first is right too. Raises LookupError for a
+    well-formed address outside the sandbox.
     """
     try:
         parsed = validate_email(
