@@ -198,6 +198,10 @@ LAWS: tuple[Law, ...] = (
     ),
     Law("Links lead somewhere", PAPERS, "leads_somewhere", add("README.md", "[gone](docs/gone.md)")),
     Law("Links to headings too", PAPERS, "leads_somewhere", add("README.md", "[gone](README.md#gone-away)")),
+    Law(
+        "Papers name files that are there", PAPERS, "paper_names_is_there", add("README.md", "See `docs/" + "gone.md`.")
+    ),
+    Law("Papers name commands that are", PAPERS, "paper_names_is_one", add("README.md", "`uv run -m app " + "dance`")),
     Law("The README's commands", PAPERS, "commands_that_are", replace("README.md", "uv run pytest", "make test")),
     Law("CI runs the README's tests", PAPERS, "ci_runs_the_tests", replace(".ci/run", "uv run pytest", "uv run true")),
     Law("CI runs every check", PAPERS, "ci_runs_every_check", replace(".ci/run", 'step "types"', ': "types"')),

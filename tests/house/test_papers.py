@@ -1,5 +1,6 @@
 """The papers are true: links lead somewhere, commands are the ones that CI runs, decisions keep their form."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -8,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from app import cli
 from tests.house import tree
+from verifier import __main__ as verifier
 
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+NAMED_FILE = re.compile(r"`(?P<name>[\w.-]+/[\w./-]+\.(?:py|md|toml|ya?ml|graphql|csv))`")
+COMMAND = re.compile(r"-m (?P<program>app|verifier) (?P<command>[a-z]\w+)")
 DECISION_PARTS = ("Context", "Decision", "Consequences", "Alternatives", "What enforces it")
 
 
@@ -33,6 +38,11 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
+def commands(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the names of a program's commands."""
+    return {name for action in parser._actions if isinstance(action.choices, dict) for name in action.choices}
+
+
 def leads_somewhere(path: Path, target: str) -> bool:
     """Tell whether a link's file is there and, where it names a heading of a paper, the heading too."""
     name, _, anchor = target.partition("#")
@@ -45,6 +55,27 @@ def leads_somewhere(path: Path, target: str) -> bool:
 def test_every_link_to_a_file_of_ours_leads_somewhere() -> None:
     dead = [f"{path}: {target}" for path in papers() for target in links(path) if not leads_somewhere(path, target)]
     assert not dead, tree.report(dead)
+
+
+def test_every_file_of_ours_that_a_paper_names_is_there() -> None:
+    gone = [
+        f"{path}: {match['name']}"
+        for path in papers()
+        for match in NAMED_FILE.finditer(tree.read(path))
+        if not any((tree.ROOT / folder / match["name"]).exists() for folder in (".", path.parent))
+    ]
+    assert not gone, tree.report(gone)
+
+
+def test_every_command_that_a_paper_names_is_one() -> None:
+    known = {"app": commands(cli.parser()), "verifier": commands(verifier._parser())}
+    unknown = [
+        f"{path}: {match.group()}"
+        for path in papers()
+        for match in COMMAND.finditer(tree.read(path))
+        if match["command"] not in known[match["program"]]
+    ]
+    assert not unknown, tree.report(unknown)
 
 
 @pytest.mark.parametrize("command", ["pip install uv", "uv run -m app", "uv run pytest"])
