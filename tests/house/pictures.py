@@ -12,7 +12,7 @@ from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 from schema import root
 
 NOTHING = type(None)
-WITHOUT_ROW = ("Query", "Mutation", "Subscription")  # roots show no row; payloads show an outcome, see below
+ROOTS = ("Query", "Mutation", "Subscription")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def row_of(definition: StrawberryObjectDefinition) -> type | None:
 
 def shows_a_row(name: str) -> bool:
     """Tell whether a type must be a picture: all but the roots and the payloads of mutations, which show an outcome."""
-    return name not in WITHOUT_ROW and not name.endswith("Payload")
+    return name not in ROOTS and not name.endswith("Payload")
 
 
 def plain_fields(definition: StrawberryObjectDefinition) -> Iterator[Plain]:
