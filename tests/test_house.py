@@ -17,6 +17,7 @@ NAMES_WITHOUT_MEANING = {"utils", "util", "helpers", "helper", "manager", "manag
 # Each pattern is broken by a bracket, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|NotImplemente[d]Error)\b")
 SKIPPED = re.compile(r"\bpytest\.(?:mark\.)?(?:ski[p]|skipi[f]|xfai[l]|importorski[p])\b")
+MOCKED = re.compile(r"\bunittest\.moc[k]\b|\bfrom unittest import moc[k]\b|\bmocke[r]\b|\bmonkeypatch\.seta[t]tr\b")
 HOST_OF_A_REGISTRY = re.compile(
     r"pyp[i]\.org|pythonhoste[d]\.org|registry\.npmj[s]\.org|registry\.yarnpk[g]\.com|ghc[r]\.io|docke[r]\.io"
     r"|--(?:extra-)?index-ur[l]\b|--find-link[s]\b",
@@ -83,6 +84,11 @@ def test_nothing_is_left_unfinished() -> None:
 
 def test_no_test_is_skipped_or_expected_to_fail() -> None:
     found = lines(tree.python(), SKIPPED)
+    assert not found, tree.report(found)
+
+
+def test_nothing_of_ours_is_mocked() -> None:
+    found = lines(tree.python(), MOCKED)
     assert not found, tree.report(found)
 
 
