@@ -17,7 +17,7 @@ NAMES_WITHOUT_MEANING = {"utils", "util", "helpers", "helper", "manager", "manag
 # Each pattern is broken by a bracket, so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|NotImplemente[d]Error)\b")
 SKIPPED = re.compile(r"\bpytest\.(?:mark\.)?(?:ski[p]|skipi[f]|xfai[l]|importorski[p])\b")
-MOCKED = re.compile(r"\bunittest\.moc[k]\b|\bfrom unittest import moc[k]\b|\bmocke[r]\b|\bmonkeypatch\.seta[t]tr\b")
+MOCKED = re.compile(r"\bunittest\.moc[k]\b|\bfrom unittest import moc[k]\b|\bmocke[r]\b")
 HOST_OF_A_REGISTRY = re.compile(
     r"pyp[i]\.org|pythonhoste[d]\.org|registry\.npmj[s]\.org|registry\.yarnpk[g]\.com|ghc[r]\.io|docke[r]\.io"
     r"|--(?:extra-)?index-ur[l]\b|--find-link[s]\b",
