@@ -42,6 +42,7 @@ HOUSE = Check("pytest -q tests/test_house.py")
 PAPERS = Check("pytest -q tests/house/test_papers.py")
 IMAGE = Check("pytest -q tests/house/test_image.py")
 SCHEMA = Check("pytest -q tests/house/test_schema.py")
+SETTINGS = Check("pytest -q tests/app/test_settings.py")
 NEW_TEST = Check("pytest -q tests/house -k 'image or broken'")
 
 
@@ -216,6 +217,18 @@ LAWS: tuple[Law, ...] = (
     Law("The image holds every package", IMAGE, "every_package", replace("Dockerfile", "COPY db/ db/\n", "")),
     Law("The image checks hashes", IMAGE, "what_is_locked", replace("Dockerfile", " --require-hashes", "")),
     Law("The image has a plain user", IMAGE, "plain_user", replace("Dockerfile", "USER mailverdict\n", "")),
+    Law(
+        "The example holds every setting",
+        SETTINGS,
+        "every_setting",
+        replace(".env.example", "\nDATA_DIR=", "\n# DATA_DIR="),
+    ),
+    Law(
+        "The example holds the defaults",
+        SETTINGS,
+        "holds_the_defaults",
+        replace(".env.example", "PORT=8000", "PORT=8001"),
+    ),
     Law(
         "Warnings are errors",
         NEW_TEST,
