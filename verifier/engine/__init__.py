@@ -1,1 +1,1 @@
-"""The engine: syntax, DNS and SMTP findings, and the pure function that judges them. No database, no HTTP, no environment."""
+"""The engine: syntax, DNS and SMTP findings, and the pure function that judges them. No database, no environment."""

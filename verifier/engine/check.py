@@ -1,4 +1,4 @@
-"""The engine: syntax, signals, domain, conversation, verdict. One object a process; it owns what is learned on the way."""
+"""The engine: syntax, signals, domain, conversation, verdict. One object a process; it owns what is learned."""
 
 import asyncio
 import logging
@@ -54,7 +54,7 @@ class Engine:
         raise RuntimeError("a check ended without a result")
 
     async def check_many(self, emails: Sequence[str], *, budget_seconds: float) -> AsyncGenerator[Result, None]:
-        """Yield one result for each text, as they are found, all within a time; equal addresses are asked about once."""
+        """Yield one result for each text, as they are found, within a time; equal ones are asked about once."""
         deadline = asyncio.get_running_loop().time() + budget_seconds
         inputs: dict[Address, list[str]] = {}
         for text in emails:
@@ -82,7 +82,7 @@ class Engine:
         await self._resolver.aclose()
 
     async def _check_all(self, addresses: list[Address], deadline: float, found: Found) -> None:
-        """Read the domains' routes, and hold a conversation with each set of mail hosts; a slow domain delays no other."""
+        """Read the domains' routes, converse with each set of mail hosts; a slow domain delays no other."""
         by_domain: dict[str, list[Address]] = {}
         for address in addresses:
             by_domain.setdefault(address.domain, []).append(address)
@@ -132,7 +132,7 @@ class Engine:
 
         try:
             await Conversation(self._parts, asks, settle).run(deadline)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged, and told as UNKNOWN: one fault must not cost a whole task
             _log.exception("a conversation failed", extra={"group": asks[0].route.group})
         for ask in asks:
             if ask.address not in settled:

@@ -33,7 +33,10 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """How long one step may take, in seconds. RFC 5321 section 4.5.3.2 would wait minutes: what expires here is unknown, never gone."""
+    """How long one step may take, in seconds.
+
+    RFC 5321 section 4.5.3.2 would wait minutes: what expires here is unknown, never gone.
+    """
 
     dns_try_seconds: float = 2.0
     dns_seconds: float = 6.0

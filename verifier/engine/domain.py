@@ -77,7 +77,7 @@ class DomainReader:
         if hosts:
             text = "; ".join(f"{host.preference} {host.name} ({', '.join(host.addresses)})" for host in hosts)
             return replace(named, hosts=hosts, evidence=(*named.evidence, _seen(domain, text)))
-        # A host whose addresses could not be learned may live: only when every one is surely without is there no mail host.
+        # A host whose addresses could not be learned may live: NO_MAIL_HOST is only said when all are surely without.
         failures = [failure for _, failure, _ in found if failure]
         refused = [address for _, _, addresses in found for address in addresses]
         if failures:
@@ -124,7 +124,7 @@ class DomainReader:
         return Route(domain, RouteOutcome.NO_MAIL_HOST, evidence=(_seen(domain, "neither MX nor address record"),))
 
     async def _addresses(self, domain: str, host: MailHost) -> tuple[MailHost, str | None, list[str]]:
-        """Return the host with the addresses that may be asked, what failed, and the addresses that must not be asked."""
+        """Return the host with the addresses that may be asked, what failed, and the other addresses."""
         answers = await asyncio.gather(self._resolver.ask(host.name, "A"), self._resolver.ask(host.name, "AAAA"))
         zone = self._config.zone_of(domain)
         is_zoned = zone is not None and zone.covers(host.name)

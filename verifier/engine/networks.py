@@ -13,9 +13,9 @@ _IPV4_COMPATIBLE = IPv6Network("::/96")
 def may_be_asked(address: str, *, allow_networks: Iterable[Network] = (), allow_loopback: bool = False) -> bool:
     """Tell whether a connection may be opened to a numeric address.
 
-    Loopback, private, link-local (where cloud metadata lives), shared, multicast and reserved addresses may not, nor those
-    that carry one within (IPv4-mapped, NAT64 of RFC 6052, 6to4 of RFC 3056, Teredo of RFC 4380), but for the networks
-    and the loopback that were allowed.
+    Loopback, private, link-local (where cloud metadata lives), shared, multicast and reserved addresses may not, nor
+    those that carry one within (IPv4-mapped, NAT64 of RFC 6052, 6to4 of RFC 3056, Teredo of RFC 4380), but for the
+    networks and the loopback that were allowed.
     """
     try:
         numeric = ip_address(address)

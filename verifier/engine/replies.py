@@ -1,4 +1,4 @@
-"""SMTP replies: their parts, and what they mean to somebody who asked about a mailbox. Pure functions and word lists."""
+"""SMTP replies: their parts, and what they mean to somebody who asked about a mailbox. Pure functions."""
 
 import re
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ _ADDRESS = re.compile(r"\S*@\S+")
 _NAME = re.compile(r"(?<![\w.-])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)+")
 
 _NO_SUCH_USER_CODES = frozenset({"1.0", "1.1", "1.2", "1.3", "1.6", "1.10", "2.0", "2.4", "4.1"})
+_SYNTAX_CODES = frozenset({500, 501, 502, 503, 504})
 _SENDER_CODES = frozenset({"1.7", "1.8"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One whole reply: its code, its enhanced code (RFC 3463) where it has one, and its text, lines joined by blanks."""
+    """One whole reply: its code, its enhanced code (RFC 3463) if any, and its text, lines joined by blanks."""
 
     code: int
     enhanced_code: str | None
@@ -37,7 +38,7 @@ class Reply:
 
     @property
     def words(self) -> str:
-        """The text without addresses and host names, whose parts are nobody's words: full@disabled.example says nothing."""
+        """The text without addresses and host names, whose parts are nobody's words: think of full@closed.example."""
         plain = _ADDRESS.sub(" ", self.text)
         return _NAME.sub(lambda name: name[0] if wording.LISTED.search(name[0]) else " ", plain)
 
@@ -83,7 +84,7 @@ def decode(line: bytes) -> str:
 
 
 def split(line: str) -> tuple[int, bool, str] | None:
-    """Return the code of a reply line, whether it is the last of its reply, and its text; None if it is no reply line."""
+    """Return the code of a reply line, whether it is the last one, and its text; None if it is no reply line."""
     match = _REPLY_LINE.fullmatch(line)
     if match is None:
         return None
@@ -147,7 +148,7 @@ def _meaning_of_5xx(reply: Reply) -> Meaning:
     subject, text = reply.subject, reply.words
     if reply.code == 530:
         return Meaning.TLS_DEMANDED
-    if reply.code in {500, 501, 502, 503, 504} and not (reply.code == 501 and subject in _NO_SUCH_USER_CODES):
+    if reply.code in _SYNTAX_CODES and not (reply.code == 501 and subject in _NO_SUCH_USER_CODES):
         return Meaning.PROTOCOL
     if subject == "5.3" or wording.TOO_MANY_RECIPIENTS.search(text):
         return Meaning.TOO_MANY_RECIPIENTS
@@ -161,8 +162,11 @@ def _meaning_of_5xx(reply: Reply) -> Meaning:
         return Meaning.RELAY_DENIED
     if subject == "2.1":
         return Meaning.DISABLED
-    if subject in _NO_SUCH_USER_CODES:
-        return Meaning.NO_SUCH_USER
+    return Meaning.NO_SUCH_USER if subject in _NO_SUCH_USER_CODES else _meaning_of_words(subject, text)
+
+
+def _meaning_of_words(subject: str, text: str) -> Meaning:
+    """Read the text of a 5xx whose codes say nothing about the mailbox."""
     if not subject.startswith(("1.", "2.", "4.")):
         if wording.SENDER.search(text):
             return Meaning.SENDER_REJECTED
@@ -183,7 +187,7 @@ def _meaning_of_policy(reply: Reply) -> Meaning:
         return Meaning.RELAY_DENIED
     if wording.SENDER.search(reply.words):
         return Meaning.SENDER_REJECTED
-    if wording.NO_SUCH_USER.search(reply.words) and not wording.LISTED.search(reply.words):
+    if wording.USER_UNKNOWN.search(reply.words) and not wording.LISTED.search(reply.words):
         return Meaning.NO_SUCH_USER
     if reply.subject in _SENDER_CODES or reply.subject == "1.0":
         return Meaning.SENDER_REJECTED

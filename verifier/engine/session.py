@@ -182,7 +182,10 @@ async def open_session(
     context: ssl.SSLContext,
     deadline: float,
 ) -> Session:
-    """Connect to one address of a mail host and greet; raise Ended. A server that breaks TLS or EHLO is met again without."""
+    """Connect to one address of a mail host and greet; raise Ended.
+
+    A server that breaks off at TLS or EHLO is met once more without it.
+    """
     for _ in range(3):
         flags = (memory.breaks_tls, memory.wants_helo)
         now = asyncio.get_running_loop().time()

@@ -17,7 +17,7 @@ def suggest(address: Address, reason: Reason) -> str | None:
 
 
 def is_one_slip(typed: str, meant: str) -> bool:
-    """Tell whether two words are a letter added, left out, changed or two neighbours swapped apart (Damerau-Levenshtein 1)."""
+    """Tell whether a letter was added, left out, changed or swapped with its neighbour (Damerau-Levenshtein 1)."""
     if typed == meant or abs(len(typed) - len(meant)) > 1:
         return False
     start = next((i for i, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), min(len(typed), len(meant)))

@@ -44,7 +44,8 @@ class Malformed:
 def parse(text: str) -> Address | Malformed:
     """Return the address that a text holds (RFC 5321 section 4.1.2, RFC 6531), or what is wrong with it.
 
-    Blanks around it are trimmed. Names under `.test` are accepted (the sandbox lives there), other special-use names are not.
+    Blanks around it are trimmed. Names under `.test` are accepted (the sandbox lives there), other special-use names
+    are not.
     """
     trimmed = text.strip()
     if len(trimmed) > _TEXT_LENGTH_MAX:

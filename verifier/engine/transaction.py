@@ -134,7 +134,7 @@ class Transactions:
         raise Ended(findings.failed(Stage.MAIL, Cause.REPLY, session.host, reply=self._sender_refusal or mail))
 
     async def _must_encrypt(self, reply: Reply, *, still_to_come: int) -> bool:
-        """Begin TLS where a reply to RCPT demands it, after the replies that are on their way; False where there is no need."""
+        """Begin TLS where a reply to RCPT demands it, after the replies that are on their way; False if it does not."""
         if meaning_at_rcpt(reply) is not Meaning.TLS_DEMANDED or self._tried_tls:
             return False
         for _ in range(still_to_come):

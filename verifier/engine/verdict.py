@@ -1,4 +1,4 @@
-"""The verdict: one pure function of the findings. Nothing but proof makes NOT_EXISTS; all doubt is UNKNOWN with its reason."""
+"""The verdict: one pure function of the findings. Only proof makes NOT_EXISTS; all doubt is UNKNOWN with its reason."""
 
 from typing import NamedTuple
 
@@ -149,7 +149,7 @@ def _is_denied_by_every_host(findings: Findings) -> bool:
 
 
 def _name_the_doubt(findings: Findings) -> Verdict:
-    """Return UNKNOWN with the reason that tells most: what was said about the mailbox before what happened on the way."""
+    """Return UNKNOWN with the reason that tells most: what was said of the mailbox before what went wrong."""
     said = [_BY_MEANING[meaning] for meaning in map(_meaning, findings.answers) if meaning in _BY_MEANING]
     happened = [_of_failure(failure) for failure in findings.failures]
     doubts = [doubt for doubt in said if doubt.status is Status.UNKNOWN] or happened

@@ -62,7 +62,7 @@ def bare(verb: Verb) -> bytes:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return the context of opportunistic TLS (RFC 3207): encrypted, the peer's name not checked, as between mail hosts."""
+    """Return the context of opportunistic TLS (RFC 3207): the peer's name is not checked, as between mail hosts."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -112,7 +112,7 @@ class Wire:
             raise Broken(Cause.CLOSED, str(error)) from None
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str, deadline: float) -> None:
-        """Begin TLS after the server said it is ready; raise Broken. What was sent before it is forgotten (CVE-2011-0411)."""
+        """Begin TLS once the server is ready; raise Broken. What was sent before is forgotten (CVE-2011-0411)."""
         self._buffer.clear()
         try:
             async with asyncio.timeout_at(deadline):

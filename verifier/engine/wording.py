@@ -1,7 +1,8 @@
 """The words of SMTP replies, by what they stand for, as servers of many makes and languages write them.
 
-Sources: the replies of Postfix, Exim, Sendmail, qmail, OpenSMTPD, Exchange, Gmail, Yahoo and Zimbra as their manuals and
-their code print them, and the phrase lists of the open verifiers. Each expression ignores case and is searched, not matched.
+Sources: the replies of Postfix, Exim, Sendmail, qmail, OpenSMTPD, Exchange, Gmail, Yahoo and Zimbra as their manuals
+and their code print them, and the phrase lists of the open verifiers. Each expression ignores case and is searched
+for, not matched.
 """
 
 import re
@@ -11,7 +12,7 @@ def _any_of(*phrases: str) -> re.Pattern[str]:
     return re.compile("|".join(phrases), re.IGNORECASE)
 
 
-_USER = r"(?:user|mailbox|mail ?box|recipient|address|account|addressee|alias|member|customer|inbox|name|person|email)"
+_USER = r"\b(?:user|mailbox|mail ?box|recipient|address|account|addressee|alias|member|customer|inbox|person)"
 _GONE = r"(?:unknown|not known|not found|not exist\w*|nonexist\w*|non-exist\w*|invalid|not valid|undeliverable)"
 
 NO_SUCH_USER = _any_of(
@@ -25,7 +26,8 @@ NO_SUCH_USER = _any_of(
     r"\bnot? (?:such )?(?:mailbox|mail drop|user|person|recipient|customer|addressee|alias)\b",
     r"unrout(?:e)?able address",
     r"mailbox (?:is )?(?:unavailable|not available|not found|unknown)",
-    r"(?:recipient|address|user)\b.{0,60}\b(?:rejected|refused|denied): ?(?:user|undeliverable|unknown|no such|invalid)",
+    r"(?:recipient|address|user)\b.{0,60}\b(?:rejected|refused|denied): ?(?:user|undeliverable|unknown|no such"
+    r"|invalid)",
     r"user .{0,80}(?:is )?unknown",
     r"not (?:listed|found) in .{0,40}(?:directory|table|domino|address book)",
     r"does not (?:like|accept mail for) (?:that )?(?:recipient|user)",
@@ -39,15 +41,20 @@ NO_SUCH_USER = _any_of(
     r"(?:inconnue?|n.existe pas|introuvable|inexistante?|invalide|non trouv)",
     r"(?:usuario|destinatario|buz(?:ó|o|.)n|cuenta|direcci(?:ó|o|.)n|correo)\b.{0,60}"
     r"(?:desconocid[oa]|no existe|inexistente|no encontrad[oa]|inv(?:á|a|.)lid[oa])",
-    r"(?:utente|destinatario|casella|indirizzo|account)\b.{0,60}(?:sconosciut[oa]|non esiste|inesistente|non (?:è )?valid[oa]|non trovat)",
+    r"(?:utente|destinatario|casella|indirizzo|account)\b.{0,60}(?:sconosciut[oa]|non esiste|inesistente"
+    r"|non (?:è )?valid[oa]|non trovat)",
     r"(?:usu(?:á|a|.)rio|destinat(?:á|a|.)rio|caixa|conta|endere(?:ç|c|.)o)\b.{0,60}"
     r"(?:desconhecid[oa]|n(?:ã|a|.)o existe|inexistente|inv(?:á|a|.)lid[oa]|n(?:ã|a|.)o encontrad)",
-    r"(?:gebruiker|ontvanger|adres|postbus)\b.{0,60}(?:onbekend|bestaat niet|niet gevonden)|onbekende (?:gebruiker|ontvanger)",
+    r"(?:gebruiker|ontvanger|adres|postbus)\b.{0,60}(?:onbekend|bestaat niet|niet gevonden)"
+    r"|onbekende (?:gebruiker|ontvanger)",
     # Polish, Czech, Nordic, Turkish, Russian, Ukrainian, Chinese, Japanese, Korean
-    r"(?:użytkownik|uzytkownik|odbiorca|adres|skrzynka|konto)\b.{0,60}(?:nieznan[yae]|nie istnieje)|nieznany (?:użytkownik|odbiorca|adres)",
+    r"(?:użytkownik|uzytkownik|odbiorca|adres|skrzynka|konto)\b.{0,60}(?:nieznan[yae]|nie istnieje)"
+    r"|nieznany (?:użytkownik|odbiorca|adres)",
     r"(?:uživatel|příjemce|schránka|adresa)\b.{0,60}(?:neexistuje|nezn[áa]m)|neznámý (?:uživatel|příjemce)",
-    r"(?:ok(?:ä|a|.)nd|ukendt|ukjent|tuntematon) (?:anv(?:ä|a|.)ndare|mottagare|modtager|bruger|bruker|mottaker|vastaanottaja|k(?:ä|a)ytt)",
-    r"(?:kullan(?:ı|i)c(?:ı|i)|al(?:ı|i)c(?:ı|i)|posta kutusu)\b.{0,60}(?:bilinmeyen|bulunamad|mevcut de|yok)",
+    r"(?:ok(?:ä|a|.)nd|ukendt|ukjent|tuntematon) (?:anv(?:ä|a|.)ndare|mottagare|modtager|bruger|bruker|mottaker"
+    r"|vastaanottaja|k(?:ä|a)ytt)",
+    r"(?:kullan(?:\u0131|i)c(?:\u0131|i)|al(?:\u0131|i)c(?:\u0131|i)|posta kutusu)\b.{0,60}"
+    r"(?:bilinmeyen|bulunamad|mevcut de|yok)",
     r"(?:пользовател|получател|адресат|ящик|адрес|учетн)\w*.{0,60}(?:не найден|не существ|неизвест|отсутств)",
     r"(?:нет такого|неизвестный|несуществующий) (?:пользовател|получател|адрес|ящик)",
     r"(?:користувач|одержувач|скриньк)\w*.{0,60}(?:не знайден|не існу|невідом)",
@@ -55,6 +62,13 @@ NO_SUCH_USER = _any_of(
     r"(?:ユーザー?|宛先|受信者|メールボックス|アドレス).{0,30}(?:見つかりません|存在しません|不明|ありません)|宛先不明",
     r"(?:사용자|수신자|메일함|주소).{0,20}(?:없|존재하지|알 수)",
 )
+
+USER_UNKNOWN = _any_of(
+    r"\b(?:user|recipient|mailbox|account)(?: name| address)?:?(?: is)? (?:unknown|not known|not found)\b",
+    r"\b(?:unknown|no such|invalid) (?:local )?(?:user|recipient|mailbox|account)\b",
+    r"\b(?:user|recipient|mailbox|account)\b.{0,40}\bdoes(?: not|n't) exist",
+)
+"""The plain words alone: what makes even a 5.7.1 speak of the mailbox, so that nothing that blocks us is misread."""
 
 DISABLED = _any_of(
     r"\b(?:disabled|inactive|deactivated|discontinued|suspended|closed|terminated|expired|dormant|locked)\b"
@@ -69,8 +83,10 @@ DISABLED = _any_of(
 
 QUOTA = _any_of(
     r"quota",
-    r"(?:mailbox|mail box|inbox|box|account|user|postfach|storage)\b.{0,60}\b(?:full|voll|pleine?|llen[oa]|pien[oa]|cheia)\b",
-    r"(?:over|out of|exceed\w*|insufficient|not enough|low on) (?:\w+ )?(?:mailbox|mail box|storage alloc|allocat|user storage)",
+    r"(?:mailbox|mail box|inbox|box|account|user|postfach|storage)\b.{0,60}\b(?:full|voll|pleine?|llen[oa]"
+    r"|pien[oa]|cheia)\b",
+    r"(?:over|out of|exceed\w*|insufficient|not enough|low on) (?:\w+ )?(?:mailbox|mail box|storage alloc"
+    r"|allocat|user storage)",
     r"(?:mailbox|account|user|recipient)\b.{0,60}(?:exceed\w*|over|out of|not enough|insufficient)\b.{0,30}"
     r"\b(?:storage|space|limit|size|capacity|allocat)",
     r"exceeded (?:its |their |the )?storage",
@@ -104,9 +120,11 @@ TOO_MANY_RECIPIENTS = _any_of(
 
 RELAY = _any_of(
     r"relay(?:ing)?\b.{0,40}\b(?:denied|prohibited|not permitted|not allowed|rejected|disallowed|refused)",
-    r"(?:unable|not (?:permitted|allowed|authori[sz]ed)|refus\w*|cannot|can't|won't|(?:do|does) not|don't|we do not) (?:to )?relay",
+    r"(?:unable|not (?:permitted|allowed|authori[sz]ed)|refus\w*|cannot|can't|won't|(?:do|does) not|don't"
+    r"|we do not) (?:to )?relay",
     r"\bnot (?:a )?relay",
-    r"(?:domain|host)\b.{0,40}(?:isn.t|is not|not) (?:in my list of allowed|(?:one of )?(?:hosted|served|handled|local) )",
+    r"(?:domain|host)\b.{0,40}(?:isn.t|is not|not) (?:in my list of allowed|(?:one of )?(?:hosted|served"
+    r"|handled|local) )",
     r"no relay",
 )
 
@@ -131,7 +149,8 @@ BLOCKED = _any_of(
     r"\bspam",
     r"client host\b.{0,80}\b(?:rejected|blocked|denied)",
     r"(?:your|connecting|sending|client|source|remote) (?:ip|host|server|network|address)\b",
-    r"\bip(?: address)?\b.{0,60}\b(?:denied|rejected|refused|listed|not allowed|bad|poor)",
+    r"\bips?\b",
+    r"\b(?:helo|ehlo)\b",
     r"reverse (?:dns|hostname|lookup)",
     r"\brdns\b",
     r"\bptr\b",
@@ -153,7 +172,8 @@ BLOCKED = _any_of(
 )
 
 SENDER = _any_of(
-    r"\bsender\b.{0,80}\b(?:rejected|refused|denied|verif\w+ failed|invalid|unknown|not (?:allowed|accepted|permitted|found|exist))",
+    r"\bsender\b.{0,80}\b(?:rejected|refused|denied|verif\w+ failed|invalid|unknown|not (?:allowed|accepted"
+    r"|permitted|found|exist))",
     r"(?:bad|invalid|unknown|unverifiable|could not verify|unable to verify|cannot verify|rejected|domain of) sender",
     r"sender (?:verify|verification|callout|callback)",
     r"(?:null|empty) (?:sender|reverse|return|envelope)",

@@ -1,0 +1,1 @@
+"""Tests of the engine: pure tables, and real DNS and SMTP servers on loopback."""
