@@ -25,7 +25,7 @@ query Tasks {
 }
 
 mutation Verify {
-  createTask(input: { emails: ["exists@mailverdict.test", "not an address"] }) {
+  createTask(input: { emails: ["alice@ok.mailverdict.test", "nobody@ok.mailverdict.test", "not an address"] }) {
     task { id status }
     userErrors { code message field }
   }

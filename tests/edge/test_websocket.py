@@ -308,3 +308,18 @@ async def until_closed(name: str) -> None:
     async with asyncio.timeout(3):
         while name not in small.closed_streams:
             await asyncio.sleep(0.01)
+
+
+async def test_a_flood_of_operations_and_garbage_leaves_another_connection_alone(url: str) -> None:
+    async with opened(url) as calm, opened(url) as wild:
+        await begin(calm)
+        await begin(wild)
+        await say(calm, id="1", type="subscribe", payload={"query": "subscription { forever }"})
+        for number in range(1000):
+            await say(wild, id=str(number), type="subscribe", payload={"query": "subscription { quiet }"})
+        started = [await hear(wild) for _ in range(1000)]
+        assert sum(message["type"] == "next" for message in started) == view.OPERATIONS_ON_A_SOCKET_MAX
+        await wild.send("garbage")
+        assert await close_code(wild) == 4400
+        before = (await hear(calm))["payload"]["data"]["forever"]
+        assert (await hear(calm))["payload"]["data"]["forever"] == before + 1
