@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvloop
 
 from verifier import logs, process, settings
@@ -122,7 +123,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if not _is_operational(error):
             raise
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        structlog.get_logger().error(str(error), kind=type(error).__name__)
         return EXIT_FAILED
     return status
 

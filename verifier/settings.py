@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import Self, TypeVar
@@ -36,10 +36,10 @@ class Need(StrEnum):
 class Settings:
     """Everything that can be set from outside. Times in seconds unless the name says otherwise."""
 
-    database_url: str
+    database_url: str = field(repr=False)
     host: str
     port: int
-    service_key: str
+    service_key: str = field(repr=False)
     helo: str
     mail_from: str
     nameservers: tuple[Nameserver, ...]

@@ -36,16 +36,20 @@ class _Server(uvicorn.Server):
         yield
 
 
+class AddressUnusableError(Exception):
+    """The host and port cannot be listened on."""
+
+
 def bind(host: str, port: int) -> socket.socket:
-    """Return a socket with an address; raise OSError where the port is taken."""
+    """Return a socket with an address; raise AddressUnusableError, most often because the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise AddressUnusableError(f"cannot listen on VERIFIER_HOST {host}, VERIFIER_PORT {port}: {error}") from error
     return bound
 
 

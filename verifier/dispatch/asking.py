@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from verifier.engine.check import Engine
@@ -30,8 +30,7 @@ class Asking:
             yield task
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({task})
+            await asyncio.wait({task})
 
     def drain(self) -> list[Result]:
         """Return what was found since the last call."""

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from verifier.store.database import Pool
 from verifier.store.queries import leases
 
-LEASE_SECONDS = 8.0
+LEASE_SECONDS = 6.0
 RENEW_SECONDS = 2.0
 WAIT_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 0.1

@@ -65,11 +65,16 @@ class ChunkRunner:
             while await self._goes_on(asking, task):
                 if asking.found:
                     await chunks.write(self.pool, taken, _rows(taken, asking.drain()), Ending.GOES_ON)
-        await self._end(taken, _rows(taken, asking.drain()), delay=delay, has_ended=asking.has_ended)
-        if not task.cancelled():
-            task.result()  # raises what the engine raised
-        if not asking.has_ended:
+        rows = _rows(taken, asking.drain())
+        if asking.has_ended:
+            await self._end(taken, rows, delay)
+        elif self.stopping.is_set():
+            await chunks.write(self.pool, taken, rows, Ending.IS_RELEASED)
             raise Interrupted
+        else:  # a fault of ours; the chunk stays taken until it is found without a job, and is given up in the end
+            if rows:
+                await chunks.write(self.pool, taken, rows, Ending.GOES_ON)
+            task.result()
 
     async def _goes_on(self, asking: Asking, task: asyncio.Task[None]) -> bool:
         """Wait for a batch, or for a while; False once the asking ended or the worker stops."""
@@ -79,11 +84,9 @@ class ChunkRunner:
             wait.cancel()
         return not (task.done() or self.stopping.is_set())
 
-    async def _end(self, taken: Taken, rows: list[results.Verdict], *, delay: float | None, has_ended: bool) -> None:
+    async def _end(self, taken: Taken, rows: list[results.Verdict], delay: float | None) -> None:
         if len(rows) == taken.open_count:
             await chunks.write(self.pool, taken, rows, Ending.IS_DONE)
-        elif not has_ended:
-            await chunks.write(self.pool, taken, rows, Ending.IS_RELEASED)
         elif delay is not None:
             await chunks.write(self.pool, taken, rows, Ending.IS_PUT_OFF, delay_seconds=delay)
         else:  # the engine said nothing about some of them: our fault, not theirs

@@ -72,7 +72,7 @@ class Worker:
             if not isinstance(failure, database.LOST):
                 raise failure
         if failures:
-            raise DatabaseLost(str(failures[0])) from failures[0]
+            raise DatabaseLost(f"PostgreSQL went away: {failures[0]!r}") from failures[0]
 
     def _queue(self, mail_gate: gate.Gate) -> PgQueuer:
         settings = self.settings

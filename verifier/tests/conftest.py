@@ -90,7 +90,7 @@ def env(database_url: str) -> dict[str, str]:
         "VERIFIER_PORT": "0",
         "VERIFIER_SERVICE_KEY": SERVICE_KEY,
         "VERIFIER_HELO": "verifier.example.com",
-        "VERIFIER_ZONE_RETRY_SECONDS": "1,2,4",
+        "VERIFIER_ZONE_RETRY_SECONDS": "0.5,1,1",
     }
 
 

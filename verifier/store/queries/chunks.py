@@ -44,7 +44,7 @@ class Ending(Enum):
 
     GOES_ON = auto()
     IS_DONE = auto()
-    IS_RELEASED = auto()  # asked again at once, by the same job
+    IS_RELEASED = auto()  # asked again at once, by the same job; that it was taken does not count
     IS_PUT_OFF = auto()  # asked again after a delay, by a new job
 
 
@@ -110,7 +110,7 @@ async def write(
             WHERE id = $1 AND token = $2 AND state = 'running' RETURNING true
             """,
             taken.id, taken.token, _state(ending), left if goes_on else 0, int(is_put_off),
-            0 if verdicts or not goes_on else taken.stalls, delay_seconds,
+            taken.stalls - 1 if ending is Ending.IS_RELEASED and not verdicts else 0, delay_seconds,
         )  # fmt: skip
         if kept is None:
             raise TokenLostError

@@ -1,11 +1,14 @@
 """What keeps verdicts single and whole when workers die, stall or lose their turn."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from verifier.dispatch import verdicts
+from verifier.dispatch import gate, retries, runner, verdicts
+from verifier.engine.check import Engine
+from verifier.engine.config import EngineConfig
 from verifier.store.database import Pool
 from verifier.store.queries import chunks, jobs, leases, orphans, plans, results, tasks
 from verifier.store.queries.chunks import Ending
@@ -72,6 +75,35 @@ async def test_takes_without_progress_are_counted_until_something_is_written(poo
     again = await chunks.take(pool, job)
     assert again is not None
     assert again.stalls == 1
+
+
+async def test_a_chunk_that_was_taken_too_often_without_progress_is_given_up(pool: Pool) -> None:
+    task = await _planned(pool, [0, 1])
+    (job,) = await _jobs(pool)
+    for _ in range(runner.STALLS_MAX):
+        await chunks.take(pool, job)
+    engine = Engine(EngineConfig(helo="verifier.example.com", mail_from="probe@verifier.example.com"))
+    await runner.ChunkRunner(pool, engine, gate.Gate(pool), retries.Schedule((), ()), asyncio.Event()).run(job)
+    await engine.aclose()
+    ended = await _fresh(pool, task)
+    assert (ended.failed, ended.completed, ended.unknown_count) == (2, 0, 2)
+    assert {row["reason"] for row in await results.page(pool, task.id, after=0, limit=10)} == {"other"}
+
+
+def test_a_verdict_stands_when_the_schedule_is_spent() -> None:
+    schedule = retries.Schedule((60, 300), (1,))
+    assert [schedule.delay_seconds(n, is_in_zone=False) for n in range(3)] == [60, 300, None]
+    assert [schedule.delay_seconds(n, is_in_zone=True) for n in range(3)] == [1, None, None]
+
+
+async def test_a_chunk_that_is_given_back_counts_as_not_taken(pool: Pool) -> None:
+    await _planned(pool, [0])
+    (job,) = await _jobs(pool)
+    for _ in range(3):
+        taken = await chunks.take(pool, job)
+        assert taken is not None
+        assert taken.stalls == 1
+        await chunks.write(pool, taken, [], Ending.IS_RELEASED)
 
 
 async def test_a_chunk_that_is_put_off_gets_a_job_of_its_own(pool: Pool) -> None:
