@@ -1,0 +1,96 @@
+"""Readiness tells in words what is wrong, and never waits long for it."""
+
+import asyncio
+import datetime as dt
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from app import datadir, health
+from app.health import Readiness
+from db import migrations
+from db.queries import parts
+from db.session import Database
+from services.upstream.http import HttpUpstream
+
+
+@pytest.fixture
+async def database(new_database: Callable[..., Awaitable[str]]) -> AsyncIterator[Database]:
+    url = await new_database()
+    await asyncio.to_thread(migrations.upgrade, url)
+    db = await Database.open(url, pool_size=2)
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+async def upstream(running_app: Any) -> AsyncIterator[HttpUpstream]:
+    client = HttpUpstream(f"{running_app.verifier}/api/v1")
+    yield client
+    await client.close()
+
+
+async def ask(readiness: Readiness, path: str = "/health/ready") -> tuple[int, dict[str, Any]]:
+    transport = httpx.ASGITransport(app=Starlette(routes=health.routes(readiness)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        answer = await http.get(path)
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.status_code, answer.json()
+
+
+async def beat(db: Database, seconds_ago: float) -> None:
+    at = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=seconds_ago)
+    async with db.transaction() as session:
+        await parts.beat(session, uuid.uuid4(), at, at)
+
+
+async def test_with_every_part_at_work_it_is_ready(database: Database, upstream: HttpUpstream) -> None:
+    await beat(database, seconds_ago=1)
+    status, body = await ask(Readiness(database, upstream))
+    assert (status, body["status"]) == (200, "ready")
+    assert [name for name, check in body["checks"].items() if check["ok"]] == [
+        "postgresql",
+        "verifier",
+        "worker",
+        "process",
+    ]
+    assert body["checks"]["postgresql"]["open_parts"] == 0
+    assert all(body["checks"][name]["milliseconds"] >= 0 for name in ("postgresql", "verifier", "worker"))
+
+
+async def test_a_worker_that_is_silent_is_missed(database: Database, upstream: HttpUpstream) -> None:
+    _, never = await ask(Readiness(database, upstream))
+    await beat(database, seconds_ago=100)
+    status, body = await ask(Readiness(database, upstream))
+    assert never["checks"]["worker"]["problem"] == "no worker has ever been seen"
+    assert status == 503
+    assert body["checks"]["worker"]["problem"] == "no worker has been seen for 100 s"
+    assert body["checks"]["verifier"]["ok"]
+
+
+async def test_a_process_that_stops_is_not_ready(database: Database, upstream: HttpUpstream) -> None:
+    await beat(database, seconds_ago=1)
+    status, body = await ask(Readiness(database, upstream, is_draining=True))
+    assert status == 503
+    assert body["checks"]["process"] == {"ok": False, "problem": "the process is stopping"}
+
+
+async def test_parts_that_are_away_are_named_while_the_process_lives() -> None:
+    port = datadir.free_port()
+    db = await Database.open(f"postgresql://nobody:hidden@127.0.0.1:{port}/none")
+    upstream = HttpUpstream(f"http://127.0.0.1:{port}/api/v1")
+    began = time.monotonic()
+    status, body = await ask(Readiness(db, upstream))
+    assert time.monotonic() - began < health.CHECK_SECONDS + 1
+    assert (status, body["status"]) == (503, "not ready")
+    assert body["checks"]["postgresql"]["problem"].startswith("cannot be reached")
+    assert body["checks"]["verifier"]["problem"] == "The verifier cannot be reached just now. Try again in a moment."
+    assert "hidden" not in str(body)
+    assert await ask(Readiness(db, upstream), "/health/live") == (200, {"status": "ok"})
+    await upstream.close()
+    await db.close()
