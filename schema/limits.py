@@ -31,8 +31,8 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 
-# Documents kept, each with its tree (at most about 1 MB at the limit of tokens) and its validation errors.
-DOCUMENTS_KEPT = 200
+# Documents kept, each with its tree and its validation errors: 0.8 MB each at the limit of tokens, some KB as a rule.
+DOCUMENTS_KEPT = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Door:
         except errors.AccessError:
             raise
         except Exception as error:
-            log.exception("authentication is unavailable")
+            log.warning("callers cannot be recognised", error=repr(error))
             raise Unavailable from error
 
     async def dismissal(self, caller: Caller | None, credentials: Credentials) -> None:

@@ -1,12 +1,13 @@
 """The graphql-transport-ws protocol, strictly: frames are checked, callers known, and one fault ends one operation."""
 
 import asyncio
+import contextlib
 import typing
 from collections.abc import AsyncGenerator, Mapping
 
 import structlog
 from graphql import GraphQLError
-from starlette.websockets import WebSocket, WebSocketDisconnected, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected, WebSocketState
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.exceptions import NonTextMessageReceived
 from strawberry.http.exceptions import WebSocketDisconnected as ClientGone
@@ -51,13 +52,14 @@ class TextAdapter(ASGIWebSocketAdapter):
             raise ClientGone
         try:
             await self.ws.send_text(codec.encode(message).decode())
-        except (WebSocketDisconnected, RuntimeError, OSError) as error:
+        except (WebSocketDisconnect, WebSocketDisconnected) as error:
             raise ClientGone from error
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket, once; `reason` is cut to what a close frame holds (123 bytes)."""
         if self.ws.application_state is WebSocketState.CONNECTED:
-            await self.ws.close(code=code, reason=reason.encode()[:120].decode(errors="ignore"))
+            with contextlib.suppress(WebSocketDisconnect):  # the client was faster
+                await self.ws.close(code=code, reason=reason.encode()[:120].decode(errors="ignore"))
 
 
 class StrictTransportWS(BaseGraphQLTransportWSHandler[object, None]):

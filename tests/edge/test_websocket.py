@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import logging
 import typing
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -294,13 +296,21 @@ async def test_complete_ends_the_stream_and_frees_its_id(url: str) -> None:
             assert message["type"] == "next"
 
 
-async def test_a_client_that_leaves_ends_its_streams(url: str) -> None:
-    async with opened(url) as socket:
-        await begin(socket)
-        await say(socket, id="1", type="subscribe", payload={"query": 'subscription { forever(name: "left") }'})
-        await hear(socket)
-        socket.transport.abort()
-    await until_closed("left")
+async def test_a_client_that_leaves_ends_its_streams_and_is_no_fault(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for number in range(5):
+            async with opened(url) as socket:
+                await begin(socket)
+                query = f'subscription {{ forever(name: "left {number}") }}'
+                await say(socket, id="1", type="subscribe", payload={"query": query})
+                await hear(socket)
+                socket.transport.abort()
+            await until_closed(f"left {number}")
+    assert [line["outcome"] for line in lines if line["event"] == "operation"] == ["cancelled"] * 5
+    assert {line["log_level"] for line in lines} == {"info"}
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def until_closed(name: str) -> None:
