@@ -88,7 +88,7 @@ def window(first: int | None, after: str | None, last: int | None, before: str |
 
 def cursor(*values: Any) -> str:  # noqa: ANN401 - sort values of any type that JSON holds
     """The cursor of an item by its sort values."""
-    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps(values, default=str)).decode().rstrip("=")
 
 
 def _decode(text: str, decode: Decode) -> tuple[Any, ...]:

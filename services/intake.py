@@ -14,7 +14,7 @@ INPUT_CHARACTERS_MAX = 1024
 
 @dataclass(frozen=True, slots=True)
 class InputRow:
-    """One row as sent: its number from 1, the text of its address, the caller's own id, and all cells of a file's row."""
+    """One row as sent: its number from 1, the text of its address, the caller's own id, all cells of a file's row."""
 
     number: int
     text: str

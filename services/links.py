@@ -53,7 +53,7 @@ class Links:
         c = download.conditions
         content = orjson.dumps(
             [
-                download.task_id,
+                str(download.task_id),
                 download.format,
                 int(expires_at.timestamp()),
                 list(c.verdict) if c.verdict is not None else None,

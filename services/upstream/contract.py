@@ -1,4 +1,4 @@
-"""What the service asks of any verifier. The wire is `verifier/openapi.yaml`; any verifier that keeps it can stand in."""
+"""What the service asks of any verifier that keeps the wire of `verifier/openapi.yaml`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
