@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 from pgqueuer import PgQueuer
-from pgqueuer.errors import RetryRequested
+from pgqueuer.errors import FailingListenerError, RetryRequested
 from pgqueuer.models import Job
 
 from verifier.dispatch import gate, planner, retries, runner
@@ -17,7 +17,7 @@ from verifier.settings import Settings
 from verifier.store import database
 from verifier.store.queries import jobs, orphans
 
-POOL_SIZE = 10
+POOL_SIZE = 12
 BATCH = 10
 HEARTBEAT_SECONDS = 5.0  # a killed worker's jobs are picked by another one after this long
 IDLE_SECONDS = 2.0  # how long at most until a free worker looks for such jobs
@@ -52,12 +52,14 @@ class Worker:
                 max_concurrent_tasks=most,
                 dequeue_timeout=timedelta(seconds=IDLE_SECONDS),
                 heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+                shutdown_on_listener_failure=True,  # without it, a worker whose LISTEN was cut polls for ever
             )
         )
         beside = [asyncio.create_task(part) for part in (mail_gate.renew(), self._reconcile(), self._probe())]
         stop = asyncio.create_task(self.stopping.wait())
         try:
-            await asyncio.wait({serving, stop, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({serving, stop, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            first = done.pop().exception()
             was_told = self.stopping.is_set()
             self.stopping.set()
             queue.shutdown.set()
@@ -68,8 +70,9 @@ class Worker:
                 task.cancel()
             outcomes = await asyncio.gather(*everything, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        failures.sort(key=lambda failure: failure is not first)
         for failure in failures:
-            if not isinstance(failure, database.LOST):
+            if not isinstance(failure, (*database.LOST, FailingListenerError)):
                 raise failure
         if failures:
             raise DatabaseLost(f"PostgreSQL went away: {failures[0]!r}") from failures[0]
@@ -102,10 +105,11 @@ class Worker:
 
     async def _probe(self) -> None:
         """Notice within seconds that PostgreSQL went away, also while nothing else asks it."""
-        while True:
-            async with asyncio.timeout(PROBE_SECONDS * 5):
-                await database.probe(self.pool)
-            await asyncio.sleep(PROBE_SECONDS)
+        async with self.pool.acquire() as connection:  # held, so that a cut is felt even if new connections work
+            while True:
+                async with asyncio.timeout(PROBE_SECONDS * 5):
+                    await database.probe(connection)
+                await asyncio.sleep(PROBE_SECONDS)
 
 
 async def _delivered(run: Callable[[jobs.ChunkJob], Awaitable[None]], job: jobs.ChunkJob) -> None:

@@ -55,6 +55,6 @@ async def _revision(pool: Pool) -> Any:  # noqa: ANN401  asyncpg is untyped
         return None
 
 
-async def probe(pool: Pool) -> None:
+async def probe(pool: Pool | Connection) -> None:
     """Ask the database for a sign of life."""
     await pool.fetchval("SELECT 1")
