@@ -21,6 +21,10 @@ _LISTED = (
     "554 5.7.1 Service unavailable; Client host [{client}] blocked using zen.spamhaus.org; "
     "https://www.spamhaus.org/query/ip/{client}"
 )
+_RELAY = "554 5.7.1 <{address}>: Relay access denied"
+_FAULT = "451 4.3.0 <{address}>: Temporary lookup failure"
+_REFUSED = "550 Transaction refused"
+_SPF = "550 5.7.23 The message was rejected because of Sender Policy Framework violation"
 _OK_HOST = Host("ok", Script(extensions=(*EXTENSIONS, "SMTPUTF8")))
 _SHARED_HOST = Host("shared", Script())
 _SMTPUTF8_HOST = Host("utf8", Script(extensions=(*EXTENSIONS, "SMTPUTF8")))
@@ -74,6 +78,29 @@ _NAMES = (
             Host("bestbusy-1", Script(banner="421 4.3.2 {host} too busy")),
             Host("bestbusy-2", Script(extensions=(*EXTENSIONS, "SMTPUTF8")), 20),
         ),
+    ),
+    Domain(name="mxalias", about="Its MX names an alias.", dns=Dns.MX_ALIAS, hosts=(Host("mxalias", Script()),)),
+    Domain(
+        name="bestforeign",
+        about="The best MX does not serve it, the next one does.",
+        hosts=(Host("bestforeign-1", Script(known=_RELAY, unknown=_RELAY)), Host("bestforeign-2", Script(), 20)),
+    ),
+    Domain(
+        name="bestfaulty",
+        about="The best MX puts every recipient off, the next one is well.",
+        hosts=(Host("bestfaulty-1", Script(known=_FAULT, unknown=_FAULT)), Host("bestfaulty-2", Script(), 20)),
+    ),
+    Domain(
+        name="backupaccepts",
+        about="The best MX tells who is there, the next one takes every recipient.",
+        hosts=(Host("backupaccepts-1", Script()), Host("backupaccepts-2", Script(unknown=_TAKEN), 20)),
+    ),
+    Domain(
+        name="backuponly",
+        about="The best MX is down, the next one takes every recipient.",
+        hosts=(Host("backuponly-1", None), Host("backuponly-2", Script(unknown=_TAKEN), 20)),
+        known=ACCEPT_ALL,
+        unknown=ACCEPT_ALL,
     ),
     Domain(
         name="refused",
@@ -137,6 +164,24 @@ _BLOCKS = (
         BLOCKED,
     ),
     _always(
+        "noptr",
+        "Greets nobody whose address has no name.",
+        Script(banner="554 5.7.1 Client host rejected: cannot find your reverse hostname, [{client}]"),
+        BLOCKED,
+    ),
+    _always("spf", "Refuses at RCPT by the sender's policy.", Script(known=_SPF, unknown=_SPF), BLOCKED),
+    _always(
+        "sameanswer",
+        "Refuses everybody with the same words, which say nothing of users.",
+        Script(known=_REFUSED, unknown=_REFUSED),
+        BLOCKED,
+    ),
+    _mail(
+        "nullonly",
+        "Takes no sender but the null one.",
+        Script(mail="550 5.1.8 <{sender}>: Sender address rejected", null_sender="250 2.1.0 Ok"),
+    ),
+    _always(
         "senderrefused",
         "Refuses every sender.",
         Script(mail="553 5.1.8 <{sender}>: Sender address rejected: Domain not found"),
@@ -146,13 +191,13 @@ _BLOCKS = (
     _always(
         "relaydenied",
         "Its only mail host does not serve it.",
-        Script(known=(_RELAY := "554 5.7.1 <{address}>: Relay access denied"), unknown=_RELAY),
+        Script(known=_RELAY, unknown=_RELAY),
         NO_SUCH_USER,
     ),
     _always(
         "servererror",
         "A fault of the server at RCPT.",
-        Script(known=(_FAULT := "451 4.3.0 <{address}>: Temporary lookup failure"), unknown=_FAULT),
+        Script(known=_FAULT, unknown=_FAULT),
         Expected(Status.UNKNOWN, Reason.SERVER_ERROR),
     ),
     _always(
@@ -183,6 +228,16 @@ _MANNERS = (
         Script(banner="220 {host} ESMTP\nWe do not authorize the use of this system\nto transport unsolicited mail."),
     ),
     _slow("slowbanner", "Greets after 1.5 s.", Script(banner_after_seconds=1.5)),
+    _mail("fqdnwanted", "Wants a name with a dot in EHLO.", Script(wants_fqdn=True)),
+    _mail("longlines", "Greets with a line of 4 kB.", Script(banner="220 {host} " + "ESMTP " * 700)),
+    _mail("twoatatime", "Takes two connections of a client.", Script(connections_max=2)),
+    _slow(
+        "hangs",
+        "Never answers RCPT.",
+        Script(rcpt_after_seconds=3600.0),
+        Expected(Status.UNKNOWN, Reason.TIMEOUT),
+        Expected(Status.UNKNOWN, Reason.TIMEOUT),
+    ),
     _slow("slow", "Takes 0.2 s for each recipient.", Script(rcpt_after_seconds=0.2)),
     _mail("nopipelining", "Offers no pipelining.", Script(extensions=("SIZE 10240000", "8BITMIME"))),
     _mail("dropspipeliners", "Offers pipelining and hangs up on those who use it.", Script(drops_pipeliners=True)),

@@ -85,6 +85,10 @@ DIALECTS: dict[str, Dialect] = {
             unknown="554 delivery error: dd This user doesn't have a yahoo.com account ({address}) [0] - {host}",
         ),
     ),
+    "gmx": Dialect(
+        "GMX, in the words of RFC 5321",
+        Script(known="250 Ok", unknown="550 Requested action not taken: mailbox unavailable"),
+    ),
     "policy": Dialect(
         "a host that files unknown users under policy",
         Script(unknown="550 5.7.1 <{address}>: Recipient address rejected: user unknown"),

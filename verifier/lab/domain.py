@@ -27,6 +27,7 @@ class Dns(Enum):
 
     MAIL = "MX records that name the domain's hosts"
     IMPLICIT = "no MX, and the address of its host (RFC 5321 section 5.1)"
+    MX_ALIAS = "MX records that name aliases of the domain's hosts (against RFC 2181 section 10.3)"
     ALIAS = "a CNAME to another domain"
     NULL_MX = "one MX with the root as its host (RFC 7505)"
     LOST_HOSTS = "MX records that name hosts that do not exist"

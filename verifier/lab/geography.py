@@ -42,6 +42,10 @@ class Geography:
         for host_short, address in self.addresses.items():
             self._answers[host_name(host_short)] = Answer({"A": [address]})
         for domain in catalogue:
+            if domain.dns is Dns.MX_ALIAS:
+                for host in domain.hosts:
+                    alias = Answer({"CNAME": [f"{host_name(host.name)}."]})
+                    self._answers[host_name(f"{host.name}-alias")] = alias
             if domain.dns is not Dns.NXDOMAIN:
                 self._answers[domain.full_name] = self._answer(domain)
 
@@ -54,6 +58,10 @@ class Geography:
         match domain.dns:
             case Dns.MAIL:
                 return Answer({"MX": exchanges})
+            case Dns.MX_ALIAS:
+                return Answer(
+                    {"MX": [f"{host.preference} {host_name(f'{host.name}-alias')}." for host in domain.hosts]}
+                )
             case Dns.TRUNCATED:
                 # The further records say that the list is long; they name a host that is there.
                 more = [

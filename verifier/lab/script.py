@@ -34,6 +34,10 @@ class Script:
     ehlo: str | None = None
     """The reply to EHLO where it is refused."""
     helo: str = "250 {host}"
+    wants_fqdn: bool = False
+    """A greeting without a dot in its name is refused (RFC 5321 section 4.1.4)."""
+    connections_max: int | None = None
+    """Open connections of one client; further ones are greeted with 421."""
     extensions: tuple[str, ...] = EXTENSIONS
     tls: Tls = Tls.ABSENT
     mail: str = "250 2.1.0 Ok"

@@ -62,9 +62,11 @@ class Session:
         self._recipients = 0
         self._refusals = 0
 
-    def open(self) -> Reply:
-        """What the host says first."""
+    def open(self, connections: int = 1) -> Reply:
+        """What the host says first; `connections` counts the open ones, this one included."""
         script = self._script
+        if script.connections_max is not None and connections > script.connections_max:
+            return self._reply("421 4.7.0 {host} Error: too many connections from {client}", then=Then.CLOSE)
         if script.raw_banner is not None:
             return Reply(script.raw_banner, script.banner_after_seconds, Then.CLOSE)
         then = Then.GO_ON if script.banner.startswith("2") else Then.CLOSE
@@ -80,7 +82,7 @@ class Session:
         verb, _, argument = line.partition(" ")
         match verb.upper():
             case "EHLO" | "HELO" as greeting:
-                return self._greet(greeting)
+                return self._greet(greeting, argument)
             case "STARTTLS":
                 return self._starttls()
             case "MAIL":
@@ -106,8 +108,10 @@ class Session:
         self._is_greeted = False
         self._end_transaction()
 
-    def _greet(self, greeting: str) -> Reply:
+    def _greet(self, greeting: str, name: str) -> Reply:
         self._end_transaction()
+        if self._script.wants_fqdn and "." not in name:
+            return self._reply("504 5.5.2 Helo command rejected: need fully-qualified hostname")
         if greeting == "HELO":
             self._is_greeted = True
             self._is_extended = False

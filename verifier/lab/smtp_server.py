@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
             greylist=self._host.greylist,
             client=self._transport.get_extra_info("peername")[0],
         )
-        self._send(self._session.open())
+        self._send(self._session.open(len(self._host.connections)))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
         """Forget what was not sent."""

@@ -48,7 +48,7 @@ def engine_for(lab: Lab) -> Engine:
             helo="client.example.org",
             mail_from="probe@client.example.org",
             zones=(zone,),
-            budgets=Budgets(dns_try_seconds=0.3, dns_seconds=0.9),
+            budgets=Budgets(dns_try_seconds=0.3, dns_seconds=0.9, command_seconds=2.0),
         )
     )
 

@@ -57,6 +57,9 @@ async def test_a_host_answers_for_its_users_in_its_own_words(
         ("http", [], [b"HTTP/1.1 400"]),
         ("multiline", [], [b"220-multiline.mx"]),
         ("heloonly", ["EHLO a.test", "HELO a.test", "MAIL FROM:<>"], [b"220", b"502", b"250", b"250"]),
+        ("fqdnwanted", ["EHLO here", "HELO here", "EHLO a.test"], [b"220", b"504", b"504", b"250"]),
+        ("nullonly", ["EHLO a.test", "MAIL FROM:<a@a.test>", "MAIL FROM:<>"], [b"220", b"250", b"550", b"250"]),
+        ("longlines", ["EHLO a.test"], [b"220 longlines.mx.mailverdict.test " + b"ESMTP " * 700, b"250"]),
         ("blockedmail", TRANSACTION, [b"220", b"250", b"550 5.7.25"]),
         ("senderrefused", TRANSACTION, [b"220", b"250", b"553 5.1.8 <probe@client.test>"]),
         ("nullrefused", ["EHLO a.test", "MAIL FROM:<>", "MAIL FROM:<a@a.test>"], [b"220", b"250", b"550", b"250"]),
@@ -135,6 +138,14 @@ async def test_a_sixth_recipient_waits_for_the_next_transaction(lab: Lab) -> Non
         await host.ask("RSET")
         await host.ask("MAIL FROM:<a@a.test>")
         assert (await host.ask(rcpt("fiveonly"))).startswith(b"250")
+
+
+async def test_a_third_connection_is_too_many(lab: Lab) -> None:
+    async with dialogue(lab, "twoatatime") as one, dialogue(lab, "twoatatime") as two:
+        assert [(await host.read())[:3] for host in (one, two)] == [b"220", b"220"]
+        async with dialogue(lab, "twoatatime") as three:
+            assert (await three.read()).startswith(b"421 4.7.0")
+            assert await three.read() == b""
 
 
 async def test_starttls_is_demanded_and_works(lab: Lab) -> None:

@@ -80,6 +80,8 @@ async def test_a_silent_name_is_silent_over_udp(lab: Lab) -> None:
 
 async def test_an_alias_is_followed_within_the_answer(lab: Lab) -> None:
     assert told(await ask(lab, "alias")) == [f"ok.{ZONE}.", f"10 ok.mx.{ZONE}."]
+    assert told(await ask(lab, "mxalias")) == [f"10 mxalias-alias.mx.{ZONE}."]
+    assert told(await ask(lab, "mxalias-alias.mx", "A")) == [f"mxalias.mx.{ZONE}.", lab.geography.addresses["mxalias"]]
 
 
 async def test_a_truncated_answer_is_whole_over_tcp(lab: Lab) -> None:
