@@ -1,7 +1,5 @@
 """Who is signed in."""
 
-import strawberry
-
 from db import models
 from resolvers.context import Info
 
@@ -12,6 +10,6 @@ async def viewer(info: Info) -> models.Account | None:
     return await info.context.load.account.load(actor.account_id) if actor is not None else None
 
 
-async def owner(info: Info, root: strawberry.Parent[models.Task]) -> models.Account | None:
+async def owner(info: Info, root: models.Task) -> models.Account | None:
     """The account that owns a task."""
     return await info.context.load.account.load(root.account_id)

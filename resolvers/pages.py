@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import orjson
-import strawberry
 
 from db.queries.pages import Window
 from services.errors import BadRequest
@@ -59,7 +58,7 @@ class Page(Generic[RowT]):
         return PageInfo(self.has_next, self.has_previous, start, end)
 
 
-async def total_count(root: strawberry.Parent[Page[Any]]) -> int:
+async def total_count(_info: Any, root: Page[Any]) -> int:  # noqa: ANN401 - every resolver takes it
     """How many items match in all."""
     return await root.count()
 

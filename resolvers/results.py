@@ -2,8 +2,6 @@
 
 from typing import Any, Protocol
 
-import strawberry
-
 from db import models
 from db.models import ApiKeyScope, Verdict, VerdictReason
 from db.queries import results as queries
@@ -29,7 +27,7 @@ class Filter(Protocol):
 
 async def results(
     info: Info,
-    root: strawberry.Parent[models.Task],
+    root: models.Task,
     first: int | None = None,
     after: str | None = None,
     last: int | None = None,
@@ -74,7 +72,7 @@ def _conditions(given: Filter | None) -> ResultConditions:
 
 async def download(
     info: Info,
-    root: strawberry.Parent[models.Task],
+    root: models.Task,
     format: DownloadFormat,
     filter: Filter | None = None,
 ) -> DownloadLink | None:
