@@ -12,6 +12,8 @@ from services import errors
 
 log = structlog.get_logger(__name__)
 
+CLOSING_LOOK_SECONDS = 0.25
+
 
 class Caller(typing.Protocol):
     """What the edge must know of an actor."""
@@ -53,11 +55,13 @@ class Door:
 
     `recognise` gives the actor of credentials, raising services.errors.AccessError for wrong ones; `context` takes
     the actor and the request id. Credentials of open connections are looked at again every `recheck_seconds`.
+    `is_closing` tells that the process is about to stop: event streams end then, so that it need not wait for them.
     """
 
     recognise: Callable[[Credentials], Awaitable[Caller | None]]
     context: Callable[[typing.Any, str], object]
     recheck_seconds: float = 8
+    is_closing: Callable[[], bool] = bool  # which gives False
 
     async def admit(self, credentials: Credentials) -> Caller | None:
         """Give the actor of `credentials`, None without any. Raises AccessError, or Unavailable."""
@@ -70,6 +74,11 @@ class Door:
         except Exception as error:
             log.warning("callers cannot be recognised", error=repr(error))
             raise Unavailable from error
+
+    async def closing(self) -> None:
+        """Wait until the process is about to stop."""
+        while not self.is_closing():  # noqa: ASYNC110 - what it looks at belongs to others, and may be any kind of flag
+            await asyncio.sleep(CLOSING_LOOK_SECONDS)
 
     async def dismissal(self, caller: Caller | None, credentials: Credentials) -> None:
         """Wait until the caller's credentials have expired or are refused; for ever for an anonymous one."""

@@ -30,19 +30,26 @@ class EventStream(SSETransport):
 
 
 async def until(
-    source: AsyncGenerator[str, None], dismissal: Coroutine[None, None, None], farewell: Mapping[str, object]
+    source: AsyncGenerator[str, None],
+    *,
+    dismissal: Coroutine[None, None, None],
+    farewell: Mapping[str, object],
+    closing: Coroutine[None, None, None],
 ) -> AsyncIterator[str]:
     """Give the events of `source`; once `dismissal` returns, an event with `farewell` and the end instead.
 
+    Once `closing` returns, the stream breaks off without a word: clients take it for a lost connection and come back.
     Closes `source`, and with it the subscription, whichever way it ends.
     """
     transport = EventStream()
-    leaving = asyncio.ensure_future(dismissal)
+    leaving, stopping = asyncio.ensure_future(dismissal), asyncio.ensure_future(closing)
     step: asyncio.Future[str] | None = None
     try:
         while True:
             step = asyncio.ensure_future(anext(source))
-            await asyncio.wait({step, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({step, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping.done():
+                return
             if leaving.done():
                 yield transport.encode_event("next", codec.encode(farewell).decode())
                 yield transport.encode_complete()
@@ -53,7 +60,7 @@ async def until(
                 return
             yield event
     finally:
-        for task in (step, leaving):
+        for task in (step, leaving, stopping):
             if task is not None and not task.done():
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):

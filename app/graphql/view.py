@@ -170,7 +170,12 @@ class GraphQLView(GraphQL[object, None]):
             "The credentials have expired or were revoked.", "UNAUTHENTICATED", request.state.request_id
         )
         return StreamingResponse(
-            stream.until(events, self.door.dismissal(caller, credentials), {"errors": [over]}),
+            stream.until(
+                events,
+                dismissal=self.door.dismissal(caller, credentials),
+                farewell={"errors": [over]},
+                closing=self.door.closing(),
+            ),
             headers=stream.EventStream.headers,
         )
 

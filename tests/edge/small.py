@@ -42,6 +42,7 @@ class Guests:
     by_token: dict[str, Actor] = dataclasses.field(default_factory=lambda: {"good": Actor("ann")})
     is_away: bool = False
     asked: int = 0
+    is_closing: bool = False
 
     async def recognise(self, credentials: Credentials) -> Actor:
         self.asked += 1
@@ -185,7 +186,7 @@ schema = observe.ObservedSchema(
 
 
 def application(guests: Guests, *, recheck_seconds: float = 8, has_ide: bool = True) -> edge.Edge:
-    door = Door(guests.recognise, Context, recheck_seconds=recheck_seconds)
+    door = Door(guests.recognise, Context, recheck_seconds=recheck_seconds, is_closing=lambda: guests.is_closing)
     made = routes.routes(schema, door, has_ide=has_ide, allowed_origins=["https://app.example"])
     return edge.Edge(Starlette(routes=made), upload_bytes_max=UPLOAD_BYTES_MAX, upload_path=routes.PATH)
 

@@ -94,6 +94,15 @@ async def test_a_client_that_leaves_ends_its_stream(client: httpx.AsyncClient) -
     await until_closed("sse left")
 
 
+async def test_a_process_that_stops_breaks_its_streams_off(client: httpx.AsyncClient, guests: small.Guests) -> None:
+    asyncio.get_running_loop().call_later(0.2, setattr, guests, "is_closing", True)
+    query = 'subscription { forever(name: "sse stopped") }'
+    response = await client.post("/graphql", json={"query": query}, headers=SSE)
+    assert events(response.text)[0] == ("next", {"data": {"forever": 0}})
+    assert "event: complete" not in response.text, "the client is to come back"
+    await until_closed("sse stopped")
+
+
 async def test_the_first_event_comes_at_once(client: httpx.AsyncClient) -> None:
     body = {"query": "subscription { quiet }"}
     async with asyncio.timeout(2), client.stream("POST", "/graphql", json=body, headers=SSE) as response:
