@@ -73,7 +73,9 @@ class Conversation:
         )
 
     def _start_sessions(self, sessions: set[asyncio.Task[None]]) -> None:
-        """Open as many sessions as the addresses that wait are worth."""
+        """Open as many sessions as the addresses that wait are worth, while there is time."""
+        if asyncio.get_running_loop().time() >= self._deadline:
+            return
         for host, waiting in self._questions.work():
             worth = math.ceil(waiting / self._config.refusals_per_connection)
             for _ in range(min(self._lanes, worth) - len(sessions)):

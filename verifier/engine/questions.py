@@ -146,9 +146,8 @@ class Questions:
                 continue
             item.trace = trace
             has_contrast = item.address.domain in contrasts
-            is_anew_needed |= self._record_ask(
-                item, Answered(session.host, reply, now, session.number, has_contrast), session
-            )
+            mine = Answered(session.host, reply, now, session.number, has_contrast)
+            is_anew_needed |= self._record_ask(item, mine, session, had_null_sender=heard.had_null_sender)
         unanswered = batch.items[len(heard.replies) :]
         if unanswered:
             self._record_cut(unanswered, heard, session)
@@ -183,13 +182,13 @@ class Questions:
                 probe.failure = probe.failure or failure
             self._settle(ask, probe)
 
-    def _record_ask(self, ask: Ask, answered: Answered, session: Session) -> bool:
+    def _record_ask(self, ask: Ask, answered: Answered, session: Session, *, had_null_sender: bool) -> bool:
         meaning = meaning_at_rcpt(answered.reply)
         if meaning is Meaning.TOO_MANY_RECIPIENTS and ask.asked < _ASKED_MAX:
             session.memory.recipients_limit = 1 if ask.asked > 1 else max(1, session.memory.recipients_limit // 2)
             self.put(ask, at_front=True)
             return True
-        if meaning is Meaning.SENDER_REJECTED and not session.memory.wants_null_sender and ask.asked < _ASKED_MAX:
+        if meaning is Meaning.SENDER_REJECTED and not had_null_sender and ask.asked < _ASKED_MAX:
             session.memory.wants_null_sender = True
             self.put(ask, at_front=True)
             return True

@@ -21,6 +21,7 @@ class Heard:
     replies: list[Reply] = field(default_factory=list)
     failure: Failure | None = None
     was_pipelined: bool = False
+    had_null_sender: bool = False
 
 
 class Transactions:
@@ -33,6 +34,8 @@ class Transactions:
         self._has_smtputf8 = False
         self._recipients = 0
         self._tried_tls = session.is_encrypted
+        self._sender = ""
+        """The sender of the open transaction; another session may change the host's memory meanwhile."""
         self._sender_refusal: Reply | None = None
 
     async def ask(self, paths: list[str], *, with_smtputf8: bool) -> Heard:
@@ -51,6 +54,7 @@ class Transactions:
             heard.failure = ended.failure
             if is_pipelined and not heard.replies and _may_be_the_pipelining(ended.failure):
                 self._session.memory.drops_pipeliners = True
+        heard.had_null_sender = not self._sender
         return heard
 
     def close(self) -> None:
@@ -61,6 +65,7 @@ class Transactions:
         session = self._session
         for _ in range(_MAIL_TRIES):
             was_open, self._is_open = self._is_open, True
+            self._choose_sender()
             await session.send_transaction(self._sender, paths, with_smtputf8=with_smtputf8, anew=was_open)
             if was_open:
                 await session.reset_reply()
@@ -107,6 +112,7 @@ class Transactions:
             if self._is_open:
                 await session.reset()
                 self._is_open = False
+            self._choose_sender()
             mail = await session.mail(self._sender, with_smtputf8=with_smtputf8)
             if 200 <= mail.code < 300:
                 self._is_open, self._has_smtputf8, self._recipients = True, with_smtputf8, 0
@@ -114,9 +120,8 @@ class Transactions:
             await self._recover(mail)
         raise Ended(findings.failed(Stage.MAIL, Cause.NOT_SMTP, session.host, detail="MAIL is never accepted"))
 
-    @property
-    def _sender(self) -> str:
-        return "" if self._session.memory.wants_null_sender else self._session.config.mail_from
+    def _choose_sender(self) -> None:
+        self._sender = "" if self._session.memory.wants_null_sender else self._session.config.mail_from
 
     async def _recover(self, mail: Reply) -> None:
         """Mend what made the server refuse MAIL, or raise Ended."""
@@ -126,7 +131,7 @@ class Transactions:
             return
         if _OUT_OF_STEP.search(mail.text) and session.pipelines:
             session.memory.drops_pipeliners = True
-        elif meaning is Meaning.SENDER_REJECTED and not session.memory.wants_null_sender:
+        elif meaning is Meaning.SENDER_REJECTED and self._sender:
             session.memory.wants_null_sender = True
             self._sender_refusal = mail
             return

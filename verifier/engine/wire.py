@@ -124,9 +124,12 @@ class Wire:
 
     async def quit(self, seconds: float) -> None:
         """Say QUIT, wait a moment for the goodbye, and close."""
-        with contextlib.suppress(OSError, Broken):
-            await self.send(bare(Verb.QUIT))
-            await self.reply(asyncio.get_running_loop().time() + seconds)
+        try:
+            with contextlib.suppress(OSError, Broken):
+                await self.send(bare(Verb.QUIT))
+                await self.reply(asyncio.get_running_loop().time() + seconds)
+        finally:
+            self._writer.close()  # even when nobody waits for the goodbye any more
         await self.close()
 
     async def close(self) -> None:
