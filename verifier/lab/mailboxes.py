@@ -10,6 +10,7 @@ NEVER = frozenset({"nobody"})
 """Names that no host has, although they look like names."""
 
 _PERCENT_OF_NAMES = 70
+_NAME_LENGTH_MAX = 16
 _NAME = re.compile(r"[a-z]{1,10}(?:[._-][a-z]{1,10}){0,2}")
 _QUOTED = re.compile(r'"([a-z0-9._+-]+)"')
 
@@ -19,14 +20,14 @@ def is_mailbox(local: str) -> bool:
 
     Case does not count, a sub-address (`alice+news`) is its root. The names in `ALWAYS` exist, those in `NEVER` and
     everything that begins with `no-` do not. Of the rest, a local part is a name when it is one to three words of at
-    most ten letters a-z, with a dot, hyphen or underscore between them; seven names in ten exist, chosen by a hash.
-    What is no name (digits, a word of eleven letters or more) never exists: a random recipient is always unknown.
+    most ten letters a-z with a dot, hyphen or underscore between them, sixteen characters in all; seven names in ten
+    exist, chosen by a hash. What is no name (digits, a long word) never exists: a random recipient is unknown.
     """
     folded = local.lower()
     quoted = _QUOTED.fullmatch(folded)
     root = (quoted[1] if quoted else folded).split("+", 1)[0]
     if root in ALWAYS:
         return True
-    if root in NEVER or root.startswith("no-") or not _NAME.fullmatch(root):
+    if root in NEVER or root.startswith("no-") or len(root) > _NAME_LENGTH_MAX or not _NAME.fullmatch(root):
         return False
     return hashlib.sha256(root.encode()).digest()[0] * 100 < _PERCENT_OF_NAMES * 256

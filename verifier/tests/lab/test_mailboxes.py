@@ -14,7 +14,8 @@ def test_some_mailboxes_are_always_there(local: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "local", ["nobody", "no-reply", "no-such-user", "", "maximilianus", "ada.1815", "a..b", "jörg"]
+    "local",
+    ["nobody", "no-reply", "no-such-user", "", "maximilianus", "ada.1815", "alphabetic.namesake", "a..b", "jörg"],
 )
 def test_some_mailboxes_are_never_there(local: str) -> None:
     assert not mailboxes.is_mailbox(local)
