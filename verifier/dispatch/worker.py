@@ -7,9 +7,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from pgqueuer import PgQueuer
+from pgqueuer.db import AsyncpgPoolDriver
 from pgqueuer.errors import FailingListenerError, RetryRequested
 from pgqueuer.models import Job
+from pgqueuer.qm import QueueManager
+from pgqueuer.queries import Queries
 
 from verifier.dispatch import gate, planner, retries, runner
 from verifier.engine.check import Engine
@@ -23,6 +25,7 @@ HEARTBEAT_SECONDS = 5.0  # a killed worker's jobs are picked by another one afte
 IDLE_SECONDS = 2.0  # how long at most until a free worker looks for such jobs
 RECONCILE_SECONDS = 15.0
 PROBE_SECONDS = 2.0
+LISTENER_PROBE_SECONDS = 20.0
 STOP_SECONDS = 4.0
 
 log = structlog.get_logger()
@@ -52,10 +55,10 @@ class Worker:
                 max_concurrent_tasks=most,
                 dequeue_timeout=timedelta(seconds=IDLE_SECONDS),
                 heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
-                shutdown_on_listener_failure=True,  # without it, a worker whose LISTEN was cut polls for ever
             )
         )
-        beside = [asyncio.create_task(part) for part in (mail_gate.renew(), self._reconcile(), self._probe())]
+        parts = (mail_gate.renew(), self._reconcile(), self._probe(), self._probe_listener(queue))
+        beside = [asyncio.create_task(part) for part in parts]
         stop = asyncio.create_task(self.stopping.wait())
         try:
             done, _ = await asyncio.wait({serving, stop, *beside}, return_when=asyncio.FIRST_COMPLETED)
@@ -77,12 +80,12 @@ class Worker:
         if failures:
             raise DatabaseLost(f"PostgreSQL went away: {failures[0]!r}") from failures[0]
 
-    def _queue(self, mail_gate: gate.Gate) -> PgQueuer:
+    def _queue(self, mail_gate: gate.Gate) -> QueueManager:
         settings = self.settings
         plans = planner.Planner(self.pool, self.engine, settings.zones)
         schedule = retries.Schedule(settings.retry_seconds, settings.zone_retry_seconds)
         chunk_runner = runner.ChunkRunner(self.pool, self.engine, mail_gate, schedule, self.stopping)
-        queue = PgQueuer.from_asyncpg_pool(self.pool)
+        queue = QueueManager(Queries(AsyncpgPoolDriver(self.pool)))
 
         async def plan(job: Job) -> None:
             await plans.plan(UUID((job.payload or b"").decode()))
@@ -110,6 +113,15 @@ class Worker:
                 async with asyncio.timeout(PROBE_SECONDS * 5):
                     await database.probe(connection)
                 await asyncio.sleep(PROBE_SECONDS)
+
+    async def _probe_listener(self, queue: QueueManager) -> None:
+        """Notice that the connection that hears of new jobs was cut; the worker would only look every two seconds.
+
+        PgQueuer's own watch, `shutdown_on_listener_failure`, sends its first signal before anybody listens.
+        """
+        while True:
+            await asyncio.sleep(LISTENER_PROBE_SECONDS)
+            await queue.listener_healthy(timedelta(seconds=LISTENER_PROBE_SECONDS))
 
 
 async def _delivered(run: Callable[[jobs.ChunkJob], Awaitable[None]], job: jobs.ChunkJob) -> None:

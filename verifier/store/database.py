@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from verifier.store import migrations
+from verifier.store import revision
 
 Pool: TypeAlias = asyncpg.Pool
 Connection: TypeAlias = asyncpg.Connection
@@ -42,7 +42,7 @@ async def open_pool(url: str, *, size: int) -> Pool:
         )
     except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
         raise DatabaseUnusableError(f"VERIFIER_DATABASE_URL cannot be reached: {error}") from error
-    if await _revision(pool) != migrations.head():
+    if await _revision(pool) != revision.head():
         await pool.close()
         raise DatabaseUnusableError("the database lacks our tables: run `python -m verifier migrate` first")
     return pool
