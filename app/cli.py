@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def exit_code(error: Exception) -> int | None:
     """Give the exit code of an error that is told in one line: 2 when the caller can mend it, 1 when not; else None."""
     from app.datadir import DataDirUnusable
-    from app.devdb import ClusterFailed
+    from app.initdb import ClusterFailed
     from app.postgres_binaries import PostgresMissing
     from app.serving import CannotListen
     from app.supervise import StartFailed

@@ -9,14 +9,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from app import datadir, os_user, postgres_binaries, postmaster, processes
+from app import datadir, initdb, os_user, postgres_binaries, postmaster, processes
 from app.datadir import DataDirUnusable
 from app.postgres_binaries import Installation
 
@@ -29,12 +28,7 @@ ORPHAN_SECONDS = 3.0
 """How long a server of an owner that died is given to begin its own shutdown before it is taken over."""
 SOCKET_PATH_BYTES_MAX = 90
 """A unix socket's path has room for 107 bytes (unix(7)); the server adds `/.s.PGSQL.<port>`."""
-BUILTIN_LOCALE_MAJOR = 17
 LOG_BYTES_MAX = 10 * 1024 * 1024
-
-
-class ClusterFailed(Exception):
-    """The embedded PostgreSQL did not start; the sentence holds the end of its log."""
 
 
 class DevCluster:
@@ -106,7 +100,7 @@ class DevCluster:
             self._home = self._choose_home()
             self._password = datadir.kept_secret(self.data_dir / "postgres.password")
             if not (self._cluster / "PG_VERSION").exists():
-                self._initialise()
+                self._make()
             if not self._take_over():
                 self._spawn()
         except BaseException:
@@ -122,7 +116,9 @@ class DevCluster:
                 if tries_left:  # a port taken meanwhile, or backends of a killed server that have not ended yet
                     time.sleep(0.5)
                     self._spawn()
-            raise ClusterFailed(f"the embedded PostgreSQL did not start; the end of {self.log_path}: {self._log_end()}")
+            raise initdb.ClusterFailed(
+                f"the embedded PostgreSQL did not start; the end of {self.log_path}: {self._log_end()}"
+            )
         except BaseException:
             self.stop()
             raise
@@ -179,64 +175,33 @@ class DevCluster:
         """Give the cluster's folder, made if need be: in the data directory, or where the server's user may go."""
         name = f"postgres-{self._installation.major}"
         home = self.data_dir / name
-        if self._user is not None and not self._user.may_enter(self.data_dir):
+        if not home.exists() and self._user is not None and not self._user.may_enter(self.data_dir):
             digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:12]
-            home = postgres_binaries.open_place() / f"{name}-{digest}"
-            pointer = self.data_dir / name
-            if pointer.is_symlink() or not pointer.exists():
-                pointer.unlink(missing_ok=True)
-                pointer.symlink_to(home)
+            outside = postgres_binaries.open_place() / f"{name}-{digest}"
+            # What is there already was left by a data directory of this name that has been deleted since.
+            postmaster.end_in(outside / "cluster")
+            shutil.rmtree(outside, ignore_errors=True)
+            outside.mkdir(mode=0o700)
+            home.unlink(missing_ok=True)
+            home.symlink_to(outside)
         home = home.resolve()
         home.mkdir(mode=0o700, exist_ok=True)
         if self._user is not None:
             self._user.own(home)
         return home
 
-    def _initialise(self) -> None:
-        """Make the cluster and its databases under another name first: a half-made one is never used."""
-        staging = self._home / "cluster.new"
-        shutil.rmtree(staging, ignore_errors=True)
+    def _make(self) -> None:
         for note in self._home.glob("*.note"):
             note.unlink()
-        password_file = self._home / "initial-password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(self._password)
-        if self._user is not None:
-            self._user.own(password_file)
-        options = ["-U", SUPERUSER, "-E", "UTF8", "--auth=scram-sha-256", "--data-checksums", *self._locale()]
-        if not self._is_durable:
-            options.append("--no-sync")
-        self._run("initdb", "-D", staging, f"--pwfile={password_file}", "--no-instructions", *options)
-        password_file.unlink()
-        statements = "".join(
-            f"CREATE DATABASE {name};\n" for name in DATABASES
-        )  # single-user mode: no client is needed
-        self._run("postgres", "--single", "-D", staging, "-c", "exit_on_error=on", "postgres", stdin=statements)
-        staging.rename(self._cluster)
-
-    def _locale(self) -> tuple[str, ...]:
-        """The same sorting everywhere: the server's own C.UTF-8 where it has one, else the system's."""
-        if self._installation.major >= BUILTIN_LOCALE_MAJOR:
-            return ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-        return ("--locale=C.UTF-8",) if sys.platform == "linux" else ("--locale=C",)
-
-    def _run(self, program: str, *arguments: str | Path, stdin: str = "") -> None:
-        ended = subprocess.run(
-            [self._installation.bin / program, *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd="/",
-            env=self._environment(),
-            preexec_fn=processes.tied_to_us(signal.SIGKILL),
-            **(self._user.identity() if self._user else {}),
+        initdb.make(
+            self._cluster,
+            self._installation,
+            self._user,
+            superuser=SUPERUSER,
+            password=self._password,
+            databases=DATABASES,
+            is_durable=self._is_durable,
         )
-        if ended.returncode != 0:
-            raise ClusterFailed(f"{program} failed: {ended.stderr.strip()[-1000:]}")
-
-    def _environment(self, **more: str) -> dict[str, str]:
-        return {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin", **more}
 
     def _take_over(self) -> bool:
         """Wait for a server of an owner that died to end; take over the one that goes on and answers."""
@@ -265,7 +230,7 @@ class DevCluster:
             self._server = subprocess.Popen(
                 [self._installation.bin / "postgres", "-D", self._cluster, *self._options()],
                 cwd="/",
-                env=self._environment(**stale),
+                env={**initdb.ENVIRONMENT, **stale},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -305,7 +270,7 @@ class DevCluster:
             if found and found.pid == self._server.pid and found.is_ready:
                 return True
             if time.monotonic() > deadline:
-                raise ClusterFailed(
+                raise initdb.ClusterFailed(
                     f"the embedded PostgreSQL was not ready after {RECOVERY_SECONDS:.0f} s: {self._log_end()}"
                 )
             time.sleep(0.01)

@@ -7,7 +7,7 @@ import gc
 import importlib
 import socket
 import urllib.parse
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from app.settings import Settings, public_url
 from app.supervise import Supervisor
 
 READY_SECONDS = 60.0
-VERIFIER_MIGRATIONS = "verifier-migrations"
 DRAIN_SECONDS = 3
 """A developer's instance does not wait long for requests: the whole stop takes less than ten seconds."""
 
@@ -30,6 +29,7 @@ log = structlog.get_logger(__name__)
 async def run(settings: Settings, env: Mapping[str, str], ready_file: Path | None) -> int:
     """Start everything, tell where it is, and stop it all on SIGINT or SIGTERM; returns the exit code."""
     logs.configure(settings.log_format, settings.log_level)
+    gc.disable()  # until all is loaded: what is imported stays, and looking for garbage in it costs time
     async with signals.stop_event() as stop, contextlib.AsyncExitStack() as opened:
         instance = _Instance(opened, settings, env)
         try:
@@ -59,9 +59,8 @@ class _Instance:
         self._opened.callback(verifier_up.cancel)
         await asyncio.to_thread(importlib.import_module, "app.service")  # slow: in a thread, so that the loop goes on
         from app import service, wiring  # noqa: PLC0415 - as above
-        from db import migrations  # noqa: PLC0415 - as above
 
-        await asyncio.to_thread(migrations.upgrade, self._settings.database_url)
+        await _once(cluster, "db/migrations", lambda: asyncio.to_thread(_migrate, self._settings.database_url))
         settings = await verifier_up
         parts = await self._opened.enter_async_context(wiring.open_parts(settings))
         account, token = await service.development_account(parts)
@@ -108,11 +107,7 @@ class _Instance:
             return settings
         verifier = programs.verifier(settings, self._env, self._verifier_database_url())
         self._supervisor.start(verifier.lab())
-        digest = programs.migrations_digest()
-        if cluster is None or cluster.noted(VERIFIER_MIGRATIONS) != digest:  # a second start spares itself a second
-            await self._supervisor.run(verifier.migrate())
-            if cluster is not None:
-                cluster.note(VERIFIER_MIGRATIONS, digest)
+        await _once(cluster, "verifier/store/migrations", lambda: self._supervisor.run(verifier.migrate()))
         self._supervisor.start(verifier.serve())
         self._supervisor.start(verifier.work())
         await self._supervisor.wait_ready(READY_SECONDS)
@@ -127,6 +122,23 @@ class _Instance:
         for path in filter(None, (self._settings.data_dir / FILE_NAME, ready_file)):
             ready.write(path)
             self._opened.callback(path.unlink, missing_ok=True)
+        gc.enable()
         gc.collect()
         gc.freeze()  # what is alive now stays alive: the collector need not look at it again
         banner.ready(ready, account)
+
+
+async def _once(cluster: DevCluster | None, folder: str, migrate: Callable[[], Awaitable[None]]) -> None:
+    """Run the migrations of a folder, unless the embedded cluster has seen just these: a second start is quicker."""
+    name, digest = folder.replace("/", "-"), programs.digest(folder)
+    if cluster is not None and cluster.noted(name) == digest:
+        return
+    await migrate()
+    if cluster is not None:
+        cluster.note(name, digest)
+
+
+def _migrate(database_url: str) -> None:
+    from db import migrations  # noqa: PLC0415 - slow to import, and seldom needed
+
+    migrations.upgrade(database_url)

@@ -48,3 +48,10 @@ def end(pid: int) -> None:
             if not processes.is_alive(pid):
                 return
             time.sleep(0.02)
+
+
+def end_in(cluster: Path) -> None:
+    """Stop the server of a cluster, if one runs."""
+    found = read(cluster)
+    if found and found.is_running_in(cluster):
+        end(found.pid)

@@ -60,12 +60,12 @@ class Verifier:
         return Program(name=f"verifier {name}", command=command, environment=self.environment, ready_file=ready_file)
 
 
-def migrations_digest() -> str:
-    """Tell the verifier's migrations from others: a digest of their files and of the queue that they install."""
-    digest = hashlib.sha256(importlib.metadata.version("pgqueuer").encode())
-    for path in sorted((ROOT / "verifier" / "store" / "migrations").rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+def digest(folder: str) -> str:
+    """Tell the migrations in a folder from others: a digest of their files and of the queue that they install."""
+    found = hashlib.sha256(importlib.metadata.version("pgqueuer").encode())
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _command(name: str) -> tuple[str, ...]:
