@@ -42,6 +42,7 @@ HOUSE = Check("pytest -q tests/test_house.py")
 PAPERS = Check("pytest -q tests/house/test_papers.py")
 IMAGE = Check("pytest -q tests/house/test_image.py")
 SCHEMA = Check("pytest -q tests/house/test_schema.py")
+BUDGETS = Check("pytest -q tests/api/test_tasks.py -k statements")
 SETTINGS = Check("pytest -q tests/app/test_settings.py")
 NEW_TEST = Check("pytest -q tests/house -k 'image or broken'")
 
@@ -300,5 +301,23 @@ LAWS: tuple[Law, ...] = (
         SCHEMA,
         "refuses_before",
         replace("schema/field.py", "        _guard(info, needs)\n", ""),
+    ),
+    Law(
+        "A list costs the same for 1 and 20",
+        BUDGETS,
+        "as_many_statements",
+        both(
+            replace(
+                "resolvers/accounts.py",
+                "from db import models",
+                "from db import models\nfrom db.queries import accounts",
+            ),
+            replace(
+                "resolvers/accounts.py",
+                "    return await info.context.load.account.load(root.account_id)",
+                "    async with info.context.parts.db.read() as session:\n"
+                "        return (await accounts.by_ids(session, [root.account_id]))[root.account_id]",
+            ),
+        ),
     ),
 )
