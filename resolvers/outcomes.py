@@ -1,18 +1,28 @@
 """What a mutation gives back: its results, or the problems that the caller can put right."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from services.errors import AccessError, BadRequest, ServiceError, UpstreamError
+from services.errors import AccessError, BadRequest, ServiceError, UpstreamError, UserErrorCode
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class UserError:
+    """A problem the caller can put right. Not the exception itself: one in a result would be an error of the field."""
+
+    code: UserErrorCode
+    message: str
+    field: list[str] | None
+
+
 class Outcome:
     """Results by name, or `user_errors`; a result that is not there is None."""
 
-    def __init__(self, results: Mapping[str, Any] | None = None, user_errors: Sequence[ServiceError] = ()) -> None:
+    def __init__(self, results: Mapping[str, Any] | None = None, user_errors: Sequence[UserError] = ()) -> None:
         """Either results or errors."""
         self.user_errors = list(user_errors)
         self._results = results or {}
@@ -37,7 +47,7 @@ def gives(result: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awai
             except (AccessError, UpstreamError, BadRequest):
                 raise
             except ServiceError as error:
-                return Outcome(user_errors=[error])
+                return Outcome(user_errors=[UserError(UserErrorCode(error.code), error.message, error.field)])
 
         return resolve
 

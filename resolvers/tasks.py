@@ -6,10 +6,9 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from db import ids, models
-from db.models import ApiKeyScope, ColumnRole, TaskStatus
+from db.models import ApiKeyScope, ColumnRole, OrderDirection, TaskOrderField, TaskStatus
 from db.queries import tasks as queries
-from db.queries.pages import OrderDirection
-from db.queries.tasks import TaskConditions, TaskOrderField
+from db.queries.tasks import TaskConditions
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
 from services import freshness, tasks

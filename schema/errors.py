@@ -1,5 +1,6 @@
 """Problems that the caller can put right."""
 
+from resolvers import outcomes
 from schema.field import picture, plain, words
 from services import errors
 
@@ -20,7 +21,7 @@ UserErrorCode = words(
 USER_ERRORS = "Why nothing was done; empty on success."
 
 
-@picture(errors.ServiceError, "A problem the caller can put right. Unexpected failures are top-level errors instead.")
+@picture(outcomes.UserError, "A problem the caller can put right. Unexpected failures are top-level errors instead.")
 class UserError:
     code: UserErrorCode = plain("Stable machine-readable reason.")  # type: ignore[valid-type]
     message: str = plain("Sentence that may be shown to a person.")

@@ -72,7 +72,7 @@ class OwnLoaders(SchemaExtension):
         yield
 
 
-schema = strawberry.Schema(
+schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,

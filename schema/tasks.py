@@ -5,8 +5,6 @@ import datetime as dt
 import strawberry
 
 from db import models
-from db.queries import pages as page_queries
-from db.queries import tasks as task_queries
 from resolvers import accounts
 from resolvers import pages as rows
 from resolvers import results as result_rows
@@ -133,13 +131,13 @@ class TaskFilter:
 
 
 OrderDirection = words(
-    page_queries.OrderDirection,
+    models.OrderDirection,
     "Sort direction.",
     {"ASC": "Smallest, oldest or A first.", "DESC": "Largest, newest or Z first."},
 )
 
 TaskOrderField = words(
-    task_queries.TaskOrderField,
+    models.TaskOrderField,
     "What tasks can be sorted by.",
     {"CREATED_AT": "Time of creation.", "NAME": "Name, in any case.", "TOTAL": "Number of addresses."},
 )
@@ -148,8 +146,8 @@ TaskOrderField = words(
 @strawberry.input(description="Order of tasks. Ties are broken by id.")
 class TaskOrder:
     field: TaskOrderField = strawberry.field(  # type: ignore[valid-type]
-        description="Sort key.", default=task_queries.TaskOrderField.CREATED_AT
+        description="Sort key.", default=models.TaskOrderField.CREATED_AT
     )
     direction: OrderDirection = strawberry.field(  # type: ignore[valid-type]
-        description="Direction.", default=page_queries.OrderDirection.DESC
+        description="Direction.", default=models.OrderDirection.DESC
     )

@@ -2,6 +2,7 @@
 
 from db.models.accounts import Account, ApiKey, ApiKeyScope, UserRole
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
+from db.models.ordering import OrderDirection, TaskOrderField
 from db.models.results import (
     CHARGEABLE_VERDICTS,
     EmailVerification,
@@ -40,6 +41,7 @@ __all__ = [
     "EvidenceStep",
     "IdempotencyKey",
     "JobStatusCounts",
+    "OrderDirection",
     "PartState",
     "Table",
     "Task",
@@ -47,6 +49,7 @@ __all__ = [
     "TaskFile",
     "TaskFileColumn",
     "TaskMetrics",
+    "TaskOrderField",
     "TaskPart",
     "TaskResult",
     "TaskRow",

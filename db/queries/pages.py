@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, tuple_
@@ -10,13 +9,6 @@ from sqlalchemy import ColumnElement, Select, tuple_
 from db.session import ReadSession
 
 RowT = TypeVar("RowT")
-
-
-class OrderDirection(StrEnum):
-    """Sort direction."""
-
-    ASC = "ASC"
-    DESC = "DESC"
 
 
 @dataclass(frozen=True, slots=True)

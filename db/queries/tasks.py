@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from db.models import (
     IdempotencyKey,
     Task,
     TaskAddress,
+    TaskOrderField,
     TaskPart,
     TaskRow,
     TaskStatus,
@@ -23,15 +23,6 @@ from db.models import (
 )
 from db.queries import pages
 from db.session import ReadSession, Session
-
-
-class TaskOrderField(StrEnum):
-    """What tasks can be sorted by."""
-
-    CREATED_AT = "CREATED_AT"
-    NAME = "NAME"
-    TOTAL = "TOTAL"
-
 
 SORT_COLUMNS: dict[TaskOrderField, ColumnElement[Any]] = {
     TaskOrderField.CREATED_AT: Task.created_at,  # type: ignore[dict-item]  # an attribute is an expression
@@ -148,6 +139,7 @@ async def move_counters(session: Session, task_id: UUID, now: datetime) -> None:
     verdict = {name: func.coalesce(func.sum(p.verdicts[name].as_integer()), 0) for name in _VERDICT_COLUMNS}
     sums = (
         select(
+            p.task_id,
             func.sum(p.processing).label("processing"),
             func.sum(p.completed).label("completed"),
             func.sum(p.failed).label("failed"),
@@ -156,13 +148,14 @@ async def move_counters(session: Session, task_id: UUID, now: datetime) -> None:
             *(total.label(name) for name, total in verdict.items()),
         )
         .where(p.task_id == task_id)
+        .group_by(p.task_id)
         .subquery()
     )
     values: dict[str, Any] = {_VERDICT_COLUMNS[name]: sums.c[name] for name in verdict}
     values["invalid_syntax_count"] = Task.malformed_count + sums.c.invalid_syntax
     await session.execute(
         update(Task)
-        .where(Task.id == task_id, Task.status.in_(OPEN_STATUSES))
+        .where(Task.id == task_id, Task.id == sums.c.task_id, Task.status.in_(OPEN_STATUSES))
         .values(
             processing_count=sums.c.processing,
             completed_count=Task.malformed_count + sums.c.completed,
@@ -196,18 +189,20 @@ async def finish(
     of_verdict = {v: func.count().filter(a.verdict == v) for v in Verdict}
     counts = (
         select(
+            a.task_id,
             func.count(a.verdict).label("done"),
             func.count().filter(a.is_role.is_(True)).label("role"),
             func.count().filter(a.is_disposable.is_(True)).label("disposable"),
             *(n.label(v.value.lower()) for v, n in of_verdict.items()),
         )
         .where(a.task_id == task_id)
+        .group_by(a.task_id)
         .subquery()
     )
     failed = select(func.coalesce(func.sum(TaskPart.failed), 0)).where(TaskPart.task_id == task_id).scalar_subquery()
     await session.execute(
         update(Task)
-        .where(Task.id == task_id, Task.status.in_(OPEN_STATUSES))
+        .where(Task.id == task_id, Task.id == counts.c.task_id, Task.status.in_(OPEN_STATUSES))
         .values(
             status=status,
             failure_reason=failure_reason,

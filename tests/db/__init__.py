@@ -1,0 +1,1 @@
+"""Queries and migrations on a real PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Use-cases and integrations, without GraphQL."""
