@@ -14,11 +14,11 @@ from app import datadir
 ROOT = Path(__file__).resolve().parents[2]
 CONTACTS = """\
 name,email,city
-"Lovelace, Ada",ada@ok.mailverdict.test,London
+"Lovelace, Ada",alice@ok.mailverdict.test,London
 Nobody,nobody@ok.mailverdict.test,Paris
-Again, ADA@OK.mailverdict.test,London
+Again, alice@OK.mailverdict.test,London
 Wrong,not an address,Rome
-Ada,ada@OK.mailverdict.test ,London
+Ada,alice@OK.mailverdict.test ,London
 """
 
 
@@ -61,7 +61,7 @@ def test_a_file_is_verified_by_the_running_service(contacts: Path, tmp_path: Pat
     assert verdicts(results.read_text()) == EXPECTED
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     words = ended.stderr.split()
-    assert [words[words.index(word) + 2] for word in ("exists", "address")] == ["2", "1"]
+    assert [words[words.index(word) + 2] for word in ("exists", "address", "all")] == ["1", "1", "3"]
     assert f"The results of 5 rows are in {results}" in " ".join(words)
 
 
