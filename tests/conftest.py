@@ -36,7 +36,7 @@ PUBLIC_URL = "http://service.test"
 @pytest.fixture(scope="session")
 def service_database_url(new_database: NewDatabase) -> str:
     """The migrated database of the session; every test leaves it empty."""
-    url = asyncio.run(new_database("service_tests"))
+    url: str = asyncio.run(new_database("service_tests"))
     migrations.upgrade(url)
     return url
 
@@ -157,7 +157,6 @@ async def raw(db: Database) -> AsyncIterator[Any]:
 
     async def run(sql: str, **values: Any) -> list[Any]:
         async with db.transaction() as session:
-            result = await session.execute(text(sql), values)
-            return list(result) if result.returns_rows else []
+            return list(await session.execute(text(sql), values))
 
     yield run
