@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,17 @@ from tests.client import Client
 SECRET = "the-secret-of-the-tests-0123456789abcdef"
 PUBLIC_URL = "http://service.test"
 
+Raw = Callable[..., Awaitable[list[Any]]]
+
 
 @pytest.fixture(scope="session")
 def service_database_url(new_database: NewDatabase) -> str:
     """The migrated database of the session; every test leaves it empty."""
-    url: str = asyncio.run(new_database("service_tests"))
+
+    async def create() -> str:
+        return await new_database("service_tests")
+
+    url = asyncio.run(create())
     migrations.upgrade(url)
     return url
 
@@ -152,11 +158,11 @@ def token(parts: Parts, account: Account, lifetime: timedelta = timedelta(hours=
 
 
 @pytest.fixture
-async def raw(db: Database) -> AsyncIterator[Any]:
+def raw(db: Database) -> Raw:
     """A function that runs SQL and gives its rows, for what a test must see behind the API."""
 
     async def run(sql: str, **values: Any) -> list[Any]:
         async with db.transaction() as session:
             return list(await session.execute(text(sql), values))
 
-    yield run
+    return run

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from db import ids
-from db.models import Account, Task, UserRole, Verdict, VerdictReason
+from db.models import Account, Task, TaskSource, TaskStatus, UserRole, Verdict, VerdictReason
 from db.queries import accounts
 from db.queries import tasks as task_queries
 from db.session import Database
@@ -50,8 +50,8 @@ async def finished_task(db: Database, owner: Account, rows: int, name: str = "fi
         id=ids.new_uuid(),
         account_id=owner.id,
         name=name,
-        status="RUNNING",
-        source="INLINE",
+        status=TaskStatus.RUNNING,
+        source=TaskSource.INLINE,
         created_at=now,
         updated_at=now,
         refreshed_at=now,
@@ -72,6 +72,6 @@ async def finished_task(db: Database, owner: Account, rows: int, name: str = "fi
 
         values = {"verdict": Verdict.EXISTS, "reason": VerdictReason.ACCEPTED, "verified_at": now}
         await session.execute(update(TaskAddress).where(TaskAddress.task_id == row.id).values(**values))
-        await task_queries.finish(session, row.id, "COMPLETED", now)  # type: ignore[arg-type]
+        await task_queries.finish(session, row.id, TaskStatus.COMPLETED, now)
         await session.refresh(row)
     return row
