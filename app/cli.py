@@ -1,6 +1,7 @@
 """The commands of `python -m app`; errors are told in one line, with exit code 2 for what the caller can mend."""
 
 import argparse
+import dataclasses
 import os
 import signal
 import sys
@@ -129,13 +130,13 @@ def _everything(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from app import production
 
-    return _run(production.serve(_with_database(options)))
+    return _run(production.serve(_complete(options)))
 
 
 def _work(options: argparse.Namespace) -> int:
     from app import production
 
-    return _run(production.work(_with_database(options)))
+    return _run(production.work(_complete(options)))
 
 
 def _migrate(options: argparse.Namespace) -> int:
@@ -150,6 +151,18 @@ def _with_database(options: argparse.Namespace) -> Settings:
     if not settings.database_url:
         raise Refused("DATABASE_URL is not set; only `python -m app` brings its own PostgreSQL")
     return settings
+
+
+def _complete(options: argparse.Namespace) -> Settings:
+    """Give the settings of a part that runs alone; in development the secret key is that of the data directory."""
+    from app import datadir
+
+    settings = _with_database(options)
+    if not settings.upstream_url:
+        raise Refused("UPSTREAM_URL is not set; only `python -m app` starts a verifier")
+    if settings.secret_key:
+        return settings
+    return dataclasses.replace(settings, secret_key=datadir.kept_secret(settings.data_dir / "secret.key"))
 
 
 def _sdl(options: argparse.Namespace) -> int:

@@ -1,9 +1,14 @@
 """The parts of the service as programs of their own: the API, and the worker."""
 
 import contextlib
+import gc
+
+import structlog
 
 from app import logs, service, serving, signals, wiring
 from app.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings) -> int:
@@ -14,6 +19,9 @@ async def serve(settings: Settings) -> int:
         opened.callback(listener.close)
         parts = await opened.enter_async_context(wiring.open_parts(settings))
         api = await opened.enter_async_context(service.api(parts, settings, listener))
+        gc.collect()
+        gc.freeze()  # what is alive now stays alive: the collector need not look at it again
+        log.info("the API answers", host=settings.host, port=int(listener.getsockname()[1]))
         await signals.first_of(stop, api.wait_ended())
     return 0
 
