@@ -6,6 +6,10 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+OTHERS = ("…", "…")
+"""Where questions are counted once there were too many different ones."""
+_NAMES_MAX = 10_000
+
 
 class Entry(NamedTuple):
     """One thing that a client did. `at` is seconds since the epoch, `host` a mail host's or domain's name."""
@@ -50,7 +54,8 @@ class Log:
 
     def question(self, name: str, record_type: str, transport: str) -> None:
         """A client asked the name server."""
-        self.questions[name, record_type] += 1
+        key = (name, record_type)
+        self.questions[key if key in self.questions or len(self.questions) < _NAMES_MAX else OTHERS] += 1
         self._note("question", name, f"{record_type} over {transport}")
 
     def verbs(self, verb: str) -> int:

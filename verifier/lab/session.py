@@ -1,6 +1,7 @@
 """One SMTP session of a mail host, without any network: command lines go in, replies come out (RFC 5321)."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
@@ -9,6 +10,7 @@ from verifier.lab import mailboxes
 from verifier.lab.script import Script, Tls
 
 _PATH = re.compile(r"(?:FROM|TO):\s*<(.*)>\s*(.*)", re.IGNORECASE)
+_TRIPLETS_MAX = 200_000
 _CLOSED_BY_SERVER = "421 4.7.0 {host} Error: too many errors"
 
 
@@ -35,11 +37,13 @@ class Greylist:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._first_asked_at: dict[tuple[str, str, str], float] = {}
+        self._first_asked_at: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def is_open(self, client: str, sender: str, recipient: str, window_seconds: float) -> bool:
         """Tell whether this triplet has waited long enough; the first question starts its wait."""
         now = self._clock()
+        while len(self._first_asked_at) > _TRIPLETS_MAX:
+            self._first_asked_at.popitem(last=False)
         return now - self._first_asked_at.setdefault((client, sender, recipient), now) >= window_seconds
 
 

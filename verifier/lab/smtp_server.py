@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._is_deaf = False
         self._is_shaking_hands = False
+        self._handshaking: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
@@ -127,7 +128,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"\x00 this is no handshake \x00")
             self._transport.close()
         elif then is Then.HANDSHAKE:
-            self._loop.create_task(self._handshake())
+            self._handshaking = self._loop.create_task(self._handshake())
         elif self._outbox:
             self._timer = self._loop.call_at(self._outbox[0][0], self._flush)
 
