@@ -16,6 +16,7 @@ from verifier.store import database
 
 POOL_SIZE = 10
 STOP_SECONDS = 3
+KEEP_ALIVE_SECONDS = 75  # longer than clients keep an idle connection, so that they are the ones to close it
 
 log = structlog.get_logger()
 
@@ -71,6 +72,7 @@ async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[s
         server_header=False,
         log_config=None,
         timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[bound]))

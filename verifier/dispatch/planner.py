@@ -55,8 +55,8 @@ class Planner:
             numbers.setdefault(email, []).append(n)
         return [
             verdict
-            for email, ns in numbers.items()
-            for verdict in verdicts.of(await self.engine.check(email, budget_seconds=LOOKUP_SECONDS), ns)
+            async for result in self.engine.check_many(list(numbers), budget_seconds=LOOKUP_SECONDS)
+            for verdict in verdicts.of(result, numbers[result.input])
         ]
 
     async def _chunks(self, numbers: Mapping[str, Sequence[int]]) -> list[plans.NewChunk]:

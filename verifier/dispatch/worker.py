@@ -1,9 +1,10 @@
 """The process that carries plans out: jobs from the queue, leases kept alive, lost chunks found again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -88,7 +89,7 @@ class Worker:
         queue = QueueManager(Queries(AsyncpgPoolDriver(self.pool)))
 
         async def plan(job: Job) -> None:
-            await plans.plan(UUID((job.payload or b"").decode()))
+            await self._unless_stopped(plans.plan(UUID((job.payload or b"").decode())))
 
         async def verify(job: Job) -> None:
             await _delivered(chunk_runner.run, jobs.ChunkJob.from_payload(job.payload))
@@ -97,6 +98,16 @@ class Worker:
         queue.entrypoint(jobs.VERIFY, on_failure="hold")(verify)
         queue.entrypoint(jobs.RETRY, on_failure="hold")(verify)
         return queue
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that may be done again from its start; have it delivered again where the worker stops first."""
+        doing, stop = asyncio.create_task(work), asyncio.create_task(self.stopping.wait())
+        await asyncio.wait({doing, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not doing.done():
+            doing.cancel()
+            raise RetryRequested(timedelta(0), reason="worker stops")
+        await doing
 
     async def _reconcile(self) -> None:
         """Enqueue now and then what no live job serves, though it should."""
