@@ -63,7 +63,9 @@ class Connection(asyncio.Protocol):
         self._send(self._session.open(len(self._host.connections)))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        """Forget what was not sent."""
+        """Forget what was not sent. A broken handshake tells it here too, where the transport may not."""
+        if self not in self._host.connections:
+            return
         self._is_deaf = True
         if self._timer:
             self._timer.cancel()
@@ -140,6 +142,7 @@ class Connection(asyncio.Protocol):
             transport = await self._loop.start_tls(self._transport, self, self._tls(), server_side=True)
         except (OSError, ssl.SSLError):
             self._transport.abort()
+            self.connection_lost(None)
             return
         self._transport = cast("asyncio.Transport", transport)
         self._is_shaking_hands = False

@@ -160,6 +160,18 @@ async def test_starttls_is_demanded_and_works(lab: Lab) -> None:
         assert (await host.ask(rcpt("tlsdemanded"))).startswith(b"250")
 
 
+async def test_a_client_that_breaks_the_handshake_is_forgotten(lab: Lab) -> None:
+    for rubbish in (["this is no handshake"], []):
+        async with dialogue(lab, "tlsoffered") as host:
+            await host.read()
+            await host.ask("EHLO client.test")
+            assert (await host.ask("STARTTLS")).startswith(b"220")
+            host.send(*rubbish)
+    async with asyncio.timeout(3.0):
+        while lab.log.open_connections[f"tlsoffered.mx.{ZONE}"]:
+            await asyncio.sleep(0.01)
+
+
 async def test_addresses_outside_ascii_need_smtputf8_on_mail(lab: Lab) -> None:
     async with dialogue(lab, "utf8") as host:
         await host.read()
