@@ -70,3 +70,16 @@ class Probe:
     is_settled: bool = False
     """It shows something, or was given up."""
     waiting: list[Ask] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is asked in one go: addresses, then random recipients."""
+
+    items: list[Ask | Probe] = field(default_factory=list)
+    needs_smtputf8: bool = False
+
+    @property
+    def paths(self) -> list[str]:
+        """The recipients, in order."""
+        return [item.path if isinstance(item, Probe) else item.address.email for item in self.items]

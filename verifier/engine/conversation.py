@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from verifier.engine import findings, session
-from verifier.engine.asks import Ask, Probe
+from verifier.engine.asks import Ask, Batch, Probe
 from verifier.engine.config import EngineConfig
 from verifier.engine.domain import MailHost
 from verifier.engine.evidence import Stage
 from verifier.engine.findings import Cause, Failure
 from verifier.engine.memory import CatchallMemory, Gates, HostMemories
-from verifier.engine.questions import Batch, Questions
+from verifier.engine.questions import Questions
 from verifier.engine.session import Ended, Session
 from verifier.engine.transaction import Transactions
 
 _FRUITLESS_SESSIONS_MAX = 3
+_SILENCE_WEIGHT = 2  # a session that waited in vain costs a whole budget: two in a row are enough
 _BUSY_WAIT_SECONDS = 0.5
 _BUSY_TRIES = 2
 _STEPS_END_BEFORE_SECONDS = 0.1
@@ -140,7 +141,8 @@ class Conversation:
         if failure.stage is Stage.MAIL and failure.cause is Cause.REPLY and answers == 0:
             self._questions.lose_host(opened.host, [failure])
         elif answers == 0:
-            self._fruitless[opened.host] = self._fruitless.get(opened.host, 0) + 1
+            is_silent = failure.cause is Cause.EXPIRED
+            self._fruitless[opened.host] = self._fruitless.get(opened.host, 0) + (_SILENCE_WEIGHT if is_silent else 1)
             if self._fruitless[opened.host] >= _FRUITLESS_SESSIONS_MAX:
                 self._questions.lose_host(opened.host, [failure])
         else:

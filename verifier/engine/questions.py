@@ -2,16 +2,16 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from verifier.engine import verdict
-from verifier.engine.asks import Ask, Probe
+from verifier.engine.asks import Ask, Batch, Probe
 from verifier.engine.domain import MailHost
 from verifier.engine.evidence import Stage
 from verifier.engine.findings import Answered, Cause, Failure, failed
 from verifier.engine.memory import CatchallMemory
-from verifier.engine.replies import Meaning, Reply, meaning_at_rcpt
+from verifier.engine.probes import Probes
+from verifier.engine.replies import Meaning, meaning_at_rcpt
 from verifier.engine.session import Session
 from verifier.engine.transaction import Heard
 
@@ -25,19 +25,6 @@ _WORTH_GOING_ON = 3
 _ASK_NEXT_HOST = frozenset({Meaning.TEMPORARY, Meaning.SERVER_ERROR, Meaning.RELAY_DENIED, Meaning.TOO_MANY_RECIPIENTS})
 
 
-@dataclass(slots=True)
-class Batch:
-    """What is asked in one go: addresses, then random recipients."""
-
-    items: list[Ask | Probe] = field(default_factory=list)
-    needs_smtputf8: bool = False
-
-    @property
-    def paths(self) -> list[str]:
-        """The recipients, in order."""
-        return [item.path if isinstance(item, Probe) else item.address.email for item in self.items]
-
-
 class Questions:
     """The addresses of one conversation until they are settled."""
 
@@ -48,16 +35,12 @@ class Questions:
         settled: Callable[[Ask, Probe | None], None],
     ) -> None:
         self._catchall = catchall
+        self._probes = Probes(catchall)
         self._accepts_then_bounces = accepts_then_bounces
         self._settled = settled
         self._queues: dict[str, deque[Ask]] = {}
         self._hosts: dict[str, MailHost] = {}
         self._down: dict[str, list[Failure]] = {}
-        self._probes: dict[tuple[str, str], Probe] = {}
-        self._idle: dict[str, list[Probe]] = {}
-        """Random recipients by mail host that somebody waits for and nobody is asking about."""
-        self._own: dict[int, list[Probe]] = {}
-        """Random recipients by session that only count when they are asked about in that session."""
         self._contrasts: dict[int, set[str]] = {}
         self._blocks: dict[str, int] = {}
         self._unsettled: dict[Ask, None] = {}
@@ -71,21 +54,18 @@ class Questions:
             return
         self._hosts.setdefault(host.name, host)
         queue = self._queues.setdefault(host.name, deque())
-        if at_front:
-            queue.appendleft(ask)
-        else:
-            queue.append(ask)
+        (queue.appendleft if at_front else queue.append)(ask)
 
     def work(self) -> Iterator[tuple[MailHost, int]]:
         """Yield the mail hosts that there is something to ask, with the number of recipients."""
         for name, host in sorted(self._hosts.items(), key=lambda each: each[1].preference):
-            waiting = len(self._queues.get(name, ())) + len(self._idle.get(name, ()))
+            waiting = len(self._queues.get(name, ())) + self._probes.idle_count(name)
             if waiting:
                 yield host, waiting
 
     def has_work(self, host: str) -> bool:
         """Tell whether there is something to ask a mail host."""
-        return bool(self._queues.get(host) or self._idle.get(host))
+        return bool(self._queues.get(host) or self._probes.idle_count(host))
 
     def has_other_host(self, host: str) -> bool:
         """Tell whether the addresses that wait for a mail host could go to another one."""
@@ -96,14 +76,14 @@ class Questions:
         host, memory = session.host, session.memory
         room = min(memory.refusals_limit - refusals, memory.recipients_limit)
         queue = self._queues.get(host, deque())
-        ready = [*self._own.pop(session.number, ()), *self._idle.pop(host, ())]
+        ready = self._probes.take_ready(session)
         is_short = refusals > 0 and room < _WORTH_GOING_ON and len(queue) > room and memory.refusals_limit > room + 2
         if room <= 0 or (is_short and not ready) or not (queue or ready):
-            self._put_aside(session, ready)
+            self._probes.put_aside(ready, session)
             return None
         batch = Batch()
         probes, left = ready[:room], ready[room:]
-        self._put_aside(session, left)
+        self._probes.put_aside(left, session)
         room -= len(probes)
         if memory.gives_no_reason and not probes and room > 1:
             room -= 1  # for the random recipient that will be needed
@@ -111,7 +91,7 @@ class Questions:
             ask = queue[0]
             if batch.items and ask.address.needs_smtputf8 != batch.needs_smtputf8:
                 break
-            probe = self._probe(ask.address.domain, host)
+            probe = self._probes.of(ask.address.domain, host)
             is_probe_due = not (probe.is_settled or probe.is_in_flight or probe in probes) and not (
                 self._accepts_then_bounces(host)
             )
@@ -156,7 +136,7 @@ class Questions:
     def close_session(self, session: Session) -> None:
         """Have what only that session could tell be asked again in another one."""
         self._contrasts.pop(session.number, None)
-        for probe in self._own.pop(session.number, []):
+        for probe in self._probes.drop_own(session):
             for ask in probe.waiting:
                 if ask.cuts + 1 < _CUTS_MAX and ask.asked < _ASKED_MAX:
                     ask.answers.pop()
@@ -170,14 +150,14 @@ class Questions:
         queue, self._queues[host] = self._queues.get(host, deque()), deque()
         for ask in queue:
             self.put(ask)
-        for probe in self._idle.pop(host, []):
+        for probe in self._probes.drop_idle(host):
             self._give_up_probe(probe, failures[-1] if failures else None)
 
     def give_up(self, failure: Failure) -> None:
         """Settle all that is left with a failure."""
         for ask in list(self._unsettled):
             ask.failures.append(failure)
-            probe = self._probes.get((ask.address.domain, ask.answers[-1].host)) if ask.answers else None
+            probe = self._probes.of(ask.address.domain, ask.answers[-1].host) if ask.answers else None
             if probe is not None and probe.answered is None:
                 probe.failure = probe.failure or failure
             self._settle(ask, probe)
@@ -200,11 +180,11 @@ class Questions:
         elif verdict.needs_probe(answered) and not self._accepts_then_bounces(session.host):
             self._wait_for_probe(ask, answered, session)
         else:
-            self._settle(ask, self._probes.get((ask.address.domain, session.host)))
+            self._settle(ask, self._probes.of(ask.address.domain, session.host))
         return False
 
     def _wait_for_probe(self, ask: Ask, answered: Answered, session: Session) -> None:
-        probe = self._probe(ask.address.domain, session.host)
+        probe = self._probes.of(ask.address.domain, session.host)
         if meaning_at_rcpt(answered.reply) is Meaning.ACCEPTED:
             if probe.is_settled:
                 self._settle(ask, probe)
@@ -218,12 +198,7 @@ class Questions:
             self._settle(ask, probe)
             return
         session.memory.gives_no_reason = True
-        own = self._own.setdefault(session.number, [])
-        mine = next((each for each in own if each.domain == probe.domain), None)
-        if mine is None:
-            mine = Probe(probe.path, probe.domain, probe.host)
-            own.append(mine)
-        mine.waiting.append(ask)
+        self._probes.own(probe, session).waiting.append(ask)
 
     def _record_probe(self, probe: Probe, answered: Answered, session: Session) -> bool:
         meaning = meaning_at_rcpt(answered.reply)
@@ -234,7 +209,7 @@ class Questions:
             self._catchall.remember(probe.domain, probe.host, answered)
             self._settle_probe(probe)
             return False
-        if self._probes.get((probe.domain, probe.host)) is not probe:
+        if not self._probes.is_shared(probe):
             self._settle_probe(probe)
             return False
         if meaning is Meaning.TOO_MANY_RECIPIENTS:
@@ -272,15 +247,16 @@ class Questions:
             self._give_up_at_host(first, failure, session.host)
         else:
             first.trace = tuple(session.trace)
-            self._count_cut(first, failure, session.host)
+            # What may be silent about one address alone is asked about the others first.
+            self._count_cut(first, failure, session.host, at_front=failure.cause is not Cause.EXPIRED)
 
-    def _count_cut(self, ask: Ask, failure: Failure | None, host: str) -> None:
+    def _count_cut(self, ask: Ask, failure: Failure | None, host: str, *, at_front: bool = True) -> None:
         ask.cuts += 1
         if failure is not None:
             ask.failures.append(failure)
         if ask.cuts >= _CUTS_MAX or ask.asked >= _ASKED_MAX:
             ask.hosts_done.add(host)
-        self.put(ask, at_front=True)
+        self.put(ask, at_front=at_front)
 
     def _give_up_at_host(self, ask: Ask, failure: Failure, host: str) -> None:
         ask.failures.append(failure)
@@ -294,32 +270,14 @@ class Questions:
             return
         self._blocks[answered.host] = self._blocks.get(answered.host, 0) + 1
         if self._blocks[answered.host] >= _BLOCKS_IN_A_ROW and answered.host not in self._down:
-            reply: Reply = answered.reply
-            self.lose_host(answered.host, [failed(Stage.RCPT, Cause.REPLY, answered.host, reply=reply)])
-
-    def _probe(self, domain: str, host: str) -> Probe:
-        probe = self._probes.get((domain, host))
-        if probe is None:
-            known = self._catchall.recall(domain, host)
-            probe = Probe(self._catchall.recipient(domain), domain, host, answered=known, is_settled=known is not None)
-            self._probes[domain, host] = probe
-        return probe
+            self.lose_host(answered.host, [failed(Stage.RCPT, Cause.REPLY, answered.host, reply=answered.reply)])
 
     def _make_idle(self, probe: Probe) -> None:
         if probe.host in self._down:
             failures = self._down[probe.host]
             self._give_up_probe(probe, failures[-1] if failures else None)
             return
-        idle = self._idle.setdefault(probe.host, [])
-        if probe not in idle:
-            idle.append(probe)
-
-    def _put_aside(self, session: Session, probes: list[Probe]) -> None:
-        for probe in probes:
-            if self._probes.get((probe.domain, probe.host)) is probe:
-                self._make_idle(probe)
-            else:
-                self._own.setdefault(session.number, []).append(probe)
+        self._probes.make_idle(probe)
 
     def _settle_probe(self, probe: Probe) -> None:
         probe.is_settled = True

@@ -224,7 +224,7 @@ class MailHost:
     @staticmethod
     async def _has_more(reader: asyncio.StreamReader) -> bool:
         await asyncio.sleep(0.01)
-        return bool(reader._buffer)  # type: ignore[attr-defined]  # noqa: SLF001 - only the server's own stream
+        return bool(reader._buffer)  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
@@ -233,7 +233,7 @@ async def serving_mail(*hosts: MailHost) -> AsyncIterator[int]:
     servers: list[asyncio.Server] = []
     port = 0
     for host in hosts:
-        server = await asyncio.start_server(host._talk, host.address, port)  # noqa: SLF001
+        server = await asyncio.start_server(host._talk, host.address, port)
         port = host.port = server.sockets[0].getsockname()[1]
         servers.append(server)
     try:

@@ -420,11 +420,10 @@ async def test_connections_stay_within_their_limit(names: Names) -> None:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     folder: Path = tmp_path_factory.mktemp("tls")
+    subject = ["-subj", "/CN=mx.example", "-days", "1"]
+    files = ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=mx.example"]  # noqa: S607
-        + ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")],
-        check=True,
-        capture_output=True,
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *files], check=True, capture_output=True
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "certificate", folder / "key")

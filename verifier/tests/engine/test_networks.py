@@ -17,7 +17,7 @@ def test_a_public_address_may_be_asked(address: str) -> None:
     [
         "127.0.0.1",
         "127.77.0.1",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - an address to be refused
         "10.1.2.3",
         "172.16.0.1",
         "192.168.1.1",

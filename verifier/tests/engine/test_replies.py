@@ -10,7 +10,7 @@ from verifier.engine.replies import Meaning
 NO_SUCH_USER = [
     "550 5.1.1 <x@y.example>: Recipient address rejected: User unknown in virtual mailbox table",
     "550 5.1.1 The email account that you tried to reach does not exist. Please try double-checking the address",
-    "550 5.4.1 Recipient address rejected: Access denied. AS(201806281) [DB5EUR03FT045.eop-EUR03.prod.protection.outlook.com]",
+    "550 5.4.1 Recipient address rejected: Access denied. AS(201806281) [DB5.prod.protection.outlook.com]",
     "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup",
     "550 Requested action not taken: mailbox unavailable",
     "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).",
@@ -33,7 +33,7 @@ NO_SUCH_USER = [
     "550 Utente sconosciuto",
     "550 Usu\u00e1rio desconhecido",
     "550 Gebruiker onbekend",
-    "550 \u041d\u0435\u0442 \u0442\u0430\u043a\u043e\u0433\u043e \u043f\u043e\u043b\u044c\u0437\u043e\u0432\u0430\u0442\u0435\u043b\u044f",
+    "550 Нет такого пользователя",
     "550 \u7528\u6237\u4e0d\u5b58\u5728",
     "551 5.1.6 Recipient no longer here",
     "553 5.3.0 <x@y.example>... No such user here".replace("5.3.0 ", ""),
