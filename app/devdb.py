@@ -123,6 +123,14 @@ class DevCluster:
             self.stop()
             raise
 
+    def revive(self) -> bool:
+        """Start the server again if it has ended by itself; tells whether it had. Raises as `start` does."""
+        if self._server is None or self._server.poll() is None:
+            return False
+        self._spawn()
+        self.wait_ready()
+        return True
+
     def stop(self) -> None:
         """Stop the server (fast shutdown, then immediate) and give the data directory free."""
         if self._server is not None:

@@ -15,11 +15,13 @@ import structlog
 
 from app import banner, datadir, logs, programs, serving, signals
 from app.devdb import DevCluster
+from app.initdb import ClusterFailed
 from app.instance import FILE_NAME, Ready
 from app.settings import Settings, public_url
 from app.supervise import Supervisor
 
 READY_SECONDS = 60.0
+CLUSTER_LOOK_SECONDS = 0.5
 DRAIN_SECONDS = 3
 """A developer's instance does not wait long for requests: the whole stop takes less than ten seconds."""
 
@@ -52,7 +54,7 @@ class _Instance:
 
     async def start(self, ready_file: Path | None) -> Callable[[], Coroutine[Any, Any, None]]:
         """Start everything, and tell of it once all is ready; gives what waits for an end by a fault."""
-        listener = self._claim()
+        listener = self._claim(ready_file)
         cluster = self._open_databases()
         self._opened.push_async_callback(self._supervisor.stop)
         verifier_up = asyncio.create_task(self._start_verifier(cluster), name="start verifier")
@@ -73,13 +75,15 @@ class _Instance:
         self._tell(Ready(graphql=f"{web}/graphql", web=web, verifier=verifier_url, token=token), account, ready_file)
         return api.wait_ended
 
-    def _claim(self) -> socket.socket:
+    def _claim(self, ready_file: Path | None) -> socket.socket:
         """Take the data directory and the port before anything slow begins, and fill in what was not given."""
         given = self._settings
         lock = datadir.Lock(given.data_dir, "instance")
         self._opened.callback(lock.release)
         listener = serving.bind(given.host, given.port)
         self._opened.callback(listener.close)
+        for stale in filter(None, (given.data_dir / FILE_NAME, ready_file)):
+            stale.unlink(missing_ok=True)  # left by an instance that was killed: who waits for it would be misled
         port = int(listener.getsockname()[1])
         is_url_given = given.public_url != public_url(given.host, given.port)
         self._settings = dataclasses.replace(
@@ -97,6 +101,8 @@ class _Instance:
         cluster = DevCluster(self._settings.data_dir)
         cluster.start()
         self._opened.callback(cluster.stop)
+        reviving = asyncio.create_task(_keep_alive(cluster), name="keep PostgreSQL alive")
+        self._opened.callback(reviving.cancel)
         self._settings = dataclasses.replace(self._settings, database_url=cluster.url("mailverdict"))
         return cluster
 
@@ -126,6 +132,18 @@ class _Instance:
         gc.collect()
         gc.freeze()  # what is alive now stays alive: the collector need not look at it again
         banner.ready(ready, account)
+
+
+async def _keep_alive(cluster: DevCluster) -> None:
+    """Start the embedded PostgreSQL again when it ends by itself, in the loop's thread, as it must be our child."""
+    while True:
+        await asyncio.sleep(CLUSTER_LOOK_SECONDS)
+        try:
+            if cluster.revive():
+                log.warning("PostgreSQL ended and was started again", port=cluster.port)
+        except ClusterFailed as error:
+            log.error("PostgreSQL ended and does not start again", problem=str(error))  # noqa: TRY400 - it says all
+            return
 
 
 async def _once(cluster: DevCluster | None, folder: str, migrate: Callable[[], Awaitable[None]]) -> None:

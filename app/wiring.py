@@ -28,11 +28,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         opened.push_async_callback(notifier.close)
         hub, announcer = progress.Hub(), progress.Announcer(notifier)
         listener = Listener(settings.database_url, progress.CHANNEL, hub.hear)
-        for task in (
-            asyncio.create_task(announcer.run(), name="announce changes"),
-            asyncio.create_task(listener.run(), name="listen for changes"),
-        ):
-            opened.push_async_callback(_cancel, task)
+        opened.push_async_callback(_cancel, asyncio.create_task(listener.run(), name="listen for changes"))
+        announcing = asyncio.create_task(announcer.run(), name="announce changes")
+        opened.push_async_callback(asyncio.wait, (announcing,))
+        opened.callback(announcer.close)
         yield Parts(
             db=db,
             upstream=upstream,

@@ -76,7 +76,7 @@ def test_a_service_is_started_where_none_runs(contacts: Path, open_temp_dir: Pat
     ended = verify(contacts, "--data-dir", data_dir)
     assert ended.returncode == 0, ended.stderr
     assert verdicts(ended.stdout) == EXPECTED
-    listing = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True, check=True).stdout
     assert str(data_dir) not in listing
     datadir.Lock(data_dir, "instance").release()
 
