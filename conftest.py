@@ -78,6 +78,7 @@ class RunningApp:
 def running_program(data_dir: Path, **environment: str) -> Iterator[RunningApp]:
     """Run `python -m app` on free ports until the block ends; its output stands in `log`."""
     ready_file, log = data_dir.with_name(f"{data_dir.name}.ready"), data_dir.with_name(f"{data_dir.name}.log")
+    ready_file.unlink(missing_ok=True)  # left by an instance that a test has killed
     command = [sys.executable, "-m", "app", "--port", "0", "--data-dir", str(data_dir), "--ready-file", str(ready_file)]
     inherited = settings.child_environment(settings.process_environment())
     with log.open("wb") as output:

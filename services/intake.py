@@ -68,7 +68,7 @@ class Intake:
         records: list[RowRecord] = []
         for row in rows:
             text = clean(row.text)
-            address = addresses.parse(text)
+            address = addresses.parse(row.text)
             # A malformed text is its own identity; the blank in front keeps it apart from every address.
             identity = address.email if address else " " + text.strip()
             number = self._numbers.get(identity)
@@ -76,7 +76,7 @@ class Intake:
                 number = self._numbers[identity] = len(self._numbers) + 1
                 new.append(self._number(number, address))
             self.row_count += 1
-            cells = [clean(cell) for cell in row.cells] if row.cells is not None else None
+            cells = [storable(cell) for cell in row.cells] if row.cells is not None else None
             reference = clean(row.reference) if row.reference is not None else None
             records.append((row.number, number, text, reference, cells))
         return new, records
@@ -95,8 +95,12 @@ class Intake:
 
 
 def clean(text: str) -> str:
-    """A text that PostgreSQL can hold: bounded, without NUL and lone surrogates, which become U+FFFD."""
-    text = text[:INPUT_CHARACTERS_MAX]
+    """A text of bounded length that PostgreSQL can hold."""
+    return storable(text[:INPUT_CHARACTERS_MAX])
+
+
+def storable(text: str) -> str:
+    """A text that PostgreSQL can hold: NUL and lone surrogates become U+FFFD and a question mark."""
     if "\0" in text:
         text = text.replace("\0", "\ufffd")
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text

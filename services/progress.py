@@ -30,7 +30,7 @@ class Hub:
         self._any.set()
         try:
             task_ids = [UUID(i) for i in json.loads(payload)] if payload is not None else list(self._waiting)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):
             return
         for task_id in task_ids:
             for event in self._waiting.get(task_id, ()):
@@ -69,6 +69,7 @@ class Announcer:
         self._notifier = notifier
         self._changed: set[UUID] = set()
         self._wake = asyncio.Event()
+        self._is_closing = False
 
     def changed(self, task_ids: Iterable[UUID]) -> None:
         """Note that tasks have changed; they are announced within 0.2 seconds."""
@@ -77,12 +78,18 @@ class Announcer:
             self._wake.set()
 
     async def run(self) -> None:
-        """Send until cancelled."""
-        while True:
+        """Send until `close` is called."""
+        while not self._is_closing:
             await self._wake.wait()
             self._wake.clear()
             await self.flush()
-            await asyncio.sleep(_FLUSH_SECONDS)
+            if not self._is_closing:
+                await asyncio.sleep(_FLUSH_SECONDS)
+
+    def close(self) -> None:
+        """Let `run` send what is gathered and end. Not by cancelling it: a connection cut off in a query is noisy."""
+        self._is_closing = True
+        self._wake.set()
 
     async def flush(self) -> None:
         """Send what is gathered."""

@@ -103,7 +103,7 @@ async def parts(
     notifier = Notifier(service_database_url)
     hub, announcer = progress.Hub(), progress.Announcer(notifier)
     listener = Listener(service_database_url, progress.CHANNEL, hub.hear)
-    running = [asyncio.create_task(announcer.run()), asyncio.create_task(listener.run())]
+    announcing, listening = asyncio.create_task(announcer.run()), asyncio.create_task(listener.run())
     yield Parts(
         db=db,
         upstream=upstream,
@@ -114,9 +114,9 @@ async def parts(
         announcer=announcer,
         upload_bytes_max=1 << 20,
     )
-    for task in running:
-        task.cancel()
-    await asyncio.wait(running)
+    announcer.close()
+    listening.cancel()
+    await asyncio.wait((announcing, listening))
     await notifier.close()
 
 

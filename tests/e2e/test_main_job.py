@@ -1,4 +1,4 @@
-"""The main job on the example file: up through GraphQL, followed over a WebSocket, down as a file that says what is true."""
+"""The main job on the example file: up through GraphQL, followed over a WebSocket, down with what is true."""
 
 import asyncio
 import csv
