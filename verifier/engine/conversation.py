@@ -114,7 +114,7 @@ class Conversation:
         refusals = answers = 0
         batch: Batch | None = None
         try:
-            while not opened.is_over:
+            while not opened.is_over and asyncio.get_running_loop().time() < opened.expires_at:
                 batch = self._questions.take(opened, refusals)
                 if batch is None:
                     break

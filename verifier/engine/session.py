@@ -36,6 +36,8 @@ class Session:
     memory: HostMemory
     connection: Wire
     deadline: float
+    expires_at: float
+    """When no more batches are begun, on the loop's clock like the deadline, which ends everything."""
     number: int = field(default_factory=lambda: next(_numbers))
     extensions: dict[str, str] = field(default_factory=dict)
     trace: list[Evidence] = field(default_factory=list)
@@ -194,7 +196,7 @@ async def open_session(
         except Broken as broken:
             raise Ended(findings.failed(Stage.CONNECT, broken.cause, host, detail=broken.detail)) from None
         session = Session(
-            host, address, config, memory, connection, min(now + config.budgets.session_seconds, deadline)
+            host, address, config, memory, connection, deadline, expires_at=now + config.budgets.session_seconds
         )
         session.trace.append(Evidence(Stage.CONNECT, datetime.now(UTC), host=host, text=f"{address} port {port}"))
         try:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from verifier.engine import wording
 from verifier.engine.domain import RouteOutcome
 from verifier.engine.evidence import Reason, Stage, Status
 from verifier.engine.findings import Answered, Cause, Failure, Findings
@@ -100,7 +101,7 @@ def shows_catchall(probe: Answered) -> bool | None:
     meaning = meaning_at_rcpt(probe.reply)
     if meaning is Meaning.ACCEPTED:
         return True
-    if meaning in REFUSALS or (meaning is Meaning.BLOCKED and probe.reply.subject.startswith("7.")):
+    if meaning in REFUSALS or (meaning is Meaning.BLOCKED and not wording.AGAINST_US.search(probe.reply.words)):
         return False
     return None
 

@@ -142,8 +142,13 @@ LISTED = _any_of(
     r"\b(?:zen|sbl|xbl|pbl|bl|dnsbl|cbl)\.\w+\.\w+",
 )
 
+AGAINST_US = _any_of(
+    LISTED.pattern, r"\bblocked\b", r"\bbanned\b", r"client host", r"\byour (?:ip|host|server|network)\b"
+)
+"""What is said of the client, whoever the recipient is."""
+
 BLOCKED = _any_of(
-    LISTED.pattern,
+    AGAINST_US.pattern,
     r"\bblock(?:ed|ing)\b",
     r"\bbanned\b",
     r"\bspam",
