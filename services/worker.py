@@ -20,7 +20,7 @@ from db.session import Database
 from services import ingest
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.progress import Announcer, Hub
-from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
+from services.upstream.contract import LIST_IDS_MAX, RESULTS_MAX, Upstream, UpstreamTask
 from services.upstream_keys import UpstreamKeys
 
 log = structlog.get_logger(__name__)
@@ -30,6 +30,7 @@ _POLL_MIN, _POLL_MAX, _POLL_GROWTH = timedelta(seconds=0.2), timedelta(seconds=5
 _BACKOFF_MAX_SECONDS = 60.0
 _GIVE_UP_AFTER = timedelta(hours=24)
 _IDLE_SECONDS = 1.0
+_PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
 _RECOVER_SECONDS = 1.0
 _REMADE_MAX = 1
@@ -128,6 +129,7 @@ class Worker:
     async def _bring_home(self, part: TaskPart, task: UpstreamTask, credential: str) -> None:
         """Drain the results so far, then move the counters: what is counted is always there to be read."""
         key, cursor, drained = (part.task_id, part.n), part.cursor, 0
+        pages = 0
         while True:
             page = await self.upstream.results(credential, task.id, after=cursor)
             if not page.results:
@@ -136,7 +138,10 @@ class Worker:
                 recorded = await ingest.record_batch(session, key, page.results, seen=cursor, cursor=page.next_after)
             if recorded is None:
                 return
-            cursor, drained = page.next_after, drained + recorded.new_count
+            cursor, drained, pages = page.next_after, drained + recorded.new_count, pages + 1
+            # A part that runs is not chased to its newest result: its counters move, and it is soon looked at again.
+            if not task.is_over and (pages == _PAGES_MAX or len(page.results) < RESULTS_MAX):
+                break
         now = datetime.now(UTC)
         if task.is_over:
             if await ingest.end_part(self.db, key, task.snapshot, now):
