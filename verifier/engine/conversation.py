@@ -119,7 +119,7 @@ class Conversation:
                 if batch is None:
                     break
                 heard = await transactions.ask(batch.paths, with_smtputf8=batch.needs_smtputf8)
-                refusals += sum(reply.code >= 400 for reply in heard.replies)
+                refusals += heard.discarded + sum(reply.code >= 400 for reply in heard.replies)
                 answers += len(heard.replies)
                 if self._questions.record(batch, heard, opened):
                     transactions.close()

@@ -13,7 +13,7 @@ from verifier.engine.config import EngineConfig
 from verifier.engine.findings import Answered
 
 _HOSTS_MAX = 20_000
-_DOMAINS_MAX = 50_000
+_DOMAINS_MAX = 20_000
 _RECIPIENTS_PER_TRANSACTION = 50  # RFC 5321 section 4.5.3.1.8 promises 100
 
 

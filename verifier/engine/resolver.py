@@ -17,7 +17,7 @@ import dns.resolver
 
 from verifier.engine.config import EngineConfig, Nameserver
 
-_CACHE_ENTRIES_MAX = 50_000
+_CACHE_ENTRIES_MAX = 20_000
 _TTL_SECONDS_MIN = 1.0
 _TTL_SECONDS_MAX = 86_400.0
 _NEGATIVE_TTL_SECONDS_MAX = 3_600.0

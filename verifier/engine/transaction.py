@@ -22,6 +22,8 @@ class Heard:
     failure: Failure | None = None
     was_pipelined: bool = False
     had_null_sender: bool = False
+    discarded: int = 0
+    """Replies to RCPT that meant nothing, because MAIL had been refused; the host counts them as errors too."""
 
 
 class Transactions:
@@ -84,8 +86,10 @@ class Transactions:
                 if is_begun:
                     self._recipients = len(paths)
                     return
+                heard.discarded += len(replies)
                 await self._recover(mail)
                 continue
+            heard.discarded += len(heard.replies)
             heard.replies.clear()
         raise Ended(findings.failed(Stage.MAIL, Cause.NOT_SMTP, session.host, detail="MAIL is never accepted"))
 
