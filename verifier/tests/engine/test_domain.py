@@ -1,7 +1,6 @@
 """Routes to mailboxes, read from a real name server on loopback."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -12,12 +11,6 @@ from verifier.engine.domain import DomainReader, Route, RouteOutcome
 from verifier.engine.resolver import Resolver
 from verifier.tests.engine import servers
 from verifier.tests.engine.servers import Names
-
-
-@pytest.fixture
-async def names() -> AsyncIterator[Names]:
-    async with servers.serving_names(Names()) as serving:
-        yield serving
 
 
 async def route(names: Names, domain: str, config: EngineConfig | None = None) -> Route:
