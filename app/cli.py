@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -202,5 +201,5 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
 
 
 def _interrupt(_number: int, _frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what is open is being closed
+    raise KeyboardInterrupt

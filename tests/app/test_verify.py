@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,19 @@ def test_a_service_is_started_where_none_runs(contacts: Path, open_temp_dir: Pat
     listing = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True, check=True).stdout
     assert str(data_dir) not in listing
     datadir.Lock(data_dir, "instance").release()
+
+
+def test_a_stop_takes_the_service_with_it_that_was_started_for_the_time(contacts: Path, open_temp_dir: Path) -> None:
+    data_dir = open_temp_dir / "for-a-time"
+    command = [sys.executable, "-m", "app", "verify", str(contacts), "--data-dir", str(data_dir)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as verifying:
+        time.sleep(2)
+        verifying.terminate()
+        said, problems = verifying.communicate(timeout=15)
+    assert (verifying.returncode, said) == (130, "")
+    assert "Traceback" not in problems
+    listing = subprocess.run(["ps", "-ww", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    assert str(data_dir) not in listing
 
 
 def test_why_a_service_did_not_start_is_told(contacts: Path) -> None:
