@@ -53,16 +53,18 @@ class Notifier:
         """Connects when the first message is sent."""
         self._url = url
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     async def send(self, channel: str, payload: str) -> None:
         """Send one message; it is lost when PostgreSQL cannot be reached."""
-        try:
-            if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(self._url)
-            await self._connection.execute("SELECT pg_notify($1, $2)", channel, payload)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("notification_lost", channel=channel, error=type(error).__name__)
-            await self.close()
+        async with self._one_at_a_time:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self._url)
+                await self._connection.execute("SELECT pg_notify($1, $2)", channel, payload)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("notification_lost", channel=channel, error=type(error).__name__)
+                await self.close()
 
     async def close(self) -> None:
         """Close the connection, if there is one."""

@@ -66,9 +66,19 @@ async def stream(
 
 def _header(task: Task) -> list[str]:
     own = [column.name or f"column_{column.index + 1}" for column in task.columns] or ["input"]
-    taken = {name.lower() for name in own}
-    # A column of the caller's keeps its name; ours steps aside.
-    return own + [f"verified_{name}" if name in taken else name for name in VERDICT_COLUMNS]
+    return own + _stepped_aside(own)
+
+
+def _stepped_aside(own: Sequence[str]) -> list[str]:
+    """Our columns' names; where the caller's file has such a column, that keeps its name and ours changes."""
+    taken, names = {name.lower() for name in own}, []
+    for name in VERDICT_COLUMNS:
+        free = name
+        while free in taken:
+            free = f"verified_{free}"
+        taken.add(free)
+        names.append(free)
+    return names
 
 
 def _record(row: Any) -> list[str]:  # noqa: ANN401 - a joined row

@@ -4,6 +4,7 @@ import codecs
 import csv
 import hashlib
 import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,14 +13,16 @@ from typing import BinaryIO
 from db.models import ColumnRole, TaskFileColumn
 from services import addresses
 from services.errors import Invalid, Required, TooLarge, UnreadableFile
-from services.intake import InputRow
+from services.intake import InputRow, storable
 
 ROWS_MAX = 1_000_000
 CELLS_MAX = 64
 CELL_CHARACTERS_MAX = 32_768
 NAME_CHARACTERS_MAX = 200
 SAMPLE_ROWS = 200
+_SUFFIX_CHARACTERS_MAX = 10
 _SAMPLE_BYTES = 65_536
+_PIECE_BYTES = 1 << 20
 _DELIMITERS = ",;\t|"
 _SUFFIXES = (".csv", ".txt")
 _EMAIL_HEADERS = ("email", "e-mail", "mail", "address", "correo", "courriel")
@@ -46,14 +49,16 @@ class Layout:
 def safe_name(name: str) -> str:
     """A file's name without any path or control character."""
     base = PurePosixPath(name.replace("\\", "/")).name
-    return "".join(c for c in base if c.isprintable())[:NAME_CHARACTERS_MAX] or "list"
+    printable = "".join(c for c in base if c.isprintable()) or "list"
+    suffix = PurePosixPath(printable).suffix[-_SUFFIX_CHARACTERS_MAX:]
+    return printable[: NAME_CHARACTERS_MAX - len(suffix)] + suffix if len(printable) > NAME_CHARACTERS_MAX else printable
 
 
 def digest(file: BinaryIO, bytes_max: int) -> tuple[int, bytes]:
     """Size and SHA-256 of a file, read in pieces."""
     file.seek(0)
     size, sha256 = 0, hashlib.sha256()
-    while piece := file.read(1 << 20):
+    while piece := file.read(_PIECE_BYTES):
         size += len(piece)
         if size > bytes_max:
             message = f"The file is larger than {bytes_max:,} bytes."
@@ -75,19 +80,17 @@ def inspect(file: BinaryIO, name: str, *, has_header: bool, mapping: Mapping[Col
     if suffix not in _SUFFIXES:
         message = f"Files of type {suffix or 'without a suffix'} are not read. Upload a .csv or .txt file."
         raise UnreadableFile(message, field=("input", "file"))
-    file.seek(0)
-    head = file.read(_SAMPLE_BYTES)
-    encoding = _encoding(head)
-    text = _sample_text(head, encoding)
-    if not text.strip():
+    encoding = _encoding(file)
+    delimiter = _delimiter(file, encoding) if suffix == ".csv" else None
+    rows = list(itertools.islice(_cells(file, encoding, delimiter), SAMPLE_ROWS))
+    if not rows:
         message = "The file is empty."
         raise Required(message, field=("input", "file"))
-    delimiter = _delimiter(text) if suffix == ".csv" else None
-    rows = [cells for _, cells in zip(range(SAMPLE_ROWS), _cells(file, encoding, delimiter), strict=False)]
     # A header never holds an address; where the first row does, it is data, whatever was said, and is not lost.
     is_headed = has_header and delimiter is not None and not any(addresses.parse(cell) for cell in rows[0])
-    names: list[str | None] = list(rows[0]) if is_headed else [None] * max(len(row) for row in rows)
+    header: list[str] = [storable(name) for name in rows[0]] if is_headed else []
     data = rows[1:] if is_headed else rows
+    names = [*header, *[None] * (max(map(_width, rows)) - len(header))]  # rows may be longer than their header
     if not data:
         message = "The file has a header and no rows."
         raise Required(message, field=("input", "file"))
@@ -110,7 +113,14 @@ def read(file: BinaryIO, layout: Layout) -> Iterator[InputRow]:
         yield InputRow(number, padded[email], padded[reference] if reference is not None else None, padded)
 
 
-def _encoding(head: bytes) -> str:
+def _width(cells: Sequence[str]) -> int:
+    """Cells up to the last that holds something, and at least one."""
+    return max((index for index, cell in enumerate(cells, 1) if cell.strip()), default=1)
+
+
+def _encoding(file: BinaryIO) -> str:
+    file.seek(0)
+    head = file.read(_SAMPLE_BYTES)
     for bom, encoding in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF16_LE, "utf-16"),
@@ -121,34 +131,36 @@ def _encoding(head: bytes) -> str:
     if b"\0" in head:
         message = "The file is not text. Save it as CSV in UTF-8 and upload it again."
         raise UnreadableFile(message, field=("input", "file"))
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)
+        decoder.decode(head)
+        while piece := file.read(_PIECE_BYTES):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return "cp1252"
     return "utf-8"
 
 
-def _sample_text(head: bytes, encoding: str) -> str:
-    return codecs.getincrementaldecoder(encoding)("replace").decode(head)
-
-
-def _delimiter(text: str) -> str:
-    first_line = text.lstrip("\r\n").splitlines()[0]
+def _delimiter(file: BinaryIO, encoding: str) -> str:
+    file.seek(0)
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(file.read(_SAMPLE_BYTES))
+    first_line = next((line for line in text.splitlines() if line.strip()), "")
     outside_quotes = "".join(first_line.split('"')[::2])
     return max(_DELIMITERS, key=outside_quotes.count)
 
 
 def _cells(file: BinaryIO, encoding: str, delimiter: str | None) -> Iterator[list[str]]:
     file.seek(0)
-    # cp1252 leaves five bytes undefined; everything else was seen to decode, or is damaged further on.
+    # cp1252 leaves five bytes undefined, and UTF-16 may be damaged; everything else was seen to decode.
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="" if delimiter else None)
     try:
         if delimiter is None:
-            yield from ([line.strip()] for line in text if line.strip())
+            yield from ([line.strip()] for line in _lines(text, CELL_CHARACTERS_MAX) if line.strip())
             return
         csv.field_size_limit(CELL_CHARACTERS_MAX)
         try:
-            for cells in csv.reader(text, delimiter=delimiter):
+            for cells in csv.reader(_lines(text, CELLS_MAX * CELL_CHARACTERS_MAX), delimiter=delimiter):
                 if len(cells) > CELLS_MAX:
                     message = f"A row has more than {CELLS_MAX} columns."
                     raise UnreadableFile(message, field=("input", "file"))
@@ -161,19 +173,37 @@ def _cells(file: BinaryIO, encoding: str, delimiter: str | None) -> Iterator[lis
         text.detach()
 
 
+def _lines(text: io.TextIOWrapper, characters_max: int) -> Iterator[str]:
+    """The lines of a text, none of them endless."""
+    while line := text.readline(characters_max + 1):
+        if len(line) > characters_max:
+            message = f"A line of the file has more than {characters_max:,} characters."
+            raise UnreadableFile(message, field=("input", "file"))
+        yield line
+
+
 def _columns(
     names: Sequence[str | None], data: Sequence[Sequence[str]], mapping: Mapping[ColumnRole, ColumnRef]
 ) -> list[TaskFileColumn]:
     roles: dict[int, ColumnRole] = {}
     for role, reference in mapping.items():
-        roles[_find(names, reference, role)] = role
+        index = _find(names, reference, role)
+        if index in roles:
+            message = f"A column has one role; column {index} was given {roles[index].value} and {role.value}."
+            raise Invalid(message, field=_mapping_field(role))
+        roles[index] = role
     if ColumnRole.EMAIL not in roles.values():
         roles[_email_column(names, data)] = ColumnRole.EMAIL
     return [TaskFileColumn(i, name.strip() if name else None, roles.get(i)) for i, name in enumerate(names)]
 
 
+def _mapping_field(role: ColumnRole) -> tuple[str, str, str]:
+    first, *rest = role.value.lower().split("_")
+    return ("input", "columnMapping", first + "".join(map(str.title, rest)))
+
+
 def _find(names: Sequence[str | None], reference: ColumnRef, role: ColumnRole) -> int:
-    field = ("input", "columnMapping", {"EMAIL": "email", "REFERENCE": "reference"}.get(role.value, role.value.lower()))
+    field = _mapping_field(role)
     if isinstance(reference, int):
         if 0 <= reference < len(names):
             return reference

@@ -21,6 +21,9 @@ class Recorded:
     chargeable_count: int
 
 
+_NOTHING = Snapshot(processing=0, completed=0, failed=0, verdicts={}, requested_at=None, completed_at=None)
+
+
 async def record_batch(
     session: Session, key: PartKey, batch: Sequence[EmailVerification], *, seen: int, cursor: int
 ) -> Recorded | None:
@@ -41,6 +44,10 @@ async def record_batch(
 async def record_snapshot(db: Database, key: PartKey, snapshot: Snapshot, now: datetime) -> None:
     """Keep what upstream told of a part, and move the task's counters."""
     async with db.transaction() as session:
+        # The task before its parts, as everyone locks them: the other way round two would wait for each other.
+        task = await task_queries.lock(session, key[0])
+        if task is None or task.status not in OPEN_STATUSES:
+            return
         await part_queries.write_snapshot(session, key, snapshot)
         await task_queries.move_counters(session, key[0], now)
 
@@ -58,6 +65,22 @@ async def end_part(db: Database, key: PartKey, snapshot: Snapshot, now: datetime
             return False
         await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
         return True
+
+
+async def send_again(db: Database, key: PartKey, remade_count: int, now: datetime) -> bool:
+    """Put a part that upstream has lost back in line, with what still lacks a verdict; True when with it all is done.
+
+    That is so when nothing lacks one: then there is nothing to send.
+    """
+    async with db.transaction() as session:
+        task = await task_queries.lock(session, key[0])
+        if task is None or task.status not in OPEN_STATUSES:
+            return False
+        await part_queries.change(session, key, remade_count=remade_count, processing=0)
+        if await part_queries.has_waiting(session, key):
+            await part_queries.change(session, key, state=PartState.WAITING, upstream_id=None, cursor=0, due_at=now)
+            return False
+    return await end_part(db, key, _NOTHING, now)
 
 
 async def fail(db: Database, task_id: UUID, reason: str, now: datetime) -> None:

@@ -101,7 +101,11 @@ async def upload(
     asked = (name or "", file_name, sha256.hex(), str(layout.columns), str(layout.has_header))
     key = _idempotency(actor, "uploadTaskFile", idempotency_key, asked, task.id, now)
     rows = files.read(upload.file, layout)
-    return await _store(db, announcer, task, rows, FILE_ADDRESSES_MAX, key, now)
+    try:
+        return await _store(db, announcer, task, rows, FILE_ADDRESSES_MAX, key, now)
+    except TooLarge as error:
+        error.field = error.field or ["input", "file"]
+        raise
 
 
 async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID | None, now: datetime) -> Task:

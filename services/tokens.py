@@ -66,5 +66,5 @@ class Tokens:
                 options={"require": ["exp", "iat", "sub", "aud", "iss"], "strict_aud": True},
             )
             return Claims(UUID(claims["sub"]), datetime.fromtimestamp(claims["exp"], UTC))
-        except (jwt.PyJWTError, TypeError, ValueError, OverflowError) as error:
+        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:  # the last: nested JSON
             raise Unauthenticated from error

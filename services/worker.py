@@ -6,10 +6,10 @@ the lease runs out and another goes on from the part's cursor.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from typing import Any
 
 import structlog
 
@@ -33,6 +33,9 @@ _IDLE_SECONDS = 1.0
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
 _RECOVER_SECONDS = 1.0
+_REST_SECONDS_MIN = 0.02
+_ACT_SECONDS = 25.0
+"""Less than a lease, so that nobody else takes up what is still in hand."""
 _REMADE_MAX = 1
 
 
@@ -50,59 +53,79 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
         beating = asyncio.create_task(self._beat())
+        acting: set[asyncio.Task[None]] = set()
+        wake = asyncio.Event()
+
+        def end(task: asyncio.Task[None]) -> None:
+            acting.discard(task)
+            wake.set()
+
         try:
-            while not stop.is_set():
-                try:
-                    worked = await self.tick(datetime.now(UTC))
-                except Exception:  # the loop outlives a lost database: it logs, waits and goes on
-                    log.exception("worker_tick_failed")
-                    await asyncio.sleep(_RECOVER_SECONDS)
-                    continue
-                if not worked:
-                    await self._rest(stop)
+            # Nobody waits for the slowest: parts that fall due are acted on while others hang.
+            async with asyncio.TaskGroup() as group:
+                while not stop.is_set():
+                    try:
+                        acts = await self._acts(datetime.now(UTC), slots=self.concurrency - len(acting))
+                    except Exception:  # the loop outlives a lost database: it logs, waits and goes on
+                        log.exception("worker_tick_failed")
+                        await asyncio.sleep(_RECOVER_SECONDS)
+                        continue
+                    for act in acts:
+                        task = group.create_task(act)
+                        acting.add(task)
+                        task.add_done_callback(end)
+                    if not acts:
+                        await self._rest(stop, wake)
         finally:
             beating.cancel()
             await self.announcer.flush()
 
     async def tick(self, now: datetime) -> int:
-        """Act on every part that is due; how many those were."""
+        """Act once on what is due, to the end; how many acts those were."""
+        acts = await self._acts(now, slots=LIST_IDS_MAX)
+        await asyncio.gather(*acts)
+        return len(acts)
+
+    async def _acts(self, now: datetime, *, slots: int) -> list[Coroutine[Any, Any, None]]:
+        """Lease what is due, for as many acts as there are slots: one a part to post or stop, one a key to follow."""
+        if slots <= 0:
+            return []
         async with self.db.transaction() as session:
-            due = await queries.lease_due(session, now, limit=LIST_IDS_MAX, lease=_LEASE)
-        gate = asyncio.Semaphore(self.concurrency)
+            moving = await queries.lease_due(
+                session, now, (PartState.WAITING, PartState.STOPPING), limit=slots, lease=_LEASE
+            )
+            running = await queries.lease_due(session, now, (PartState.RUNNING,), limit=LIST_IDS_MAX, lease=_LEASE)
+        acts = []
+        for part in moving:
+            act = self._post if part.state is PartState.WAITING else self._stop
+            acts.append(self._guard([part], now, act(part)))
+        for key, parts in (await self._by_key(running)).items():
+            acts.append(self._guard(parts, now, self._follow(key, parts, now)))
+        return acts
 
-        async def guarded(parts: Sequence[TaskPart], act: Callable[[], Awaitable[None]]) -> None:
-            async with gate:
-                await self._guard(parts, act, now)
-
-        async with asyncio.TaskGroup() as group:
-            running = defaultdict(list)
-            for part in due:
-                if part.state is PartState.RUNNING:
-                    running[part.account_id].append(part)
-                else:
-                    act = self._post if part.state is PartState.WAITING else self._stop
-                    group.create_task(guarded([part], lambda p=part, a=act: a(p, now)))  # type: ignore[misc]
-            for parts in (await self._by_key(running)).values():
-                group.create_task(guarded(parts, lambda ps=parts: self._follow(ps, now)))  # type: ignore[misc]
-        return len(due)
-
-    async def _by_key(self, running: dict[UUID, list[TaskPart]]) -> dict[str, list[TaskPart]]:
+    async def _by_key(self, parts: Iterable[TaskPart]) -> dict[str, list[TaskPart]]:
         by_key: defaultdict[str, list[TaskPart]] = defaultdict(list)
-        for account_id, parts in running.items():
-            by_key[await self.keys.of(account_id)] += parts
+        for part in parts:
+            by_key[await self.keys.of(part.account_id)].append(part)
         return by_key
 
-    async def _guard(self, parts: Sequence[TaskPart], act: Callable[[], Awaitable[None]], now: datetime) -> None:
+    async def _guard(self, parts: Sequence[TaskPart], now: datetime, act: Coroutine[Any, Any, None]) -> None:
+        """Do something with parts; what goes wrong puts off or ends these alone. Ends before their lease does."""
         try:
-            await act()
-        except UpstreamDown as error:
-            for part in parts:
-                await self._postpone(part, now, error)
-        except UpstreamError as error:
-            for part in parts:
-                await self._fail(part, str(error), now)
+            try:
+                async with asyncio.timeout(_ACT_SECONDS):
+                    await act
+            except UpstreamDown as error:
+                await self._postpone(parts, now, error)
+            except TimeoutError:
+                await self._postpone(parts, now, UpstreamDown(is_timeout=True))
+            except UpstreamError as error:
+                for part in parts:
+                    await self._fail(part, str(error), now)
+        except Exception:
+            log.exception("part_not_done", task_ids=[ids.global_id("task", part.task_id) for part in parts])
 
-    async def _post(self, part: TaskPart, _now: datetime) -> None:
+    async def _post(self, part: TaskPart) -> None:
         key = (part.task_id, part.n)
         async with self.db.read() as session:
             emails = await queries.addresses(session, key)
@@ -114,10 +137,12 @@ class Worker:
         self.announcer.changed([part.task_id])
         log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
 
-    async def _follow(self, parts: Sequence[TaskPart], now: datetime) -> None:
-        credential = await self.keys.of(parts[0].account_id)
+    async def _follow(self, credential: str, parts: Sequence[TaskPart], now: datetime) -> None:
+        """Ask for many parts in one call, then bring the results of each home."""
         found = await self.upstream.tasks(credential, [p.upstream_id for p in parts if p.upstream_id is not None])
-        for part in parts:
+        gate = asyncio.Semaphore(self.concurrency)
+
+        async def bring_home(part: TaskPart) -> None:
             task = found.get(part.upstream_id) if part.upstream_id is not None else None
             try:
                 if task is None:
@@ -125,6 +150,12 @@ class Worker:
                 await self._bring_home(part, task, credential)
             except UpstreamMissing:
                 await self._remake(part, now)
+
+        async def guarded(part: TaskPart) -> None:
+            async with gate:
+                await self._guard([part], now, bring_home(part))
+
+        await asyncio.gather(*map(guarded, parts))
 
     async def _bring_home(self, part: TaskPart, task: UpstreamTask, credential: str) -> None:
         """Drain the results so far, then move the counters: what is counted is always there to be read."""
@@ -134,6 +165,9 @@ class Worker:
             page = await self.upstream.results(credential, task.id, after=cursor)
             if not page.results:
                 break
+            if page.next_after <= cursor:
+                message = "The verifier's results do not move on."
+                raise UpstreamDown(message)
             async with self.db.transaction() as session:
                 recorded = await ingest.record_batch(session, key, page.results, seen=cursor, cursor=page.next_after)
             if recorded is None:
@@ -144,6 +178,9 @@ class Worker:
                 break
         now = datetime.now(UTC)
         if task.is_over:
+            async with self.db.read() as session:
+                if await queries.has_waiting(session, key):  # upstream says that it is done, and is not
+                    raise UpstreamMissing
             if await ingest.end_part(self.db, key, task.snapshot, now):
                 log.info("task_completed", task_id=ids.global_id("task", part.task_id))
         else:
@@ -169,18 +206,11 @@ class Worker:
         if part.remade_count >= _REMADE_MAX:
             await self._fail(part, "The verifier lost the task twice.", now)
             return
-        async with self.db.transaction() as session:
-            await queries.change(
-                session,
-                (part.task_id, part.n),
-                state=PartState.WAITING,
-                upstream_id=None,
-                cursor=0,
-                remade_count=part.remade_count + 1,
-                due_at=now,
-            )
+        log.warning("upstream_lost_task", task_id=ids.global_id("task", part.task_id), part=part.n)
+        if await ingest.send_again(self.db, (part.task_id, part.n), part.remade_count + 1, now):
+            self.announcer.changed([part.task_id])
 
-    async def _stop(self, part: TaskPart, _now: datetime) -> None:
+    async def _stop(self, part: TaskPart) -> None:
         if part.upstream_id is not None:
             try:
                 await self.upstream.cancel(await self.keys.of(part.account_id), part.upstream_id)
@@ -189,38 +219,47 @@ class Worker:
         async with self.db.transaction() as session:
             await queries.change(session, (part.task_id, part.n), state=PartState.ENDED)
 
-    async def _postpone(self, part: TaskPart, now: datetime, error: UpstreamDown) -> None:
-        """Try again later, as upstream asks or with doubling waits; after 24 hours give up."""
-        if now - ids.made_at(part.task_id) > _GIVE_UP_AFTER and part.state is PartState.WAITING:
-            await self._fail(part, "The verifier could not be reached for 24 hours.", now)
-            return
-        wait = error.retry_after_seconds or min(2.0 ** min(part.attempt, 10), _BACKOFF_MAX_SECONDS)
-        log.warning("upstream_down", task_id=ids.global_id("task", part.task_id), wait_seconds=wait, error=str(error))
-        async with self.db.transaction() as session:
-            await queries.change(
-                session,
-                (part.task_id, part.n),
-                due_at=now + timedelta(seconds=wait),
-                attempt=part.attempt + 1,
+    async def _postpone(self, parts: Sequence[TaskPart], now: datetime, error: UpstreamDown) -> None:
+        """Try again later, as upstream asks or with doubling waits; after 24 hours without a word give up."""
+        for part in parts:
+            async with self.db.read() as session:
+                heard_at = await queries.heard_at(session, part.task_id)
+            if heard_at is not None and now - heard_at > _GIVE_UP_AFTER:
+                await self._fail(part, "The verifier could not be reached for 24 hours.", now)
+                continue
+            wait = error.retry_after_seconds or min(2.0 ** min(part.attempt, 10), _BACKOFF_MAX_SECONDS)
+            log.warning(
+                "upstream_down", task_id=ids.global_id("task", part.task_id), wait_seconds=wait, error=str(error)
             )
+            async with self.db.transaction() as session:
+                await queries.change(
+                    session,
+                    (part.task_id, part.n),
+                    due_at=now + timedelta(seconds=wait),
+                    attempt=part.attempt + 1,
+                )
 
     async def _fail(self, part: TaskPart, reason: str, now: datetime) -> None:
+        if part.state is PartState.STOPPING:  # its task has ended long ago
+            async with self.db.transaction() as session:
+                await queries.change(session, (part.task_id, part.n), state=PartState.ENDED)
+            return
         log.error("task_failed", task_id=ids.global_id("task", part.task_id), reason=reason)
         await ingest.fail(self.db, part.task_id, reason, now)
         self.announcer.changed([part.task_id])
 
-    async def _rest(self, stop: asyncio.Event) -> None:
-        """Sleep until a part is due, a task changes, or a second has passed."""
+    async def _rest(self, stop: asyncio.Event, wake: asyncio.Event) -> None:
+        """Sleep until a part is due, a task changes, an act has ended, or a second has passed."""
         async with self.db.read() as session:
             due_at = await queries.next_due_at(session)
         wait = _IDLE_SECONDS
         if due_at is not None:
-            wait = min(max((due_at - datetime.now(UTC)).total_seconds(), 0.01), _IDLE_SECONDS)
-        waking = asyncio.create_task(self.hub.wait_for_any(wait))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({waking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        waking.cancel()
-        stopping.cancel()
+            wait = min(max((due_at - datetime.now(UTC)).total_seconds(), _REST_SECONDS_MIN), _IDLE_SECONDS)
+        waiting = [asyncio.create_task(w) for w in (self.hub.wait_for_any(wait), stop.wait(), wake.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiting:
+            waiter.cancel()
+        wake.clear()
 
     async def _beat(self) -> None:
         worker_id, started_at = ids.new_uuid(), datetime.now(UTC)

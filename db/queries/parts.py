@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
-from db.models import OPEN_STATUSES, PartState, Task, TaskAddress, TaskPart, TaskStatus, WorkerHeartbeat
+from db.models import OPEN_STATUSES, PartState, Task, TaskAddress, TaskPart, TaskStatus, Verdict, WorkerHeartbeat
 from db.session import ReadSession, Session
 
 PartKey = tuple[UUID, int]
@@ -27,11 +27,13 @@ class Snapshot:
     completed_at: datetime | None
 
 
-async def lease_due(session: Session, now: datetime, *, limit: int, lease: timedelta) -> Sequence[TaskPart]:
+async def lease_due(
+    session: Session, now: datetime, states: Sequence[PartState], *, limit: int, lease: timedelta
+) -> Sequence[TaskPart]:
     """Take parts that are due, so that no other worker acts on them until the lease runs out. One statement."""
     due = (
         select(TaskPart.task_id, TaskPart.n)
-        .where(TaskPart.state != PartState.ENDED, TaskPart.due_at <= now)
+        .where(TaskPart.state != PartState.ENDED, TaskPart.state.in_(states), TaskPart.due_at <= now)
         .order_by(TaskPart.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -65,6 +67,19 @@ async def addresses(session: ReadSession, key: PartKey) -> Sequence[str]:
     return [email for email in await session.scalars(statement) if email is not None]
 
 
+async def has_waiting(session: ReadSession, key: PartKey) -> bool:
+    """Some address of a part still waits for a verdict."""
+    task_id, n = key
+    a = TaskAddress
+    statement = select(a.n).where(a.task_id == task_id, a.part == n, a.verdict.is_(None)).limit(1)
+    return await session.scalar(statement) is not None
+
+
+async def heard_at(session: ReadSession, task_id: UUID) -> datetime | None:
+    """When upstream last told anything of a task; when it was made, if never."""
+    return await session.scalar(select(Task.refreshed_at).where(Task.id == task_id))
+
+
 async def change(session: Session, key: PartKey, **values: Any) -> None:  # noqa: ANN401 - columns of the part
     """Set columns of one part."""
     task_id, n = key
@@ -88,17 +103,52 @@ async def advance(session: Session, key: PartKey, *, seen: int, cursor: int) -> 
 
 
 async def write_snapshot(session: Session, key: PartKey, snapshot: Snapshot) -> None:
-    """Keep what upstream told; a late answer never turns the counters back."""
+    """Keep what upstream told; a late answer never turns the counters back.
+
+    Of a part that was made again, upstream knows only the rest: what it holds is counted.
+    """
     task_id, n = key
     statement = (
         update(TaskPart)
         .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state == PartState.RUNNING)
-        .where(TaskPart.completed + TaskPart.failed <= snapshot.completed + snapshot.failed)
+        .where(TaskPart.completed + TaskPart.failed <= snapshot.completed + snapshot.failed, TaskPart.remade_count == 0)
         .values(
             processing=snapshot.processing,
             completed=snapshot.completed,
             failed=snapshot.failed,
             verdicts=dict(snapshot.verdicts),
+            requested_at=snapshot.requested_at,
+            completed_at=snapshot.completed_at,
+        )
+        .returning(TaskPart.n)
+        .execution_options(synchronize_session=False)
+    )
+    if await session.scalar(statement) is None:
+        await _count_remade(session, key, snapshot)
+
+
+async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> None:
+    task_id, n = key
+    a = TaskAddress
+    done = func.count(a.verdict)
+    flags = {"role_based": a.is_role, "disposable_domain_emails": a.is_disposable}
+    verdicts: list[Any] = []
+    for verdict in Verdict:
+        verdicts += [verdict.value.lower(), func.count().filter(a.verdict == verdict)]
+    for name, flag in flags.items():
+        verdicts += [name, func.count().filter(flag.is_(True))]
+    counts = select(done.label("done"), func.jsonb_build_object(*verdicts).label("verdicts"))
+    found = counts.where(a.task_id == task_id, a.part == n).subquery()
+    failed = func.least(snapshot.failed, found.c.done)
+    statement = (
+        update(TaskPart)
+        .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.remade_count > 0)
+        .where(TaskPart.state == PartState.RUNNING)
+        .values(
+            processing=func.least(snapshot.processing, TaskPart.total - found.c.done),
+            completed=found.c.done - failed,
+            failed=failed,
+            verdicts=found.c.verdicts,
             requested_at=snapshot.requested_at,
             completed_at=snapshot.completed_at,
         )
@@ -109,7 +159,7 @@ async def write_snapshot(session: Session, key: PartKey, snapshot: Snapshot) -> 
 
 async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: datetime, poll: timedelta) -> bool:
     """Note that a part was posted; False when its task was stopped meanwhile, so that the part is to be stopped too."""
-    task_id, _ = key
+    task_id, n = key
     started = (
         update(Task)
         .where(Task.id == task_id, Task.status.in_(OPEN_STATUSES))
@@ -118,16 +168,20 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
         .execution_options(synchronize_session=False)
     )
     is_open = await session.scalar(started) is not None
-    state = PartState.RUNNING if is_open else PartState.STOPPING
-    await change(
-        session,
-        key,
-        state=state,
-        upstream_id=upstream_id,
-        attempt=0,
-        due_at=now + poll if is_open else now,
-        poll_seconds=poll.total_seconds(),
+    # In an open task only a waiting part is to be moved: another worker may have posted it too, and gone on.
+    awaited = [PartState.WAITING] if is_open else [PartState.WAITING, PartState.ENDED]
+    statement = (
+        update(TaskPart)
+        .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state.in_(awaited))
+        .values(
+            state=PartState.RUNNING if is_open else PartState.STOPPING,
+            upstream_id=upstream_id,
+            attempt=0,
+            due_at=now + poll if is_open else now,
+            poll_seconds=poll.total_seconds(),
+        )
     )
+    await session.execute(statement.execution_options(synchronize_session=False))
     return is_open
 
 

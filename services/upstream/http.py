@@ -19,6 +19,7 @@ _TRIES = 3
 _BACKOFF_SECONDS = 0.2
 _RETRY_AFTER_SECONDS_MAX = 2.0
 """A longer wait that upstream asks for is the caller's to keep."""
+_CONNECT_SECONDS = 3.0
 _BREAKER_FAILURES = 5
 _BREAKER_SECONDS = 5.0
 _SUCCESS, _REFUSED, _FAULT = 200, 400, 500
@@ -28,16 +29,20 @@ _MISSING, _BUSY, _TIMEOUT = 404, 429, 408
 class HttpUpstream:
     """The client of one verifier, for the whole process."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = 15.0) -> None:
-        """`url` ends where the contract's paths begin, e.g. http://127.0.0.1:8025/api/v1."""
+    def __init__(self, url: str, *, timeout_seconds: float = 15.0, breaker_seconds: float = _BREAKER_SECONDS) -> None:
+        """`url` ends where the contract's paths begin, e.g. http://127.0.0.1:8025/api/v1.
+
+        `breaker_seconds`: for how long upstream is left alone after five failures one after another.
+        """
         self._client = httpx.AsyncClient(
             base_url=url.rstrip("/"),
-            timeout=httpx.Timeout(timeout_seconds, connect=3.0),
+            timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
             follow_redirects=False,
             trust_env=False,
         )
         self._origin = httpx.URL(url).copy_with(path="/", query=None)
+        self._breaker_seconds = breaker_seconds
         self._failures = 0
         self._closed_until = 0.0
 
@@ -68,7 +73,7 @@ class HttpUpstream:
     async def verify(self, key: str, email: str, *, timeout_seconds: float) -> EmailVerification:
         """Verify one address; see the contract. Tried once: the caller waits."""
         body = {"email": email}
-        answer = await self._call("POST", "/verify", key, json=body, tries=1, timeout=timeout_seconds)
+        answer = await self._call("POST", "/verify", key, json=body, limit_seconds=timeout_seconds)
         return wire.verification(answer, datetime.now(UTC))
 
     async def ping(self) -> float:
@@ -82,8 +87,20 @@ class HttpUpstream:
             raise UpstreamDown
         return (time.perf_counter() - started) * 1000
 
-    async def _call(self, method: str, path: str, key: str, *, tries: int = _TRIES, **request: Any) -> Any:  # noqa: ANN401 - JSON
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        key: str,
+        *,
+        limit_seconds: float | None = None,
+        **request: Any,  # noqa: ANN401 - what httpx takes
+    ) -> Any:  # noqa: ANN401 - JSON
+        """Ask up to three times; with a limit of the caller's once, and an answer that comes too late is no fault."""
         headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
+        tries = _TRIES
+        if limit_seconds is not None:
+            tries, request["timeout"] = 1, httpx.Timeout(limit_seconds, connect=min(limit_seconds, _CONNECT_SECONDS))
         for attempt in range(tries):
             if time.monotonic() < self._closed_until:
                 raise UpstreamDown(retry_after_seconds=self._closed_until - time.monotonic())
@@ -91,8 +108,10 @@ class HttpUpstream:
                 response = await self._client.request(method, path, headers=headers, **request)
                 return self._answer(response)
             except httpx.HTTPError as error:
-                self._count_failure()
-                down = UpstreamDown(is_timeout=isinstance(error, httpx.TimeoutException))
+                is_late = isinstance(error, httpx.ReadTimeout)
+                if not (is_late and limit_seconds is not None):
+                    self._count_failure()
+                down = UpstreamDown(is_timeout=is_late)
                 down.__cause__ = error
             except UpstreamDown as error:
                 down = error
@@ -117,7 +136,7 @@ class HttpUpstream:
             raise UpstreamRefused(wire.error_message(response.content))
         try:
             return response.json() if response.content else None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, or nested without end
             self._count_failure()
             message = "The verifier's answer could not be read."
             raise UpstreamDown(message) from error
@@ -125,5 +144,5 @@ class HttpUpstream:
     def _count_failure(self) -> None:
         self._failures += 1
         if self._failures >= _BREAKER_FAILURES:
-            self._closed_until = time.monotonic() + _BREAKER_SECONDS
+            self._closed_until = time.monotonic() + self._breaker_seconds
             self._failures = 0

@@ -10,6 +10,7 @@ from uuid import UUID
 from db.models import EmailVerification, EvidenceStage, EvidenceStep, Verdict, VerdictReason
 from db.queries.parts import Snapshot
 from services.errors import UpstreamDown
+from services.intake import storable
 from services.upstream.contract import ResultPage, UpstreamTask
 
 P = ParamSpec("P")
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 _TEXT_CHARACTERS_MAX = 200
 _MESSAGE_CHARACTERS_MAX = 300
+_RETRY_AFTER_SECONDS_MAX = 3600.0
+"""Whoever asks for more is asked again after an hour."""
+_SCORE_MAX = 100
 
 
 def _read(function: Callable[P, T]) -> Callable[P, T]:
@@ -24,7 +28,7 @@ def _read(function: Callable[P, T]) -> Callable[P, T]:
     def reader(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             message = "The verifier's answer could not be read."
             raise UpstreamDown(message) from error
 
@@ -52,21 +56,24 @@ def results(answer: Any) -> ResultPage:  # noqa: ANN401 - JSON
 
 @_read
 def verification(result: Any, now: datetime) -> EmailVerification:  # noqa: ANN401 - JSON
-    """One result. A reason that we do not know is OTHER; a step of evidence at an unknown stage is left out."""
+    """One result. A reason that we do not know is OTHER; a step of evidence at an unknown stage is left out.
+
+    `email` is the address that was asked for, of whatever verdict: results are told apart by it.
+    """
     verdict = Verdict(result["status"].upper())
     steps = (_step(step, now) for step in result.get("evidence") or ())
     return EmailVerification(
-        email=None if verdict is Verdict.INVALID_SYNTAX else result["email"],
+        email=storable(result["email"]),
         verdict=verdict,
         reason=_reason(result.get("reason"), verdict),
-        score=result.get("score"),
-        score_reasons=list(result.get("score_reasons") or ()),
+        score=_score(result.get("score")),
+        score_reasons=[storable(reason) for reason in result.get("score_reasons") or ()],
         evidence=[step for step in steps if step is not None],
         is_role=bool(result.get("role_based")),
         is_disposable=bool(result.get("disposable")),
         is_free=bool(result.get("free_provider")),
-        mx_host=result.get("mail_host"),
-        suggestion=result.get("suggestion"),
+        mx_host=_text(result.get("mail_host")),
+        suggestion=_text(result.get("suggestion")),
         verified_at=_time(result.get("checked_at")) or now,
     )
 
@@ -74,15 +81,15 @@ def verification(result: Any, now: datetime) -> EmailVerification:  # noqa: ANN4
 def error_message(body: bytes) -> str | None:
     """The sentence of an error body, where it has one."""
     try:
-        return str(json.loads(body)["error"]["message"])[:_MESSAGE_CHARACTERS_MAX]
-    except (ValueError, KeyError, TypeError):
+        return storable(str(json.loads(body)["error"]["message"])[:_MESSAGE_CHARACTERS_MAX])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """The wait that a Retry-After header asks for, in seconds; its date form is not used by the contract."""
     value = headers.get("retry-after", "")
-    return float(value) if value.isdigit() else None
+    return min(float(value), _RETRY_AFTER_SECONDS_MAX) if value.isascii() and value.isdigit() else None
 
 
 def _task(task: dict[str, Any]) -> UpstreamTask:
@@ -114,15 +121,25 @@ def _step(step: dict[str, Any], now: datetime) -> EvidenceStep | None:
         stage = EvidenceStage(step["stage"].upper())
     except ValueError:
         return None
-    text = step.get("text")
+    text = _text(step.get("text"))
     return EvidenceStep(
         stage=stage,
-        host=step.get("host"),
-        code=step.get("code"),
-        enhanced_code=step.get("enhanced_code"),
+        host=_text(step.get("host")),
+        code=int(step["code"]) if step.get("code") is not None else None,
+        enhanced_code=_text(step.get("enhanced_code")),
         text=text[:_TEXT_CHARACTERS_MAX] if text is not None else None,
         occurred_at=_time(step.get("occurred_at")) or now,
     )
+
+
+def _text(value: str | None) -> str | None:
+    return storable(value) if value is not None else None
+
+
+def _score(value: int | None) -> int | None:
+    if value is not None and not 0 <= value <= _SCORE_MAX:
+        raise ValueError(value)
+    return value
 
 
 def _time(value: str | None) -> datetime | None:
