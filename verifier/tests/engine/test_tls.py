@@ -1,27 +1,18 @@
 """STARTTLS offered, demanded and broken."""
 
 import ssl
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from verifier.engine.evidence import Stage
+from verifier.lab.certificate import server_context
 from verifier.tests.engine.asking import ALICE, EXISTS, GONE, NO_PIPELINING, check, only, verdicts
 from verifier.tests.engine.servers import MailHost, Names, Talk
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
-    folder: Path = tmp_path_factory.mktemp("tls")
-    subject = ["-subj", "/CN=mx.example", "-days", "1"]
-    files = ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, *files], check=True, capture_output=True
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate", folder / "key")
-    return context
+def certificate() -> ssl.SSLContext:
+    return server_context("mx.example")
 
 
 OFFERED = "250-mx.example\r\n250-PIPELINING\r\n250 STARTTLS"
