@@ -1,6 +1,7 @@
 """Joins the routes of the service to one ASGI application."""
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -11,6 +12,7 @@ from app.edge import Edge
 from app.graphql import routes as graphql
 from app.graphql.door import Caller, Door
 from app.graphql.door import Credentials as Shown
+from app.graphql.refusal import Refused, response
 from app.health import Readiness
 from app.settings import Settings
 from resolvers.context import Context, Parts
@@ -24,16 +26,22 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
     async def recognise(shown: Shown) -> Caller | None:
         return await authenticate(parts.db, parts.credentials, authorization=shown.authorization, api_key=shown.api_key)
 
-    door = Door(recognise, lambda actor, request_id: Context(parts, actor, request_id))
+    looked_at = readiness or Readiness(parts.db, parts.upstream)
+    door = Door(
+        recognise,
+        lambda actor, request_id: Context(parts, actor, request_id),
+        is_closing=lambda: looked_at.is_draining,
+    )
     app = Starlette(
         routes=[
             *graphql.routes(
                 schema, door, has_ide=settings.is_graphiql_on, allowed_origins=[graphql.origin(settings.public_url)]
             ),
-            *health.routes(readiness or Readiness(parts.db, parts.upstream)),
+            *health.routes(looked_at),
             *downloads.routes(parts.db, parts.links),
             Route("/", _front),
-        ]
+        ],
+        exception_handlers={404: _not_found, 405: _not_found},
     )
     return Edge(
         app,
@@ -41,6 +49,14 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
         upload_path=graphql.PATH,
         is_https=settings.public_url.startswith("https://"),
     )
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    headers = error.headers if isinstance(error, HTTPException) else None
+    message = "There is nothing at this path." if status == 404 else "This path does not take that method."
+    refused = Refused(status, message, headers=headers)
+    return response(refused, accept=request.headers.get("accept"), request_id=request.state.request_id)
 
 
 async def _front(_: Request) -> Response:
