@@ -1,5 +1,6 @@
 """One address, verified while the caller waits."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from db.models import ApiKeyScope, EmailVerification, Verdict, VerdictReason
@@ -38,11 +39,13 @@ async def verify(
         return _without_evidence(None, Verdict.INVALID_SYNTAX, VerdictReason.SYNTAX, now)
     try:
         key = await keys.of(actor.account_id)
-        return await upstream.verify(key, address.email, timeout_seconds=timeout_ms / 1000)
+        found = await upstream.verify(key, address.email, timeout_seconds=timeout_ms / 1000)
     except UpstreamDown as error:
         if error.is_timeout:
             return _without_evidence(address.email, Verdict.UNKNOWN, VerdictReason.TIMEOUT, now)
         raise
+    # An address that upstream does not take for one has no normal form.
+    return replace(found, email=None) if found.verdict is Verdict.INVALID_SYNTAX else found
 
 
 def _without_evidence(email: str | None, verdict: Verdict, reason: VerdictReason, now: datetime) -> EmailVerification:

@@ -134,7 +134,7 @@ def to_verification(row: Row[Any]) -> EmailVerification | None:
     if row.verdict is None:
         return None
     return EmailVerification(
-        email=row.email,
+        email=row.email if row.verdict is not Verdict.INVALID_SYNTAX else None,
         verdict=row.verdict,
         reason=row.reason,
         score=row.score,
