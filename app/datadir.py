@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+_PORTS = range(20_000, 32_000)
 
 
 class DataDirUnusable(Exception):
@@ -70,21 +71,34 @@ def kept_port(path: Path) -> int:
         remembered = int(path.read_text())
     if remembered and not 1024 <= remembered <= 65535:
         remembered = 0
-    port = free_port(remembered) or free_port()
+    port = remembered if remembered and is_free(remembered) else free_port()
     if port != remembered:
         write_private(path, str(port))
     return port
 
 
-def free_port(wanted: int = 0) -> int:
-    """Give a loopback port that nobody listens on now, `wanted` where one is; 0 when `wanted` is taken."""
+def free_port() -> int:
+    """Give a loopback port that nobody listens on now; raises DataDirUnusable when there seems to be none.
+
+    It lies below the range that systems hand to outgoing connections (Linux from 32768, IANA's from 49152): one of
+    those could be taken before the child that it is meant for listens on it.
+    """
+    for _ in range(200):
+        port = _PORTS.start + secrets.randbelow(len(_PORTS))
+        if is_free(port):
+            return port
+    raise DataDirUnusable(f"no port from {_PORTS.start} to {_PORTS.stop - 1} is free on {LOOPBACK}")
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens on a loopback port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, wanted))
+            probe.bind((LOOPBACK, port))
         except OSError:
-            return 0
-        return int(probe.getsockname()[1])
+            return False
+        return True
 
 
 def answers(port: int) -> bool:

@@ -32,7 +32,7 @@ REQUIRED = inspect.Parameter.empty
 """The default of an argument that must be given."""
 
 
-def argument(kind: Any, description: str, default: Any = strawberry.UNSET) -> inspect.Parameter:  # noqa: ANN401
+def argument(kind: Any, description: str, default: Any = strawberry.UNSET) -> inspect.Parameter:  # noqa: ANN401 - of any type
     """An argument of a field: its type, what it means, and its default where the schema shows one."""
     annotation = Annotated[kind, strawberry.argument(description=description)]
     return inspect.Parameter("argument", inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
@@ -57,7 +57,7 @@ def root(resolver: Callable[..., Any], needs: Needs, description: str, **argumen
 def stream(resolver: Callable[..., Any], needs: Needs, description: str, **arguments: inspect.Parameter) -> Declared:
     """Declare a field of Subscription, and what the caller needs to follow it."""
 
-    async def resolve(info: Info, **given: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401
+    async def resolve(info: Info, **given: Any) -> AsyncGenerator[Any, None]:  # noqa: ANN401 - of any type
         _guard(info, needs)
         async with aclosing(resolver(info, **_known(given))) as rows:
             async for row in rows:
@@ -74,7 +74,7 @@ def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, need
     operation = operation[0].lower() + operation[1:]
     names = list(takes.__annotations__)
 
-    async def resolve(info: Info, **given: Any) -> Any:  # noqa: ANN401
+    async def resolve(info: Info, **given: Any) -> Any:  # noqa: ANN401 - of any type
         _guard(info, needs)
         return await work(info, **_known({name: getattr(given["input"], name) for name in names}))
 
@@ -91,7 +91,7 @@ def node(row: type, description: str) -> Callable[[type[T]], type[T]]:
     """Declare a type that has a global id: the picture of `row`, told apart from other nodes by it."""
 
     def decorate(cls: type[T]) -> type[T]:
-        def is_type_of(found: Any, _info: Any) -> bool:  # noqa: ANN401
+        def is_type_of(found: Any, _info: Any) -> bool:  # noqa: ANN401 - of any type
             return isinstance(found, row)
 
         cls.is_type_of = staticmethod(is_type_of)  # type: ignore[attr-defined]
@@ -126,7 +126,7 @@ def _asking(
 ) -> Callable[..., Any]:
     has_parent = "root" in inspect.signature(resolver).parameters
 
-    async def resolve(info: Info, root: strawberry.Parent[Any], **given: Any) -> Any:  # noqa: ANN401
+    async def resolve(info: Info, root: strawberry.Parent[Any], **given: Any) -> Any:  # noqa: ANN401 - of any type
         _guard(info, needs)
         known = _known(given)
         if has_parent:
@@ -155,7 +155,7 @@ def _known(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _settled(value) for name, value in given.items() if value is not strawberry.UNSET}
 
 
-def _settled(value: Any) -> Any:  # noqa: ANN401
+def _settled(value: Any) -> Any:  # noqa: ANN401 - of any type
     """An input object with None for every field that was left out."""
     definition = get_object_definition(value)
     if definition is not None and definition.is_input:

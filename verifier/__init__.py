@@ -1,1 +1,1 @@
-"""The verifier: takes lists of addresses over REST, asks DNS and SMTP, answers verdicts. Imports none of the service."""
+"""The verifier: takes lists of addresses over REST, asks DNS and SMTP, answers verdicts."""
