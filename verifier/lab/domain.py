@@ -1,6 +1,6 @@
 """What a domain of the lab is: its DNS, its mail hosts and the verdicts that are right for its addresses."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -19,7 +19,21 @@ class Expected(NamedTuple):
 
 
 EXISTS = Expected(Status.EXISTS, Reason.ACCEPTED)
+FULL = Expected(Status.EXISTS, Reason.MAILBOX_FULL)
+ACCEPT_ALL = Expected(Status.CATCHALL, Reason.ACCEPT_ALL)
 NO_SUCH_USER = Expected(Status.NOT_EXISTS, Reason.NO_SUCH_USER)
+NO_DOMAIN = Expected(Status.NOT_EXISTS, Reason.NO_DOMAIN)
+NO_MAIL_HOST = Expected(Status.NOT_EXISTS, Reason.NO_MAIL_HOST)
+NULL_MX = Expected(Status.NOT_EXISTS, Reason.NULL_MX)
+DNS_FAILURE = Expected(Status.UNKNOWN, Reason.DNS_FAILURE)
+NO_CONNECTION = Expected(Status.UNKNOWN, Reason.NO_CONNECTION)
+TIMEOUT = Expected(Status.UNKNOWN, Reason.TIMEOUT)
+PROTOCOL = Expected(Status.UNKNOWN, Reason.PROTOCOL)
+BLOCKED = Expected(Status.UNKNOWN, Reason.BLOCKED)
+SENDER_REJECTED = Expected(Status.UNKNOWN, Reason.SENDER_REJECTED)
+GREYLISTED = Expected(Status.UNKNOWN, Reason.GREYLISTED)
+SERVER_ERROR = Expected(Status.UNKNOWN, Reason.SERVER_ERROR)
+TEMPORARY = Expected(Status.UNKNOWN, Reason.TEMPORARY)
 
 
 class Dns(Enum):
@@ -46,6 +60,14 @@ class Host:
     name: str
     script: Script | None
     preference: int = 10
+    is_blackholed: bool = False
+    """With no script: connecting is neither granted nor refused."""
+    is_ipv6: bool = False
+    """It has an AAAA record alone. The loopback has one such address, so the lab has one such host."""
+    dead_addresses: int = 0
+    """Further A records that lead to closed ports."""
+    alone: Expected | None = None
+    """What is right for every address at its own name, where that differs from the domain's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +81,8 @@ class Domain:
     alias_of: str | None = None
     known: Expected = EXISTS
     unknown: Expected = NO_SUCH_USER
+    or_else: Expected | None = None
+    """Right too: what else happens to some of the domain's addresses, depending on who else was asked about."""
     is_slow: bool = False
     """A check takes seconds by design: not for the examples."""
 
@@ -66,3 +90,23 @@ class Domain:
     def full_name(self) -> str:
         """The domain as it stands in an address."""
         return f"{self.name}.{ZONE}"
+
+
+def mail(name: str, about: str, script: Script, known: Expected = EXISTS, unknown: Expected = NO_SUCH_USER) -> Domain:
+    """Return a domain with one mail host of its own."""
+    return Domain(name=name, about=about, hosts=(Host(name, script),), known=known, unknown=unknown)
+
+
+def slow(name: str, about: str, script: Script, known: Expected = EXISTS, unknown: Expected = NO_SUCH_USER) -> Domain:
+    """Return a domain with one mail host that takes its time."""
+    return replace(mail(name, about, script, known, unknown), is_slow=True)
+
+
+def always(name: str, about: str, script: Script, expected: Expected) -> Domain:
+    """Return a domain whose host treats all recipients alike."""
+    return mail(name, about, script, expected, expected)
+
+
+def unreached(name: str, about: str, dns: Dns, expected: Expected, *, is_slow: bool = False) -> Domain:
+    """Return a domain that no mail host is asked about."""
+    return Domain(name=name, about=about, dns=dns, known=expected, unknown=expected, is_slow=is_slow)

@@ -6,12 +6,24 @@ from email_validator import EmailNotValidError, validate_email
 
 from verifier.engine.evidence import Reason, Status
 from verifier.lab import mailboxes
-from verifier.lab.catalogue import CATALOGUE, NO_CONNECTION, NO_DOMAIN, NO_MAIL_HOST, TEMPORARY
-from verifier.lab.domain import HOSTS_ZONE, ZONE, Domain, Expected, Host
+from verifier.lab.catalogue import CATALOGUE
+from verifier.lab.domain import (
+    HOSTS_ZONE,
+    NO_CONNECTION,
+    NO_DOMAIN,
+    NO_MAIL_HOST,
+    TEMPORARY,
+    ZONE,
+    Domain,
+    Expected,
+    Host,
+)
 
 
 def _alone(domain: Domain, host: Host) -> Domain:
     """Return the domain as it would be with this one host."""
+    if host.alone:
+        return replace(domain, hosts=(host,), known=host.alone, unknown=host.alone)
     if host.script is None:
         return replace(domain, hosts=(host,), known=NO_CONNECTION, unknown=NO_CONNECTION)
     if host.script.banner.startswith("4"):
@@ -55,6 +67,18 @@ def expected(address: str) -> Expected:
     if not parsed.local_part.isascii() and _reaches_mail(domain) and not _takes_utf8(domain):
         return Expected(Status.UNKNOWN, Reason.EAI_UNSUPPORTED)
     return domain.known if mailboxes.is_mailbox(parsed.local_part) else domain.unknown
+
+
+def is_right(address: str, status: Status, reason: Reason) -> bool:
+    """Tell whether a verdict is as expected, or what else may happen to this address beside others of its domain.
+
+    Raises LookupError as `expected` does.
+    """
+    found = expected(address)
+    if (status, reason) == found:
+        return True
+    domain = _DOMAINS.get(address.strip().rpartition("@")[2].lower())
+    return domain is not None and domain.or_else == (status, reason)
 
 
 def _reaches_mail(domain: Domain) -> bool:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import dns.rcode
 
 from verifier.lab.dns_server import Answer
-from verifier.lab.domain import HOSTS_ZONE, ZONE, Dns, Domain
+from verifier.lab.domain import HOSTS_ZONE, ZONE, Dns, Domain, Host
 from verifier.lab.script import Script
 
 _HOSTS_A_NETWORK = 200
 _TRUNCATED_PADDING = 20
+IPV6_ADDRESS = "::1"
 
 
 class Geography:
@@ -22,25 +23,24 @@ class Geography:
         """Mail host (its short name) -> address."""
         self.scripts: dict[str, Script | None] = {}
         """Mail host -> its script; None where its port is closed."""
+        self.holes: list[str] = []
+        """Addresses where connecting is neither granted nor refused."""
         self.served: dict[str, set[str]] = {}
         """Mail host -> the domains whose recipients it takes."""
-        for domain in catalogue:
-            for host in domain.hosts:
-                number = len(self.addresses)
-                self.addresses.setdefault(
-                    host.name, f"127.77.{number // _HOSTS_A_NETWORK}.{number % _HOSTS_A_NETWORK + 1}"
-                )
-                if self.scripts.setdefault(host.name, host.script) != host.script:
-                    message = f"two scripts for the mail host {host.name}"
-                    raise ValueError(message)
-                self.served.setdefault(host.name, {host_name(host.name)}).add(domain.full_name)
         self._answers = {
             ZONE: Answer({"NS": [f"ns.{ZONE}."]}),
             f"ns.{ZONE}": Answer({"A": ["127.0.0.1"]}),
             HOSTS_ZONE: Answer(),
         }
-        for host_short, address in self.addresses.items():
-            self._answers[host_name(host_short)] = Answer({"A": [address]})
+        self._addresses_given = 0
+        for domain in catalogue:
+            for host in domain.hosts:
+                if host.name not in self.scripts:
+                    self._settle(host)
+                elif self.scripts[host.name] != host.script:
+                    message = f"two scripts for the mail host {host.name}"
+                    raise ValueError(message)
+                self.served.setdefault(host.name, {host_name(host.name)}).add(domain.full_name)
         for domain in catalogue:
             if domain.dns is Dns.MX_ALIAS:
                 for host in domain.hosts:
@@ -52,6 +52,27 @@ class Geography:
     def find(self, name: str) -> Answer | None:
         """The answer for a lower-case name; None where there is no such name."""
         return self._answers.get(name)
+
+    def _settle(self, host: Host) -> None:
+        """Give a mail host its addresses."""
+        self.scripts[host.name] = host.script
+        if host.is_ipv6:
+            if IPV6_ADDRESS in self.addresses.values():
+                message = f"no second IPv6 address for the mail host {host.name}"
+                raise ValueError(message)
+            self.addresses[host.name] = IPV6_ADDRESS
+            self._answers[host_name(host.name)] = Answer({"AAAA": [IPV6_ADDRESS]})
+            return
+        addresses = [self._next_address() for _ in range(1 + host.dead_addresses)]
+        self.addresses[host.name] = addresses[0]
+        self._answers[host_name(host.name)] = Answer({"A": addresses})
+        if host.is_blackholed:
+            self.holes.append(addresses[0])
+
+    def _next_address(self) -> str:
+        number = self._addresses_given
+        self._addresses_given += 1
+        return f"127.77.{number // _HOSTS_A_NETWORK}.{number % _HOSTS_A_NETWORK + 1}"
 
     def _answer(self, domain: Domain) -> Answer:
         exchanges = [f"{host.preference} {host_name(host.name)}." for host in domain.hosts]

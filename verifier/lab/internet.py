@@ -10,13 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from verifier.lab import blackhole
 from verifier.lab.catalogue import CATALOGUE
 from verifier.lab.certificate import server_context
 from verifier.lab.dns_server import NameServer, UdpServer, serve_tcp
 from verifier.lab.domain import ZONE, Domain
-from verifier.lab.geography import Geography, host_name
+from verifier.lab.geography import IPV6_ADDRESS, Geography, host_name
+from verifier.lab.host_memory import Greylist, Tally
 from verifier.lab.log import Log
-from verifier.lab.session import Greylist
 from verifier.lab.smtp_server import Connection, MailHost
 
 _NAME_SERVER_ADDRESS = "127.0.0.1"
@@ -49,6 +50,7 @@ class Lab:
         self._udp: asyncio.DatagramTransport | None = None
         self._dns_connections: set[asyncio.Task[None]] = set()
         self._hosts: list[MailHost] = []
+        self._holes: list[socket.socket] = []
         self._tls: ssl.SSLContext | None = None
 
     @property
@@ -80,9 +82,9 @@ class Lab:
         if self._udp:
             self._udp.close()
             self._udp = None
-        for server in self._tcp_servers:
-            server.close()
+        _close(self._tcp_servers)
         self._tcp_servers.clear()
+        self._fill_holes()
         for host in self._hosts:
             for connection in tuple(host.connections):
                 connection.abort()
@@ -139,22 +141,40 @@ class Lab:
             if script is None:
                 continue
             address, domains = self.geography.addresses[name], self.geography.served[name]
-            host = MailHost(host_name(name), address, script, domains, Greylist(loop.time))
+            host = MailHost(host_name(name), address, script, domains, Greylist(loop.time), Tally(loop.time))
             make = partial(Connection, host, self.log, self.delay_seconds, self._tls_context)
             try:
                 opened.append(await loop.create_server(make, address, port, backlog=1024))
-            except OSError:
-                for server in opened:
-                    server.close()
+            except OSError as error:
+                if address == IPV6_ADDRESS and error.errno != errno.EADDRINUSE:
+                    continue  # this machine has no IPv6: one host of the lab is not there
+                _close(opened)
                 raise
             hosts.append(host)
+        try:
+            for address in self.geography.holes:
+                self._holes += blackhole.dig(address, port)
+        except OSError:
+            _close(opened)
+            self._fill_holes()
+            raise
         self._tcp_servers += opened
         self._hosts += hosts
+
+    def _fill_holes(self) -> None:
+        for hole in self._holes:
+            hole.close()
+        self._holes.clear()
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
             self._tls = server_context(host_name("tls"))
         return self._tls
+
+
+def _close(servers: Sequence[asyncio.Server]) -> None:
+    for server in servers:
+        server.close()
 
 
 def _free_port() -> int:

@@ -23,11 +23,24 @@ def is_mailbox(local: str) -> bool:
     most ten letters a-z with a dot, hyphen or underscore between them, sixteen characters in all; seven names in ten
     exist, chosen by a hash. What is no name (digits, a long word) never exists: a random recipient is unknown.
     """
-    folded = local.lower()
-    quoted = _QUOTED.fullmatch(folded)
-    root = (quoted[1] if quoted else folded).split("+", 1)[0]
+    root = _root(local)
     if root in ALWAYS:
         return True
-    if root in NEVER or root.startswith("no-") or len(root) > _NAME_LENGTH_MAX or not _NAME.fullmatch(root):
+    if root in NEVER or root.startswith("no-") or not _looks_like_a_name(root):
         return False
     return hashlib.sha256(root.encode()).digest()[0] * 100 < _PERCENT_OF_NAMES * 256
+
+
+def is_name(local: str) -> bool:
+    """Tell whether a local part looks like somebody's name, whether there is such a mailbox or not."""
+    return _looks_like_a_name(_root(local))
+
+
+def _root(local: str) -> str:
+    folded = local.lower()
+    quoted = _QUOTED.fullmatch(folded)
+    return (quoted[1] if quoted else folded).split("+", 1)[0]
+
+
+def _looks_like_a_name(root: str) -> bool:
+    return len(root) <= _NAME_LENGTH_MAX and _NAME.fullmatch(root) is not None

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 EXTENSIONS = ("PIPELINING", "SIZE 10240000", "ENHANCEDSTATUSCODES", "8BITMIME")
+TAKEN = "250 2.1.5 Ok"
+RELAY = "554 5.7.1 <{address}>: Relay access denied"
+FAULT = "451 4.3.0 <{address}>: Temporary lookup failure"
 
 
 class Tls(Enum):
@@ -45,6 +48,8 @@ class Script:
     """The reply to `MAIL FROM:<>` where it differs."""
     known: str = "250 2.1.5 Ok"
     unknown: str = "550 5.1.1 <{address}>: Recipient address rejected: User unknown in virtual mailbox table"
+    strange: str | None = None
+    """The reply for a recipient that does not even look like a name, where it differs from `unknown`."""
     rcpt_after_seconds: float = 0.0
     greylist_seconds: float | None = None
     """A recipient is put off until this long after it was first asked for by the same client and sender."""
@@ -55,6 +60,15 @@ class Script:
     """Recipients a transaction; the next ones are answered 452 4.5.3 (RFC 5321 section 4.5.3.1.10)."""
     refusals_max: int | None = None
     """Refused recipients a connection; the next command is answered 421 and the connection closed."""
+    tarpit_after: int | None = None
+    """Refused recipients a connection; each further reply to RCPT takes `tarpit_seconds`."""
+    tarpit_seconds: float = 1.0
+    rate_max: int | None = None
+    """Recipients of a client in `rate_seconds`; the next ones are answered 451, and not counted."""
+    rate_seconds: float = 60.0
+    blocks_after: int | None = None
+    """Recipients of a client, after which it is refused everything for `block_seconds`."""
+    block_seconds: float = 600.0
     closes_after_refusal: bool = False
     drops_pipeliners: bool = False
     encoding: str = "utf-8"
@@ -70,3 +84,6 @@ class Script:
     def offers_smtputf8(self) -> bool:
         """RFC 6531: whether recipients outside ASCII are taken."""
         return "SMTPUTF8" in self.extensions
+
+
+UTF8 = Script(extensions=(*EXTENSIONS, "SMTPUTF8"))

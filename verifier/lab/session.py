@@ -1,16 +1,17 @@
 """One SMTP session of a mail host, without any network: command lines go in, replies come out (RFC 5321)."""
 
 import re
-from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
 from verifier.lab import mailboxes
+from verifier.lab.host_memory import Greylist, Tally
 from verifier.lab.script import Script, Tls
 
 _PATH = re.compile(r"(?:FROM|TO):\s*<(.*)>\s*(.*)", re.IGNORECASE)
-_TRIPLETS_MAX = 200_000
+_OVER_RATE = "451 4.7.1 <{address}>: Recipient address rejected: rate limit of {client} exceeded"
+_BLOCKED = "554 5.7.1 Service unavailable; Client host [{client}] blocked for abuse"
 _CLOSED_BY_SERVER = "421 4.7.0 {host} Error: too many errors"
 
 
@@ -32,31 +33,24 @@ class Reply:
     then: Then = Then.GO_ON
 
 
-class Greylist:
-    """Remembers when a client first asked for a recipient (RFC 6647 section 2): lives as long as its mail host."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._first_asked_at: OrderedDict[tuple[str, str, str], float] = OrderedDict()
-
-    def is_open(self, client: str, sender: str, recipient: str, window_seconds: float) -> bool:
-        """Tell whether this triplet has waited long enough; the first question starts its wait."""
-        now = self._clock()
-        while len(self._first_asked_at) > _TRIPLETS_MAX:
-            self._first_asked_at.popitem(last=False)
-        return now - self._first_asked_at.setdefault((client, sender, recipient), now) >= window_seconds
-
-
 class Session:
     """The state of one connection: what was greeted, who sends, how many were refused."""
 
     def __init__(
-        self, *, host: str, domains: Collection[str], script: Script, greylist: Greylist, client: str = "127.0.0.1"
+        self,
+        *,
+        host: str,
+        domains: Collection[str],
+        script: Script,
+        greylist: Greylist,
+        tally: Tally,
+        client: str = "127.0.0.1",
     ) -> None:
         self._host = host
         self._domains = domains
         self._script = script
         self._greylist = greylist
+        self._tally = tally
         self._client = client
         self._is_greeted = False
         self._is_encrypted = False
@@ -73,6 +67,8 @@ class Session:
             return self._reply("421 4.7.0 {host} Error: too many connections from {client}", then=Then.CLOSE)
         if script.raw_banner is not None:
             return Reply(script.raw_banner, script.banner_after_seconds, Then.CLOSE)
+        if self._tally.is_blocked(self._client):
+            return self._reply(_BLOCKED, then=Then.CLOSE)
         then = Then.GO_ON if script.banner.startswith("2") else Then.CLOSE
         return self._reply(script.banner, then=then, after_seconds=script.banner_after_seconds)
 
@@ -165,13 +161,21 @@ class Session:
         if script.recipients_max is not None and self._recipients > script.recipients_max:
             return self._reply("452 4.5.3 Error: too many recipients")
         answer = self._recipient(address)
-        is_refused = answer.startswith("5")
-        self._refusals += is_refused
-        then = Then.CLOSE if is_refused and script.closes_after_refusal else Then.GO_ON
-        return self._reply(answer, then=then, address=address, after_seconds=script.rcpt_after_seconds)
+        self._refusals += not answer.startswith("2")
+        after_seconds = script.rcpt_after_seconds
+        if script.tarpit_after is not None and self._refusals > script.tarpit_after:
+            after_seconds += script.tarpit_seconds
+        then = Then.CLOSE if answer.startswith("5") and script.closes_after_refusal else Then.GO_ON
+        return self._reply(answer, then=then, address=address, after_seconds=after_seconds)
 
     def _recipient(self, address: str) -> str:
         script = self._script
+        if script.blocks_after is not None and self._tally.is_block_due(
+            self._client, script.blocks_after, script.block_seconds
+        ):
+            return _BLOCKED
+        if script.rate_max is not None and self._tally.is_over_rate(self._client, script.rate_max, script.rate_seconds):
+            return _OVER_RATE
         local, _, domain = address.rpartition("@")
         if domain.lower() not in self._domains:
             return "554 5.7.1 <{address}>: Relay access denied"
@@ -181,7 +185,9 @@ class Session:
             self._client, self._sender or "", address, script.greylist_seconds
         ):
             return script.greylist
-        return script.known if mailboxes.is_mailbox(local) else script.unknown
+        if mailboxes.is_mailbox(local):
+            return script.known
+        return script.strange if script.strange is not None and not mailboxes.is_name(local) else script.unknown
 
     def _end_transaction(self) -> None:
         self._sender = None

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import cast
 
+from verifier.lab.host_memory import Greylist, Tally
 from verifier.lab.log import Log
 from verifier.lab.script import Script
-from verifier.lab.session import Greylist, Reply, Session, Then
+from verifier.lab.session import Reply, Session, Then
 
 _LINE_BYTES_MAX = 64 * 1024
 _BYTE_EVERY_SECONDS = 0.001
@@ -25,6 +26,7 @@ class MailHost:
     script: Script
     domains: Collection[str]
     greylist: Greylist
+    tally: Tally
     connections: set["Connection"] = field(default_factory=set)
 
 
@@ -52,12 +54,13 @@ class Connection(asyncio.Protocol):
         """Greet."""
         self._transport = cast("asyncio.Transport", transport)
         self._host.connections.add(self)
-        self._log.connection(self._host.name)
+        self._number = self._log.connection(self._host.name)
         self._session = Session(
             host=self._host.name,
             domains=self._host.domains,
             script=self._host.script,
             greylist=self._host.greylist,
+            tally=self._host.tally,
             client=self._transport.get_extra_info("peername")[0],
         )
         self._send(self._session.open(len(self._host.connections)))
@@ -71,7 +74,7 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         self._outbox.clear()
         self._host.connections.discard(self)
-        self._log.disconnection(self._host.name)
+        self._log.disconnection(self._host.name, self._number)
 
     def data_received(self, data: bytes) -> None:
         """Answer every whole line; the rest waits for its end."""
@@ -95,8 +98,12 @@ class Connection(asyncio.Protocol):
 
     def _command(self, line: str) -> bool:
         """Answer one line; tells whether the next one is read."""
-        self._log.command(self._host.name, line.partition(" ")[0].upper()[:10], line)
-        self._send(self._session.receive(line, is_pipelined=bool(self._outbox)))
+        verb = line.partition(" ")[0].upper()[:10]
+        self._log.command(self._host.name, self._number, verb, line)
+        reply = self._session.receive(line, is_pipelined=bool(self._outbox))
+        if verb == "RCPT" and _is_refusal(reply.data):
+            self._log.refusal(self._host.name, self._number, reply.data.decode("utf-8", "replace").rstrip())
+        self._send(reply)
         return not self._is_deaf
 
     def _send(self, reply: Reply) -> None:
@@ -147,3 +154,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._is_shaking_hands = False
         self.data_received(b"")
+
+
+def _is_refusal(reply: bytes) -> bool:
+    return reply[:1] in (b"4", b"5") and not reply.startswith(b"452 4.5.3")

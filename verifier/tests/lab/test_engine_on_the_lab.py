@@ -1,18 +1,17 @@
-"""The engine against every behaviour of the catalogue: the verdicts are those of the oracle."""
+"""The engine against every behaviour of the catalogue: the verdicts are those of the oracle, the manners good."""
 
 import asyncio
-from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 
+from verifier.engine import syntax
 from verifier.engine.check import Engine
-from verifier.engine.config import Budgets, EngineConfig, Nameserver, Zone
 from verifier.engine.evidence import Result, Status
 from verifier.lab import Lab
 from verifier.lab.catalogue import CATALOGUE
-from verifier.lab.domain import ZONE
-from verifier.lab.expectation import expected
+from verifier.tests.lab import log_of_commands
+from verifier.tests.lab.engines import complaints, config_for, engine_for, living_told_as_gone, settled
 
-RETRY_SECONDS = (1.0, 1.0)
-BUDGET_SECONDS = 20.0
 LOCALS = (
     "alice",
     "nobody",
@@ -34,80 +33,127 @@ LOCALS = (
 IN_BULK = [
     f"{local}@{domain.full_name}"
     for domain in CATALOGUE
-    for local in (LOCALS[:2] if domain.is_slow else LOCALS)
+    for local in (LOCALS[:2] if domain.is_slow and domain.name not in {"tenawhile", "blockslater"} else LOCALS)
     # Whether a block or the lack of SMTPUTF8 is met first depends on who else is asked about.
-    if local.isascii() or domain.known.status is not Status.UNKNOWN
+    if local.isascii() or (domain.known.status is not Status.UNKNOWN and domain.or_else is None)
+]
+
+CONTROL = "".join(map(chr, (*range(32), 127)))
+HOSTILE = [
+    "alice>\r\nRCPT TO:<bob@ok.mailverdict.test",
+    "alice\r\nDATA\r\n@ok.mailverdict.test",
+    "alice\nQUIT@ok.mailverdict.test",
+    "alice@ok.mailverdict.test\r\nDATA",
+    "alice@ok.mailverdict.test>\r\nDATA\r\n",
+    "alice@ok.mailverdict.test\x00",
+    "alice\x00@ok.mailverdict.test",
+    "alice @ok.mailverdict.test",
+    "al ice@ok.mailverdict.test",
+    "alice>@ok.mailverdict.test",
+    "<alice@ok.mailverdict.test>",
+    "alice@ok.mailverdict.test> SIZE=1",
+    "alice@ok.mailverdict.test>,<bob@ok.mailverdict.test",
+    "alice@ok.mailverdict\r\n.test",
+    "alice@ok>.mailverdict.test",
+    "alice@ok .mailverdict.test",
+    "alice@ok\x00.mailverdict.test",
+    "alice@[127.0.0.1]",
+    '"alice\r\nDATA"@ok.mailverdict.test',
+    '"alice\\\r\nDATA"@ok.mailverdict.test',
+    '"al>ice"@ok.mailverdict.test',
+    '"al ice"@ok.mailverdict.test',
+    '"al\\"ice"@ok.mailverdict.test',
+    '"alice"@ok.mailverdict.test',
+    '"unfinished@ok.mailverdict.test',
+    "alice@ok.mailverdict.test\u2028DATA",
+    "alice\u0085DATA@ok.mailverdict.test",
+    "ali\u202ece@ok.mailverdict.test",
+    "alice@ok.mailverdict.test\uff1e",
+    "alice@ok\uff0emailverdict\uff0etest",
+    "{}@ok.mailverdict.test",
+    "{host}%s@ok.mailverdict.test",
+    "alice;DATA@ok.mailverdict.test",
+    "a" * 64 + "@ok.mailverdict.test",
+    "a" * 5000 + "@ok.mailverdict.test",
+    *(f"al{char}ice@ok.mailverdict.test" for char in CONTROL),
+    *(f"alice@o{char}k.mailverdict.test" for char in CONTROL),
+    *(f'"al{char}ice"@ok.mailverdict.test' for char in CONTROL),
 ]
 
 
-def engine_for(lab: Lab) -> Engine:
-    """An engine that finds the sandbox, and waits for its silence less long than for the world's."""
-    zone = Zone(ZONE, Nameserver("127.0.0.1", lab.dns_port), lab.smtp_port)
-    return Engine(
-        EngineConfig(
-            helo="client.example.org",
-            mail_from="probe@client.example.org",
-            zones=(zone,),
-            budgets=Budgets(dns_try_seconds=0.3, dns_seconds=0.9, command_seconds=1.0),
-        )
-    )
+async def test_every_behaviour_in_bulk_is_judged_as_the_oracle_says_and_asked_politely(tmp_path: Path) -> None:
+    path = tmp_path / "lab.log"
+    async with Lab(log_path=path) as lab, engine_for(lab) as engine:
+        results = await settled(engine, IN_BULK)
+
+    assert len(results) == len(IN_BULK)
+    assert not (wrong := complaints(results)), "\n".join(wrong)
+    assert not living_told_as_gone(result for result in results if "@blockslater." not in result.input)
+    log = log_of_commands.read(path)
+    assert not log_of_commands.malformed(log)
+    assert not log_of_commands.strangers(log, [result.email for result in results])
+    assert log_of_commands.refusals_max(log) <= 9
+    assert max(log_of_commands.open_max(log).values()) <= 2
+    assert len(log_of_commands.commands(log)) > 2 * len(IN_BULK) / 3
+    # Who is cut off cannot say goodbye; nobody else is left without.
+    assert log_of_commands.without_goodbye(log) <= {f"{name}.mx.mailverdict.test" for name in ("dropspipeliners",)}
 
 
-async def settled(engine: Engine, addresses: Iterable[str]) -> list[Result]:
-    """Check addresses, and again those that asked for it, after the sandbox's waits."""
-    pending, done = list(addresses), []
-    for wait_seconds in (*RETRY_SECONDS, None):
-        results = [result async for result in engine.check_many(pending, budget_seconds=BUDGET_SECONDS)]
-        assert sorted(result.input for result in results) == sorted(pending)
-        pending = [result.input for result in results if result.is_transient and wait_seconds]
-        done += [result for result in results if not (result.is_transient and wait_seconds)]
-        if not pending:
-            break
-        await asyncio.sleep(wait_seconds or 0)
-    return done
-
-
-def complaints(results: Iterable[Result]) -> list[str]:
-    """What is not as the oracle says."""
-    return [
-        f"{result.input}: {result.status}/{result.reason}, not {'/'.join(expected(result.input))}; "
-        + "; ".join(f"{seen.stage} {seen.code or ''} {seen.text or ''}" for seen in result.evidence)
-        for result in sorted(results, key=lambda result: result.input.rpartition("@")[2])
-        if (result.status, result.reason) != expected(result.input)
-    ]
-
-
-async def test_every_behaviour_in_bulk_is_judged_as_the_oracle_says() -> None:
-    async with Lab() as lab:
-        engine = engine_for(lab)
-        try:
-            results = await settled(engine, IN_BULK)
-        finally:
-            await engine.aclose()
-
-        assert len(results) == len(IN_BULK)
-        assert not (wrong := complaints(results)), "\n".join(wrong)
-        assert not [
-            result.input
-            for result in results
-            if result.status is Status.NOT_EXISTS and expected(result.input).status is Status.EXISTS
-        ]
-        assert lab.log.verbs("DATA") == 0
-        assert lab.log.verbs("QUIT") > 0
-        assert max(lab.log.open_connections_max.values()) <= 2
-
-
-async def test_every_behaviour_is_judged_for_a_lone_address_too() -> None:
-    async with Lab() as lab:
+async def test_every_behaviour_is_judged_for_a_lone_address_too(tmp_path: Path) -> None:
+    path = tmp_path / "lab.log"
+    async with Lab(log_path=path) as lab:
 
         async def alone(address: str) -> list[Result]:
-            engine = engine_for(lab)
-            try:
+            async with engine_for(lab) as engine:
                 return await settled(engine, [address])
-            finally:
-                await engine.aclose()
 
         addresses = [f"{local}@{domain.full_name}" for domain in CATALOGUE for local in ("alice", "nobody")]
-        results = await asyncio.gather(*map(alone, addresses))
+        results = [result for found in await asyncio.gather(*map(alone, addresses)) for result in found]
 
-    assert not (wrong := complaints(result for found in results for result in found)), "\n".join(wrong)
+    assert not (wrong := complaints(results)), "\n".join(wrong)
+    assert not living_told_as_gone(results)
+    log = log_of_commands.read(path)
+    assert not log_of_commands.malformed(log)
+    assert not log_of_commands.strangers(log, [result.email for result in results])
+    assert log_of_commands.refusals_max(log) <= 9
+
+
+async def test_no_text_can_smuggle_a_command_into_a_session(tmp_path: Path) -> None:
+    path = tmp_path / "lab.log"
+    # Every text alone in its engine and all of them together: neither order nor company may help it through.
+    async with Lab(log_path=path) as lab:
+        async with engine_for(lab) as engine:
+            results = [result async for result in engine.check_many(HOSTILE, budget_seconds=10.0)]
+
+        async def alone(text: str) -> Result:
+            async with engine_for(lab) as engine:
+                return await engine.check(text, budget_seconds=10.0)
+
+        results += await asyncio.gather(*map(alone, HOSTILE))
+
+    assert sorted(result.input for result in results) == sorted(HOSTILE * 2)
+    log = log_of_commands.read(path)
+    well_formed = {parsed.email for text in HOSTILE if isinstance(parsed := syntax.parse(text), syntax.Address)}
+    assert 0 < len(well_formed) < len(HOSTILE)
+    assert not log_of_commands.malformed(log)
+    assert not log_of_commands.strangers(log, well_formed)
+    assert not [result for result in results if result.status is Status.EXISTS and not _says_alice(result.email)]
+
+
+async def test_fewer_refusals_a_connection_are_kept_to_when_the_configuration_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "lab.log"
+    addresses = [f"{local}@ok.mailverdict.test" for n in range(8) for local in (f"q{n}", f"alice+{n}")]
+    async with Lab(log_path=path) as lab:
+        config = replace(config_for(lab), refusals_per_connection=3, connections_per_address=1)
+        engine = Engine(config)
+        results = [result async for result in engine.check_many(addresses, budget_seconds=10.0)]
+        await engine.aclose()
+
+    assert not (wrong := complaints(results)), "\n".join(wrong)
+    log = log_of_commands.read(path)
+    assert log_of_commands.refusals_max(log) <= 3
+    assert max(log_of_commands.open_max(log).values()) == 1
+
+
+def _says_alice(email: str) -> bool:
+    return email.partition("@")[0].strip('"') == "alice"

@@ -6,7 +6,7 @@ import pytest
 
 from verifier.lab import Lab, command, readme
 from verifier.lab.log import OTHERS, Log
-from verifier.lab.session import Greylist
+from verifier.lab.host_memory import Greylist
 
 
 async def test_the_command_serves_until_it_is_stopped() -> None:
