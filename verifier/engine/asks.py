@@ -78,6 +78,8 @@ class Batch:
 
     items: list[Ask | Probe] = field(default_factory=list)
     needs_smtputf8: bool = False
+    is_last: bool = False
+    """Nothing is to be asked in the same session after it."""
 
     @property
     def paths(self) -> list[str]:

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from verifier.engine import lists, score, signals, suggest, syntax, verdict, wire
+from verifier.engine import egress, lists, score, signals, suggest, syntax, verdict, wire
 from verifier.engine.asks import Ask, Probe
-from verifier.engine.config import EngineConfig
+from verifier.engine.config import EngineConfig, Way
 from verifier.engine.conversation import Conversation, Parts
 from verifier.engine.domain import DomainReader, Route, RouteOutcome
 from verifier.engine.evidence import Evidence, Reason, Result, Stage, Status
@@ -25,6 +25,7 @@ _GATHERING_SECONDS_MAX = 1.0
 _log = logging.getLogger(__name__)
 
 Found = Callable[[Address, Result], None]
+Group = tuple[str, tuple[tuple[Way, ...], ...]]
 
 
 class Engine:
@@ -33,13 +34,15 @@ class Engine:
     def __init__(self, config: EngineConfig) -> None:
         self._resolver = Resolver(config)
         self._domains = DomainReader(config, self._resolver)
+        self._config = config
+        self._accepts_then_bounces = lists.AcceptThenBounce(config.accept_then_bounce).covers
         self._parts = Parts(
             config=config,
             hosts=HostMemories(config),
             catchall=CatchallMemory(config),
             gates=Gates(config),
             context=wire.tls_context(),
-            accepts_then_bounces=lists.accepts_then_bounces,
+            accepts_then_bounces=self._accepts_then_bounces,
         )
 
     async def mail_host_group(self, domain: str) -> str:
@@ -87,7 +90,7 @@ class Engine:
         for address in addresses:
             by_domain.setdefault(address.domain, []).append(address)
         gate = asyncio.Semaphore(_DOMAINS_AT_A_TIME)
-        by_group: dict[str, list[Ask]] = {}
+        by_group: dict[Group, list[Ask]] = {}
         async with asyncio.TaskGroup() as tasks:
             reading = {tasks.create_task(self._route(domain, deadline, gate)) for domain in by_domain}
             begun_at = time.monotonic()
@@ -103,15 +106,26 @@ class Engine:
                     by_group.clear()
                     begun_at = time.monotonic()
 
-    @staticmethod
-    def _sort(route: Route, addresses: list[Address], by_group: dict[str, list[Ask]], found: Found) -> None:
+    def _sort(self, route: Route, addresses: list[Address], by_group: dict[Group, list[Ask]], found: Found) -> None:
         """Put the addresses of a domain to those of the same mail hosts; what has none is judged at once."""
         asks = [Ask(address, route) for address in addresses]
         if route.outcome is RouteOutcome.MAIL_HOSTS:
-            by_group.setdefault(route.group, []).extend(asks)
+            by_group.setdefault(self._group(route), []).extend(asks)
         else:
             for ask in asks:
-                found(ask.address, _result(ask, None))
+                found(ask.address, self._result(ask, None))
+
+    def _group(self, route: Route) -> Group:
+        """Return the key of a conversation: the same mail hosts, asked by the same ways."""
+        if not self._config.egress:
+            return route.group, ()
+        return route.group, tuple(egress.ways(self._config, host.name, route.domain) for host in route.hosts)
+
+    def _result(self, ask: Ask, probe: Probe | None) -> Result:
+        """Judge what was found out about an address."""
+        accepts_then_bounces = bool(ask.answers) and self._accepts_then_bounces(ask.answers[-1].host)
+        findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
+        return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
 
     async def _route(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
         try:
@@ -126,7 +140,7 @@ class Engine:
         settled: set[Address] = set()
 
         def settle(ask: Ask, probe: Probe | None) -> None:
-            result = _result(ask, probe)
+            result = self._result(ask, probe)
             settled.add(ask.address)
             found(ask.address, result)
 
@@ -167,13 +181,6 @@ def _malformed(text: str, malformed: Malformed) -> Result:
         score_reasons=reasons,
         evidence=(Evidence(Stage.SYNTAX, now, text=malformed.problem[:200]),),
     )
-
-
-def _result(ask: Ask, probe: Probe | None) -> Result:
-    """Judge what was found out about an address."""
-    accepts_then_bounces = bool(ask.answers) and lists.accepts_then_bounces(ask.answers[-1].host)
-    findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
-    return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
 
 
 def _unfinished(ask: Ask) -> Result:

@@ -48,6 +48,44 @@ class Budgets:
 
 
 @dataclass(frozen=True, slots=True)
+class Socks5:
+    """A SOCKS5 proxy (RFC 1928), with a user name and a password where it wants them (RFC 1929)."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way out: from an address of this machine, or through a proxy; neither means the system's choice."""
+
+    source: str | None = None
+    """A numeric address; mail hosts of its family alone are asked this way."""
+    proxy: Socks5 | None = None
+    helo: str | None = None
+    """The name to greet with where it differs: that of the address that the mail host sees."""
+
+    @property
+    def is_for_ipv6(self) -> bool | None:
+        """Whether the way leads to IPv6 addresses alone, or to IPv4 alone; None where to both."""
+        return ":" in self.source if self.source else None
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """The ways out to mail hosts whose name has a suffix; the empty suffix is every name's."""
+
+    suffix: str
+    ways: tuple[Way, ...]
+
+    def covers(self, name: str) -> bool:
+        """Tell whether it is meant for a mail host."""
+        return not self.suffix or name == self.suffix or name.endswith("." + self.suffix)
+
+
+@dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Everything an engine needs to know; made once from the settings."""
 
@@ -69,6 +107,10 @@ class EngineConfig:
     """Refused recipients after which a connection is ended: Postfix slows at 10 and hangs up at 20."""
     catchall_seconds: float = 3600.0
     """How long it is remembered whether a domain takes a random recipient."""
+    accept_then_bounce: tuple[str, ...] = ()
+    """Suffixes of mail hosts that accept at RCPT and bounce later, beside those of the packaged table."""
+    egress: tuple[Egress, ...] = ()
+    """The ways out by mail host; the longest suffix that covers the host's name counts."""
     budgets: Budgets = field(default_factory=Budgets)
 
     def zone_of(self, name: str) -> Zone | None:

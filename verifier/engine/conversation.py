@@ -6,9 +6,9 @@ import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from verifier.engine import findings, session
+from verifier.engine import egress, findings, session
 from verifier.engine.asks import Ask, Batch, Probe
-from verifier.engine.config import EngineConfig
+from verifier.engine.config import EngineConfig, Way
 from verifier.engine.domain import MailHost
 from verifier.engine.evidence import Stage
 from verifier.engine.findings import Cause, Failure
@@ -47,6 +47,7 @@ class Conversation:
         self._busy: dict[str, int] = {}
         self._lanes = parts.config.connections_per_address
         self._deadline = math.inf
+        self._domain = asks[0].address.domain  # all of them leave by the same ways
         for ask in asks:
             self._questions.put(ask)
 
@@ -86,55 +87,67 @@ class Conversation:
     async def _converse(self, host: MailHost) -> None:
         """Hold one session with a mail host, at the first of its addresses that answers."""
         failures: list[Failure] = []
+        ways = egress.ways(self._config, host.name, self._domain)
         for address in host.addresses:
-            memory = self._parts.hosts.of(address, host.port)
-            async with self._parts.gates.connection(address, host.port):
-                if not self._questions.has_work(host.name):
-                    return
-                try:
-                    opened = await session.open_session(
-                        host.name,
-                        address,
-                        host.port,
-                        config=self._config,
-                        memory=memory,
-                        context=self._parts.context,
-                        deadline=self._deadline,
-                    )
-                except Ended as ended:
-                    failures.append(ended.failure)
-                    continue
-                await self._use(opened)
-                return
+            usable = [way for way in ways if way.is_for_ipv6 in {None, ":" in address}]
+            if not usable:
+                detail = f"{address}: no source address of its kind"
+                failures.append(findings.failed(Stage.CONNECT, Cause.NO_WAY_OUT, host.name, detail=detail))
+            for way in usable:
+                async with self._parts.gates.connection(address, host.port, way):
+                    if not self._questions.has_work(host.name):
+                        return
+                    try:
+                        opened = await self._open(host, address, way)
+                    except Ended as ended:
+                        failures.append(ended.failure)
+                        if ended.failure.cause is not Cause.NO_WAY_OUT:
+                            break
+                    else:
+                        await self._use(opened)
+                        return
         await self._lose(host, failures)
+
+    async def _open(self, host: MailHost, address: str, way: Way) -> Session:
+        return await session.open_session(
+            host.name,
+            address,
+            host.port,
+            config=self._config,
+            way=way,
+            memory=self._parts.hosts.of(address, host.port),
+            context=self._parts.context,
+            deadline=self._deadline,
+        )
 
     async def _use(self, opened: Session) -> None:
         """Ask batch after batch while the session is worth it, and say goodbye."""
         transactions = Transactions(opened, self._parts.context)
-        refusals = answers = 0
+        answers = 0
         batch: Batch | None = None
         try:
             while not opened.is_over and asyncio.get_running_loop().time() < opened.expires_at:
-                batch = self._questions.take(opened, refusals)
+                batch = self._questions.take(opened)
                 if batch is None:
                     break
-                heard = await transactions.ask(batch.paths, with_smtputf8=batch.needs_smtputf8)
-                refusals += heard.discarded + sum(reply.code >= 400 for reply in heard.replies)
+                heard = await transactions.ask(batch.paths, with_smtputf8=batch.needs_smtputf8, is_last=batch.is_last)
                 answers += len(heard.replies)
                 if self._questions.record(batch, heard, opened):
                     transactions.close()
                 batch = None
                 if heard.failure is not None:
-                    self._learn(opened, heard.failure, answers, refusals)
+                    self._learn(opened, heard.failure, answers)
                     if heard.failure.cause is not Cause.EAI_UNSUPPORTED:
                         break
+                if heard.is_cut_short or opened.has_said_quit:
+                    break
         except BaseException:
             opened.connection.abandon()
             raise
         self._questions.close_session(opened)
         await opened.end()
 
-    def _learn(self, opened: Session, failure: Failure, answers: int, refusals: int) -> None:
+    def _learn(self, opened: Session, failure: Failure, answers: int) -> None:
         """Draw the lesson of a session that ended before its time: smaller batches, or no more of this host."""
         if failure.cause is Cause.EAI_UNSUPPORTED:
             return
@@ -148,7 +161,7 @@ class Conversation:
         else:
             self._fruitless[opened.host] = 0
             if failure.cause is not Cause.EXPIRED:
-                opened.memory.refusals_limit = max(1, min(opened.memory.refusals_limit, refusals))
+                opened.memory.refusals_limit = max(1, min(opened.memory.refusals_limit, opened.errors))
 
     async def _lose(self, host: MailHost, failures: list[Failure]) -> None:
         """Give a mail host up, unless it only wants fewer connections at a time."""

@@ -15,6 +15,7 @@ class Cause(StrEnum):
     """Why a conversation ended before the mailbox was asked about."""
 
     UNREACHABLE = "no connection"
+    NO_WAY_OUT = "no way out"
     CLOSED = "the connection was closed"
     EXPIRED = "no answer in time"
     NOT_SMTP = "not SMTP"

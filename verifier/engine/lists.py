@@ -1,5 +1,6 @@
 """The dated lists of verifier/data, read once. Nothing here reaches the network; a command renews the files."""
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
@@ -42,10 +43,18 @@ def disposable_domains() -> frozenset[str]:
 
 
 @cache
-def _accept_then_bounce() -> tuple[str, ...]:
-    return tuple(line.split()[0] for line in _lines("accept_then_bounce.txt"))
+def accept_then_bounce() -> frozenset[str]:
+    """Suffixes of mail hosts that accept every recipient at RCPT and bounce later."""
+    return frozenset(line.split()[0] for line in _lines("accept_then_bounce.txt"))
 
 
-def accepts_then_bounces(host: str) -> bool:
-    """Tell whether a mail host is known to accept every recipient and to bounce later."""
-    return any(host == suffix or host.endswith("." + suffix) for suffix in _accept_then_bounce())
+class AcceptThenBounce:
+    """The mail hosts that accept every recipient and bounce later: the dated table and those of the settings."""
+
+    def __init__(self, further: Iterable[str] = ()) -> None:
+        self._suffixes = accept_then_bounce() | {suffix.lower().strip(".") for suffix in further}
+
+    def covers(self, host: str) -> bool:
+        """Tell whether a mail host is one of them."""
+        labels = host.split(".")
+        return any(".".join(labels[start:]) in self._suffixes for start in range(len(labels)))

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from verifier.engine.config import EngineConfig
+from verifier.engine.config import EngineConfig, Way
 from verifier.engine.findings import Answered
+from verifier.engine.replies import Reply
 
 _HOSTS_MAX = 20_000
 _DOMAINS_MAX = 20_000
@@ -29,8 +30,14 @@ class HostMemory:
     wants_helo: bool = False
     gives_no_reason: bool = False
     """It refuses without saying why, so that a random recipient is needed in every session that meets a refusal."""
-    wants_null_sender: bool = False
-    """The configured sender was refused: the null sender is tried (RFC 5321 section 4.5.5)."""
+    gives_reasons: bool = False
+    """It said of a recipient that there is no such user, so that its refusals need no random recipient beside them."""
+    takes_mail: bool = False
+    """It accepted a MAIL command, so that recipients may go out with the next one without being refused for it."""
+    wants_tls: bool = False
+    """It demands STARTTLS, whether or not it offers it."""
+    sender_refusal: Reply | None = None
+    """How the configured sender was refused: the null sender is tried (RFC 5321 section 4.5.5)."""
 
 
 class HostMemories:
@@ -81,17 +88,17 @@ class CatchallMemory:
 
 
 class Gates:
-    """Holds the number of open connections down: in all, and to one address."""
+    """Holds the number of open connections down: in all, and to one address from one of ours."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._total = asyncio.Semaphore(config.concurrency)
         self._per_address = config.connections_per_address
-        self._by_address: dict[tuple[str, int], tuple[asyncio.Semaphore, list[None]]] = {}
+        self._by_address: dict[tuple[str, int, Way], tuple[asyncio.Semaphore, list[None]]] = {}
 
     @contextlib.asynccontextmanager
-    async def connection(self, address: str, port: int) -> AsyncIterator[None]:
+    async def connection(self, address: str, port: int, way: Way) -> AsyncIterator[None]:
         """Wait for the right to have a connection open; always in the same order, so that nobody waits in a ring."""
-        key = (address, port)
+        key = (address, port, way)
         semaphore, users = self._by_address.setdefault(key, (asyncio.Semaphore(self._per_address), []))
         users.append(None)
         try:

@@ -22,6 +22,7 @@ _PROBE_CUTS_MAX = 3
 _BLOCKS_IN_A_ROW = 3
 _WORTH_GOING_ON = 3
 """With room for fewer refusals than this a new connection asks more addresses in the same time."""
+_REFUSALS_EXPECTED = 0.5
 _ASK_NEXT_HOST = frozenset({Meaning.TEMPORARY, Meaning.SERVER_ERROR, Meaning.RELAY_DENIED, Meaning.TOO_MANY_RECIPIENTS})
 
 
@@ -71,13 +72,15 @@ class Questions:
         """Tell whether the addresses that wait for a mail host could go to another one."""
         return any(ask.next_host({*self._down, host}) for ask in self._queues.get(host, ()))
 
-    def take(self, session: Session, refusals: int) -> Batch | None:
-        """Return the next batch for a session in which so many recipients were refused; None when it should end."""
+    def take(self, session: Session) -> Batch | None:
+        """Return the next batch for a session; None when it should end."""
         host, memory = session.host, session.memory
-        room = min(memory.refusals_limit - refusals, memory.recipients_limit)
+        free = _room(session)
+        room = min(free, memory.recipients_limit)
         queue = self._queues.get(host, deque())
         ready = self._probes.take_ready(session)
-        is_short = refusals > 0 and room < _WORTH_GOING_ON and len(queue) > room and memory.refusals_limit > room + 2
+        is_begun = session.recipients > 0
+        is_short = is_begun and room < _WORTH_GOING_ON and len(queue) > room and memory.refusals_limit > room + 2
         if room <= 0 or (is_short and not ready) or not (queue or ready):
             self._probes.put_aside(ready, session)
             return None
@@ -107,6 +110,7 @@ class Questions:
         for probe in probes:
             probe.is_in_flight = True
         batch.items += probes
+        batch.is_last = _is_last(session, len(batch.items), free, is_more_waiting=bool(queue))
         return batch
 
     def record(self, batch: Batch, heard: Heard, session: Session) -> bool:
@@ -129,7 +133,9 @@ class Questions:
             mine = Answered(session.host, reply, now, session.number, has_contrast)
             is_anew_needed |= self._record_ask(item, mine, session, had_null_sender=heard.had_null_sender)
         unanswered = batch.items[len(heard.replies) :]
-        if unanswered:
+        if heard.is_cut_short:
+            self._put_back(unanswered, heard, session)
+        elif unanswered:
             self._record_cut(unanswered, heard, session)
         return is_anew_needed
 
@@ -169,10 +175,11 @@ class Questions:
             self.put(ask, at_front=True)
             return True
         if meaning is Meaning.SENDER_REJECTED and not had_null_sender and ask.asked < _ASKED_MAX:
-            session.memory.wants_null_sender = True
+            session.memory.sender_refusal = answered.reply
             self.put(ask, at_front=True)
             return True
         ask.answers.append(answered)
+        session.memory.gives_reasons |= meaning is Meaning.NO_SUCH_USER
         self._watch_for_block(meaning, answered)
         if meaning in _ASK_NEXT_HOST:
             ask.hosts_done.add(session.host)
@@ -223,15 +230,7 @@ class Questions:
     def _record_cut(self, unanswered: list[Ask | Probe], heard: Heard, session: Session) -> None:
         """Put back what got no reply; whose turn it was when the session ended is counted."""
         failure = heard.failure or failed(Stage.RCPT, Cause.CLOSED, session.host)
-        for item in reversed(unanswered[1:]):
-            if isinstance(item, Probe):
-                item.is_in_flight = False
-                if item.waiting:
-                    self._make_idle(item)
-            elif failure.cause is Cause.EAI_UNSUPPORTED:
-                self._give_up_at_host(item, failure, session.host)
-            else:
-                self.put(item, at_front=True)
+        self._put_back(unanswered[1:], heard, session)
         first = unanswered[0]
         if isinstance(first, Probe):
             first.is_in_flight = False
@@ -249,6 +248,21 @@ class Questions:
             first.trace = tuple(session.trace)
             # What may be silent about one address alone is asked about the others first.
             self._count_cut(first, failure, session.host, at_front=failure.cause is not Cause.EXPIRED)
+
+    def _put_back(self, items: list[Ask | Probe], heard: Heard, session: Session) -> None:
+        """Have items asked about another time, in their order."""
+        for item in reversed(items):
+            if isinstance(item, Probe):
+                item.is_in_flight = False
+                if item.waiting:
+                    self._make_idle(item)
+            elif heard.failure is not None and heard.failure.cause is Cause.EAI_UNSUPPORTED:
+                self._give_up_at_host(item, heard.failure, session.host)
+            elif item.asked >= _ASKED_MAX:
+                gave_up = failed(Stage.RCPT, Cause.CLOSED, session.host, detail="asked too often")
+                self._give_up_at_host(item, heard.failure or gave_up, session.host)
+            else:
+                self.put(item, at_front=True)
 
     def _count_cut(self, ask: Ask, failure: Failure | None, host: str, *, at_front: bool = True) -> None:
         ask.cuts += 1
@@ -296,3 +310,25 @@ class Questions:
         for host in ask.route.hosts:
             ask.failures += [each for each in self._down.get(host.name, ()) if each not in ask.failures]
         self._settled(ask, probe)
+
+
+def _room(session: Session) -> int:
+    """Return how many more refusals a session bears; a fresh one bears at least one, or nothing would ever be asked."""
+    memory = session.memory
+    # Who has never taken a MAIL of ours may refuse it, and the recipients that came with it.
+    risk = int(session.pipelines and not memory.takes_mail)
+    room = memory.refusals_limit - session.errors - risk
+    return room if session.recipients else max(room, 1)
+
+
+def _is_last(session: Session, size: int, room: int, *, is_more_waiting: bool) -> bool:
+    """Tell whether a session is surely not needed after a batch, so that QUIT may go along with it.
+
+    Only of hosts that give reasons and take our MAIL: of others something is likely to be left to be asked.
+    """
+    if not (session.memory.takes_mail and session.memory.gives_reasons and session.pipelines):
+        return False
+    if not is_more_waiting:
+        return True
+    rate = session.errors / session.recipients if session.recipients else _REFUSALS_EXPECTED
+    return room - size * rate < _WORTH_GOING_ON

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from verifier.engine import findings, wire
-from verifier.engine.config import EngineConfig
+from verifier.engine.config import EngineConfig, Way
 from verifier.engine.evidence import Evidence, Stage
 from verifier.engine.findings import Cause, Failure
 from verifier.engine.memory import HostMemory
-from verifier.engine.replies import Meaning, Reply, meaning_before_rcpt
+from verifier.engine.replies import Reply
 from verifier.engine.wire import Broken, Verb, Wire
 
 _numbers = itertools.count(1)
@@ -33,6 +33,7 @@ class Session:
     host: str
     address: str
     config: EngineConfig
+    way: Way
     memory: HostMemory
     connection: Wire
     deadline: float
@@ -41,8 +42,18 @@ class Session:
     number: int = field(default_factory=lambda: next(_numbers))
     extensions: dict[str, str] = field(default_factory=dict)
     trace: list[Evidence] = field(default_factory=list)
+    recipients: int = 0
+    """How many were asked about."""
+    errors: int = 0
+    """Commands that were refused, of whatever kind: hosts count them all before they slow down or hang up."""
     is_encrypted: bool = False
+    has_tried_tls: bool = False
+    has_said_quit: bool = False
     is_over: bool = False
+
+    def has_room_for(self, refusals: int) -> bool:
+        """Tell whether so many further refusals are still polite."""
+        return self.errors + refusals <= self.config.refusals_per_connection
 
     @property
     def pipelines(self) -> bool:
@@ -53,11 +64,12 @@ class Session:
         """Read the banner, say EHLO (HELO where that is refused), and encrypt where it is offered."""
         await self._expect(Stage.BANNER, self.config.budgets.banner_seconds, lambda reply: reply.code == 220)
         await self._say_ehlo()
-        if "STARTTLS" in self.extensions and not self.memory.breaks_tls:
+        if ("STARTTLS" in self.extensions or self.memory.wants_tls) and not self.memory.breaks_tls:
             await self.encrypt(context)
 
     async def encrypt(self, context: ssl.SSLContext) -> bool:
         """Ask for TLS and greet again; return False where the server does not want it now."""
+        self.has_tried_tls = True
         await self._send(wire.bare(Verb.STARTTLS))
         reply = await self._read(Stage.STARTTLS)
         self._note(Stage.STARTTLS, reply)
@@ -86,15 +98,25 @@ class Session:
         self._note(Stage.MAIL, reply)
         return reply
 
-    async def send_transaction(self, sender: str, recipients: list[str], *, with_smtputf8: bool, anew: bool) -> None:
-        """Send RSET (when a transaction is open), MAIL and every RCPT in one piece; the replies are read one by one."""
+    async def send_transaction(
+        self, sender: str, recipients: list[str], *, with_smtputf8: bool, anew: bool, is_last: bool
+    ) -> None:
+        """Send RSET (when a transaction is open), MAIL and every RCPT in one piece; the replies are read one by one.
+
+        QUIT goes along with the last one (RFC 2920 section 3.1 has it at the end of a group): a round trip saved.
+        """
         commands = [wire.bare(Verb.RSET)] if anew else []
         commands.append(wire.envelope(Verb.MAIL, sender, with_smtputf8=with_smtputf8))
         commands += [wire.envelope(Verb.RCPT, recipient) for recipient in recipients]
+        if is_last:
+            commands.append(wire.bare(Verb.QUIT))
+            self.has_said_quit = True
+        self.recipients += len(recipients)
         await self._send(*commands)
 
     async def send_recipients(self, recipients: list[str]) -> None:
         """Send RCPT commands within the open transaction."""
+        self.recipients += len(recipients)
         await self._send(*(wire.envelope(Verb.RCPT, recipient) for recipient in recipients))
 
     async def rcpt_reply(self) -> Reply:
@@ -116,10 +138,10 @@ class Session:
             await self.connection.close()
         else:
             self.is_over = True
-            await self.connection.quit(self.config.budgets.quit_seconds)
+            await self.connection.quit(self.config.budgets.quit_seconds, is_said=self.has_said_quit)
 
     async def _say_ehlo(self) -> None:
-        name = self.config.helo
+        name = self.way.helo or self.config.helo
         if "." not in name:
             # RFC 5321 section 4.1.4: who has no name gives its address.
             local = self.connection.local_address
@@ -141,6 +163,7 @@ class Session:
                 raise Ended(findings.failed(Stage.EHLO, Cause.REPLY, self.host, reply=reply))
         await self._send(wire.greeting(Verb.HELO, name))
         await self._expect(Stage.EHLO, self.config.budgets.command_seconds, lambda reply: reply.code == 250)
+        self.memory.wants_helo = True
 
     async def _expect(self, stage: Stage, seconds: float, is_welcome: Callable[[Reply], bool]) -> Reply:
         reply = await self._read(stage, seconds)
@@ -161,6 +184,7 @@ class Session:
             # RFC 5321 section 3.8: the server is about to close the connection, whatever was asked.
             self.is_over = True
             raise Ended(findings.failed(stage, Cause.REPLY, self.host, reply=reply))
+        self.errors += reply.code >= 400
         return reply
 
     def _ended(self, stage: Stage, broken: Broken) -> Ended:
@@ -180,6 +204,7 @@ async def open_session(
     port: int,
     *,
     config: EngineConfig,
+    way: Way,
     memory: HostMemory,
     context: ssl.SSLContext,
     deadline: float,
@@ -192,13 +217,14 @@ async def open_session(
         flags = (memory.breaks_tls, memory.wants_helo)
         now = asyncio.get_running_loop().time()
         try:
-            connection = await Wire.connect(address, port, min(now + config.budgets.connect_seconds, deadline))
+            connection = await Wire.connect(address, port, way, min(now + config.budgets.connect_seconds, deadline))
         except Broken as broken:
             raise Ended(findings.failed(Stage.CONNECT, broken.cause, host, detail=broken.detail)) from None
         session = Session(
-            host, address, config, memory, connection, deadline, expires_at=now + config.budgets.session_seconds
+            host, address, config, way, memory, connection, deadline, expires_at=now + config.budgets.session_seconds
         )
-        session.trace.append(Evidence(Stage.CONNECT, datetime.now(UTC), host=host, text=f"{address} port {port}"))
+        text = f"{address} port {port}{_from(way)}"
+        session.trace.append(Evidence(Stage.CONNECT, datetime.now(UTC), host=host, text=text))
         try:
             await session.greet(context)
         except Ended:
@@ -213,12 +239,14 @@ async def open_session(
     raise Ended(findings.failed(Stage.EHLO, Cause.CLOSED, host))
 
 
+def _from(way: Way) -> str:
+    """Return where we came from, where that was chosen."""
+    if way.proxy is not None:
+        return f" by way of {way.proxy.host} port {way.proxy.port}"
+    return f" from {way.source}" if way.source else ""
+
+
 def _extensions(reply: Reply) -> dict[str, str]:
     """Return the keywords of an EHLO reply with their parameters (RFC 5321 section 4.1.1.1)."""
     words = [line.upper().split(None, 1) for line in reply.lines[1:] if line.strip()]
     return {each[0]: each[1] if len(each) > 1 else "" for each in words}
-
-
-def demands_tls(reply: Reply) -> bool:
-    """Tell whether a reply to MAIL asks for STARTTLS first (RFC 3207 section 4)."""
-    return reply.code >= 400 and meaning_before_rcpt(reply) is Meaning.TLS_DEMANDED

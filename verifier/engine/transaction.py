@@ -22,8 +22,8 @@ class Heard:
     failure: Failure | None = None
     was_pipelined: bool = False
     had_null_sender: bool = False
-    discarded: int = 0
-    """Replies to RCPT that meant nothing, because MAIL had been refused; the host counts them as errors too."""
+    is_cut_short: bool = False
+    """We ended it ourselves, so as not to be refused too often: the rest is asked another time, no worse for it."""
 
 
 class Transactions:
@@ -35,26 +35,24 @@ class Transactions:
         self._is_open = False
         self._has_smtputf8 = False
         self._recipients = 0
-        self._tried_tls = session.is_encrypted
         self._sender = ""
         """The sender of the open transaction; another session may change the host's memory meanwhile."""
-        self._sender_refusal: Reply | None = None
 
-    async def ask(self, paths: list[str], *, with_smtputf8: bool) -> Heard:
-        """Ask about every path; never raises but for cancellation."""
+    async def ask(self, paths: list[str], *, with_smtputf8: bool, is_last: bool = False) -> Heard:
+        """Ask about every path, and say QUIT along with the last ones; never raises but for cancellation."""
         heard = Heard()
         if with_smtputf8 and "SMTPUTF8" not in self._session.extensions:
             heard.failure = findings.failed(Stage.MAIL, Cause.EAI_UNSUPPORTED, self._session.host)
             return heard
-        is_pipelined = heard.was_pipelined = self._session.pipelines
+        heard.was_pipelined = self._session.pipelines
         try:
-            if is_pipelined:
-                await self._ask_at_once(paths, heard, with_smtputf8=with_smtputf8)
+            if heard.was_pipelined:
+                await self._ask_at_once(paths, heard, with_smtputf8=with_smtputf8, is_last=is_last)
             else:
                 await self._ask_in_turn(paths, heard, with_smtputf8=with_smtputf8)
         except Ended as ended:
             heard.failure = ended.failure
-            if is_pipelined and not heard.replies and _may_be_the_pipelining(ended.failure):
+            if heard.was_pipelined and not heard.replies and _may_be_the_pipelining(ended.failure):
                 self._session.memory.drops_pipeliners = True
         heard.had_null_sender = not self._sender
         return heard
@@ -63,99 +61,136 @@ class Transactions:
         """Have the next batch begin a transaction of its own."""
         self._recipients = self._session.memory.recipients_limit
 
-    async def _ask_at_once(self, paths: list[str], heard: Heard, *, with_smtputf8: bool) -> None:
+    async def _ask_at_once(self, paths: list[str], heard: Heard, *, with_smtputf8: bool, is_last: bool) -> None:
         session = self._session
         for _ in range(_MAIL_TRIES):
             was_open, self._is_open = self._is_open, True
             self._choose_sender()
-            await session.send_transaction(self._sender, paths, with_smtputf8=with_smtputf8, anew=was_open)
+            await session.send_transaction(
+                self._sender, paths, with_smtputf8=with_smtputf8, anew=was_open, is_last=is_last
+            )
             if was_open:
                 await session.reset_reply()
             mail = await session.mail_reply()
-            is_begun = 200 <= mail.code < 300
-            replies: list[Reply] = heard.replies if is_begun else []
-            for _ in paths:
-                replies.append(await session.rcpt_reply())
-                if (
-                    is_begun
-                    and len(replies) == 1
-                    and await self._must_encrypt(replies[0], still_to_come=len(paths) - 1)
-                ):
-                    break
-            else:
-                if is_begun:
+            if _is_welcome(mail):
+                session.memory.takes_mail = True
+                for _ in paths:
+                    heard.replies.append(await session.rcpt_reply())
+                if not self._demands_tls(heard.replies[0]):
                     self._recipients = len(paths)
                     return
-                heard.discarded += len(replies)
-                await self._recover(mail)
-                continue
-            heard.discarded += len(heard.replies)
-            heard.replies.clear()
+                refused = heard.replies[0]
+                heard.replies.clear()
+            else:
+                refused = mail
+                await self._discard(len(paths))
+            if not await self._recover(refused, heard, len(paths)):
+                return
         raise Ended(findings.failed(Stage.MAIL, Cause.NOT_SMTP, session.host, detail="MAIL is never accepted"))
 
+    async def _discard(self, count: int) -> None:
+        """Read the replies to recipients that followed a refused MAIL: they mean nothing."""
+        try:
+            for _ in range(count):
+                await self._session.rcpt_reply()
+        except Ended:
+            if not self._session.is_over:
+                raise
+            # It hung up: the reason is what was said at MAIL.
+
     async def _ask_in_turn(self, paths: list[str], heard: Heard, *, with_smtputf8: bool) -> None:
+        session = self._session
         for path in paths:
-            reply = await self._ask_one(path, with_smtputf8=with_smtputf8)
-            if await self._must_encrypt(reply, still_to_come=0):
-                reply = await self._ask_one(path, with_smtputf8=with_smtputf8)
+            # Refused MAILs count too, and may have used up the room that the batch was made for.
+            if session.errors and not session.has_room_for(1):
+                heard.is_cut_short = True
+                return
+            reply = await self._ask_one(path, heard, with_smtputf8=with_smtputf8)
+            if reply is not None and self._demands_tls(reply):
+                if not await self._recover(reply, heard, 1):
+                    return
+                reply = await self._ask_one(path, heard, with_smtputf8=with_smtputf8)
+            if reply is None:
+                return
             heard.replies.append(reply)
 
-    async def _ask_one(self, path: str, *, with_smtputf8: bool) -> Reply:
-        await self._begin(with_smtputf8=with_smtputf8)
+    async def _ask_one(self, path: str, heard: Heard, *, with_smtputf8: bool) -> Reply | None:
+        if not await self._begin(heard, with_smtputf8=with_smtputf8):
+            return None
         await self._session.send_recipients([path])
         self._recipients += 1
         return await self._session.rcpt_reply()
 
-    async def _begin(self, *, with_smtputf8: bool) -> None:
-        """Open a transaction, unless the open one has room."""
+    async def _begin(self, heard: Heard, *, with_smtputf8: bool) -> bool:
+        """Open a transaction, unless the open one has room; return False where it was cut short."""
         session = self._session
         has_room = self._recipients < session.memory.recipients_limit
         if self._is_open and has_room and self._has_smtputf8 == with_smtputf8:
-            return
+            return True
         for _ in range(_MAIL_TRIES):
             if self._is_open:
                 await session.reset()
                 self._is_open = False
             self._choose_sender()
             mail = await session.mail(self._sender, with_smtputf8=with_smtputf8)
-            if 200 <= mail.code < 300:
+            if _is_welcome(mail):
+                session.memory.takes_mail = True
                 self._is_open, self._has_smtputf8, self._recipients = True, with_smtputf8, 0
-                return
-            await self._recover(mail)
+                return True
+            if not await self._recover(mail, heard, 1):
+                return False
         raise Ended(findings.failed(Stage.MAIL, Cause.NOT_SMTP, session.host, detail="MAIL is never accepted"))
 
     def _choose_sender(self) -> None:
-        self._sender = "" if self._session.memory.wants_null_sender else self._session.config.mail_from
-
-    async def _recover(self, mail: Reply) -> None:
-        """Mend what made the server refuse MAIL, or raise Ended."""
         session = self._session
-        meaning = meaning_before_rcpt(mail)
-        if meaning is Meaning.TLS_DEMANDED and await self._encrypt():
-            return
-        if _OUT_OF_STEP.search(mail.text) and session.pipelines:
-            session.memory.drops_pipeliners = True
-        elif meaning is Meaning.SENDER_REJECTED and self._sender:
-            session.memory.wants_null_sender = True
-            self._sender_refusal = mail
-            return
-        # Where the null sender does no better, what was said of the configured one is the reason.
-        raise Ended(findings.failed(Stage.MAIL, Cause.REPLY, session.host, reply=self._sender_refusal or mail))
+        self._sender = session.config.mail_from if session.memory.sender_refusal is None else ""
 
-    async def _must_encrypt(self, reply: Reply, *, still_to_come: int) -> bool:
-        """Begin TLS where a reply to RCPT demands it, after the replies that are on their way; False if it does not."""
-        if meaning_at_rcpt(reply) is not Meaning.TLS_DEMANDED or self._tried_tls:
-            return False
-        for _ in range(still_to_come):
-            await self._session.rcpt_reply()
-        return await self._encrypt()
+    async def _recover(self, refused: Reply, heard: Heard, refusals: int) -> bool:
+        """Mend what made the server refuse us; return whether to ask again now, with so many refusals to be feared.
 
-    async def _encrypt(self) -> bool:
-        if self._tried_tls:
+        False cuts the session short: the next one begins with what was learned. Raises Ended where nothing helps.
+        """
+        session = self._session
+        if not self._learns_from(refused):
+            if not self._sender:
+                # Where the null sender does no better, what was said of the configured one is the reason.
+                refused = session.memory.sender_refusal or refused
+                session.memory.sender_refusal = None
+            raise Ended(findings.failed(Stage.MAIL, Cause.REPLY, session.host, reply=refused))
+        is_out_of_step = heard.was_pipelined and session.memory.drops_pipeliners
+        is_to_be_left = session.is_over or session.has_said_quit or is_out_of_step
+        if is_to_be_left or not session.has_room_for(refusals):
+            heard.is_cut_short = True
             return False
-        self._tried_tls = True
-        self._is_open = False
-        return await self._session.encrypt(self._context)
+        if session.memory.wants_tls and not session.has_tried_tls:
+            self._is_open = False
+            if not await session.encrypt(self._context):
+                raise Ended(findings.failed(Stage.MAIL, Cause.REPLY, session.host, reply=refused))
+        return True
+
+    def _learns_from(self, refused: Reply) -> bool:
+        """Note what to do otherwise after a refused MAIL; False where nothing is left to be tried."""
+        session, memory = self._session, self._session.memory
+        meaning = meaning_before_rcpt(refused)
+        if meaning is Meaning.TLS_DEMANDED and not (session.has_tried_tls or memory.breaks_tls):
+            memory.wants_tls = True
+            return True
+        if _OUT_OF_STEP.search(refused.text) and session.pipelines:
+            memory.drops_pipeliners = True
+            return True
+        if meaning is Meaning.SENDER_REJECTED and self._sender:
+            memory.sender_refusal = refused
+            return True
+        return False
+
+    def _demands_tls(self, reply: Reply) -> bool:
+        """Tell whether a reply to RCPT demands STARTTLS, which was not tried yet."""
+        is_open = not (self._session.has_tried_tls or self._session.memory.breaks_tls)
+        return is_open and meaning_at_rcpt(reply) is Meaning.TLS_DEMANDED
+
+
+def _is_welcome(reply: Reply) -> bool:
+    return 200 <= reply.code < 300
 
 
 def _may_be_the_pipelining(failure: Failure) -> bool:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import errno
 import re
 import ssl
 from enum import Enum
 
-from verifier.engine import replies
+from verifier.engine import replies, socks
+from verifier.engine.config import Way
 from verifier.engine.findings import Cause
 from verifier.engine.replies import Reply
 
@@ -78,15 +80,25 @@ class Wire:
         self._buffer = bytearray()
 
     @classmethod
-    async def connect(cls, address: str, port: int, deadline: float) -> "Wire":
-        """Open a connection to a numeric address; raise Broken(UNREACHABLE) or Broken(EXPIRED)."""
+    async def connect(cls, address: str, port: int, way: Way, deadline: float) -> "Wire":
+        """Open a connection to a numeric address; raise Broken(UNREACHABLE, NO_WAY_OUT or EXPIRED)."""
         try:
             async with asyncio.timeout_at(deadline):
-                reader, writer = await asyncio.open_connection(address, port)
+                if way.proxy is not None:
+                    reader, writer = await socks.connect(way.proxy, address, port)
+                else:
+                    local = (way.source, 0) if way.source else None
+                    reader, writer = await asyncio.open_connection(address, port, local_addr=local)
         except TimeoutError:
             raise Broken(Cause.EXPIRED, f"{address} port {port}") from None
-        except OSError as error:
-            raise Broken(Cause.UNREACHABLE, f"{address} port {port}: {error.strerror or error}") from None
+        except socks.ProxyFailed as failed:
+            raise Broken(Cause.NO_WAY_OUT, str(failed)) from None
+        except (OSError, socks.TargetFailed) as error:
+            # What cannot be bound is no address of this machine: the mail host was not asked at all.
+            is_ours = isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL and way.source is not None
+            text = getattr(error, "strerror", None) or str(error)
+            detail = f"source address {way.source}: {text}" if is_ours else f"{address} port {port}: {text}"
+            raise Broken(Cause.NO_WAY_OUT if is_ours else Cause.UNREACHABLE, detail) from None
         return cls(reader, writer)
 
     @property
@@ -122,11 +134,12 @@ class Wire:
         except (OSError, ssl.SSLError, ValueError) as error:
             raise Broken(Cause.CLOSED, f"TLS handshake: {error}") from None
 
-    async def quit(self, seconds: float) -> None:
-        """Say QUIT, wait a moment for the goodbye, and close."""
+    async def quit(self, seconds: float, *, is_said: bool = False) -> None:
+        """Say QUIT (unless that was said), wait a moment for the goodbye, and close."""
         try:
             with contextlib.suppress(OSError, Broken):
-                await self.send(bare(Verb.QUIT))
+                if not is_said:
+                    await self.send(bare(Verb.QUIT))
                 await self.reply(asyncio.get_running_loop().time() + seconds)
         finally:
             self._writer.close()  # even when nobody waits for the goodbye any more

@@ -275,11 +275,12 @@ async def test_one_engine_remembers_what_it_learned(names: Names) -> None:
         await engine.aclose()
 
 
-async def test_hosts_that_accept_and_bounce_later_are_catchall(names: Names) -> None:
+async def test_hosts_that_accept_and_bounce_later_are_catchall_and_their_refusals_are_proof(names: Names) -> None:
     host = MailHost(ALICE)
-    names.mail("a.test", (10, "mx.acceptsthenbounces.mailverdict.test", "127.0.0.1"))
-    found = await check(names, [host], "alice@a.test")
-    assert only(found) == (Status.CATCHALL, Reason.ACCEPT_ALL)
+    names.mail("a.test", (10, "mx.bounces.test", "127.0.0.1"))
+    found = await check(names, [host], "alice@a.test", "bob@a.test", accept_then_bounce=("bounces.test",))
+    assert verdicts(found) == {"alice@a.test": (Status.CATCHALL, Reason.ACCEPT_ALL), "bob@a.test": GONE}
+    assert host.said("RCPT") == 2
 
 
 async def test_a_budget_of_nothing_still_gives_a_result(names: Names) -> None:

@@ -5,14 +5,8 @@ import ssl
 import pytest
 
 from verifier.engine.evidence import Stage
-from verifier.lab.certificate import server_context
 from verifier.tests.engine.asking import ALICE, EXISTS, GONE, NO_PIPELINING, check, only, verdicts
 from verifier.tests.engine.servers import MailHost, Names, Talk
-
-
-@pytest.fixture(scope="session")
-def certificate() -> ssl.SSLContext:
-    return server_context("mx.example")
 
 
 OFFERED = "250-mx.example\r\n250-PIPELINING\r\n250 STARTTLS"

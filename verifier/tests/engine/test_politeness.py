@@ -1,0 +1,143 @@
+"""How a mail host is treated: refusals a connection, connections an address, a goodbye always, never DATA."""
+
+import asyncio
+import ssl
+import time
+
+import pytest
+
+from verifier.engine.evidence import Reason, Status
+from verifier.tests.engine.asking import check, verdicts
+from verifier.tests.engine.servers import MailHost, Names, Rcpt, Talk
+
+MANY = [f"user{i}@a.test" for i in range(40)]
+USERS = {f"user{i}" for i in range(0, 40, 2)}
+RIGHT = [Status.EXISTS, Status.NOT_EXISTS] * 20
+SENDER_REFUSED = "550 5.1.8 Sender address rejected"
+
+
+class Counting(MailHost):
+    """Answers as Postfix does: 503 to a recipient without a sender. Counts what it refused in each connection."""
+
+    async def _answer(self, talk: Talk, line: str) -> str | None:
+        verb = line.upper()
+        has_sender = getattr(talk, "has_sender", False)
+        if verb.startswith("RCPT") and not has_sender:
+            reply: str | None = "503 5.5.1 Error: need MAIL command"
+        else:
+            reply = await super()._answer(talk, line)
+        if verb.startswith(("RSET", "EHLO", "HELO")):
+            talk.has_sender = False  # type: ignore[attr-defined]
+        if verb.startswith("MAIL"):
+            talk.has_sender = bool(reply and reply.startswith("2"))  # type: ignore[attr-defined]
+        talk.errors = getattr(talk, "errors", 0) + bool(reply and reply[0] in "45")  # type: ignore[attr-defined]
+        return reply
+
+    @property
+    def errors_max(self) -> int:
+        return max(getattr(talk, "errors", 0) for talk in self.talks)
+
+
+def _null_only(talk: Talk, path: str) -> str:
+    return "250 ok" if path.startswith("<>") else SENDER_REFUSED
+
+
+def _encrypted_only(talk: Talk, path: str) -> str:
+    return "250 ok" if talk.is_encrypted else "530 5.7.0 Must issue a STARTTLS command first"
+
+
+@pytest.mark.parametrize("ehlo", ["250-mx\r\n250 PIPELINING", "250 mx", "502 what"])
+@pytest.mark.parametrize("mail", [lambda talk, path: "250 ok", _null_only, _encrypted_only])
+async def test_no_connection_meets_more_than_nine_refusals_of_any_kind(
+    names: Names,
+    ehlo: str,
+    mail: object,
+    certificate: ssl.SSLContext,
+) -> None:
+    host = Counting(USERS, ehlo=ehlo, mail=mail, tls=certificate)  # type: ignore[arg-type]
+    found = await check(names, [host], *MANY)
+    assert [found[email].status for email in MANY] == RIGHT
+    assert host.errors_max <= 9
+    assert host.open_max <= 2
+
+
+def _put_off_all_but_the_first() -> Rcpt:
+    async def rcpt(talk: Talk, path: str) -> str:
+        return "250 ok" if talk.recipients == 1 else "452 4.5.3 Too many recipients"
+
+    return rcpt
+
+
+def _demand_tls_at_rcpt(host: MailHost) -> Rcpt:
+    async def rcpt(talk: Talk, path: str) -> str:
+        return host.verdict(path) if talk.is_encrypted else "530 5.7.0 Must issue a STARTTLS command first"
+
+    return rcpt
+
+
+def _refuse_sender_at_rcpt(host: MailHost) -> Rcpt:
+    async def rcpt(talk: Talk, path: str) -> str:
+        sender = next(line for line in reversed(talk.commands) if line.startswith("MAIL"))
+        return host.verdict(path) if sender == "MAIL FROM:<>" else "550 5.1.8 Sender verify failed"
+
+    return rcpt
+
+
+@pytest.mark.parametrize("manner", ["one a transaction", "tls at rcpt", "sender at rcpt"])
+async def test_nine_is_the_limit_for_hosts_that_want_it_otherwise_too(
+    names: Names,
+    manner: str,
+    certificate: ssl.SSLContext,
+) -> None:
+    host = Counting(USERS, tls=certificate)
+    host.rcpt = {
+        "one a transaction": _put_off_all_but_the_first(),
+        "tls at rcpt": _demand_tls_at_rcpt(host),
+        "sender at rcpt": _refuse_sender_at_rcpt(host),
+    }[manner]
+    found = await check(names, [host], *MANY)
+    assert host.errors_max <= 9
+    wrong = [email for email, right in zip(MANY, RIGHT, strict=True) if found[email].status is not right]
+    assert not wrong or manner == "one a transaction"
+
+
+async def test_a_sender_that_is_refused_everywhere_costs_few_refusals(names: Names) -> None:
+    host = Counting(USERS, mail=lambda talk, path: SENDER_REFUSED)
+    found = await check(names, [host], *MANY)
+    assert set(verdicts(found).values()) == {(Status.UNKNOWN, Reason.SENDER_REJECTED)}
+    assert host.errors_max <= 9
+    assert len(host.talks) <= 4
+
+
+async def test_every_connection_ends_with_a_goodbye_and_none_sends_data(names: Names) -> None:
+    host = Counting(USERS)
+    await check(names, [host], *MANY)
+    assert [talk.commands[-1] for talk in host.talks] == ["QUIT"] * len(host.talks)
+    assert all(talk.commands.count("QUIT") == 1 for talk in host.talks)
+    assert {command.split(":")[0].split()[0] for command in host.commands} == {"EHLO", "MAIL", "RCPT", "RSET", "QUIT"}
+
+
+async def test_a_refused_mail_before_a_hang_up_is_the_reason(names: Names) -> None:
+    host = MailHost(USERS, mail=lambda talk, path: "554 5.7.1 blocked using zen.spamhaus.org")
+
+    async def rcpt(talk: Talk, path: str) -> None:
+        return None
+
+    host.rcpt = rcpt
+    found = await check(names, [host], *MANY[:5])
+    assert set(verdicts(found).values()) == {(Status.UNKNOWN, Reason.BLOCKED)}
+    assert len(host.talks) == 1
+
+
+async def test_recipients_that_are_never_answered_cost_two_waits_not_one_each(names: Names) -> None:
+    async def rcpt(talk: Talk, path: str) -> str:
+        await asyncio.sleep(5)
+        return "250 ok"
+
+    host = MailHost(USERS, rcpt=rcpt)
+    begun_at = time.monotonic()
+    found = await check(names, [host], *MANY)
+    assert set(verdicts(found).values()) == {(Status.UNKNOWN, Reason.TIMEOUT)}
+    assert all(result.is_transient for result in found.values())
+    assert time.monotonic() - begun_at < 1.7  # two waits of 0.5 s, side by side on two connections
+    assert len(host.talks) <= 4
