@@ -8,7 +8,6 @@ from verifier.engine.evidence import Stage
 from verifier.tests.engine.asking import ALICE, EXISTS, GONE, NO_PIPELINING, check, only, verdicts
 from verifier.tests.engine.servers import MailHost, Names, Talk
 
-
 OFFERED = "250-mx.example\r\n250-PIPELINING\r\n250 STARTTLS"
 
 
