@@ -19,6 +19,10 @@ from typing import Any
 
 import httpx
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started by its path
+
+from benchmarks import machine
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "contacts.csv"
 READY_SECONDS = 90.0
@@ -132,14 +136,6 @@ async def engine(path: Path, folder: Path, concurrency: int) -> dict[str, Any]:
     return measured
 
 
-def processor() -> str:
-    """The processor's name and how many there are."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
-
-
 def report(done: Job, measured: dict[str, Any], delay_ms: int, concurrency: int) -> str:
     """Put the figures into words."""
     waiting = measured["waiting_addresses"]
@@ -150,7 +146,7 @@ def report(done: Job, measured: dict[str, Any], delay_ms: int, concurrency: int)
         f"{name} {version(name)}" for name in ("dnspython", "strawberry-graphql", "pgqueuer", "uvloop")
     )
     lines = [
-        f"machine     {processor()}, {platform.system()} {platform.release()}, Python {platform.python_version()}",
+        f"machine     {machine.described()}, Python {platform.python_version()}",
         f"packages    {packages}",
         f"conditions  round trip {delay_ms} ms on every DNS and SMTP reply, {concurrency} open connections;",
         "            the lab, the database and the service share this machine",

@@ -86,6 +86,14 @@ class Log:
         """How often a command was sent, to all hosts together."""
         return sum(count for (_, sent), count in self.commands.items() if sent == verb)
 
+    def reset(self) -> None:
+        """Begin counting anew; connections that are open stay open."""
+        for counter in (self.connections, self.open_connections_max, self.refusals_max, self.commands, self.questions):
+            counter.clear()
+        self.open_connections_max.update(+self.open_connections)
+        self.open_max = self._open
+        self.entries.clear()
+
     def close(self) -> None:
         """Close the file, if there is one."""
         if self._file:
