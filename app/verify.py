@@ -79,7 +79,7 @@ async def _verify(client: Client, file: Path, output: str, console: Console) -> 
     with _opened(output) as target:
         await client.download(task_id, target)
     if output != STANDARD_OUTPUT:
-        console.print(f"The results of {done.row_count:,} rows are in {output}")
+        console.print(f"The results of {done.row_count:,} rows are in {output}", soft_wrap=True)  # a path is copied
 
 
 async def _follow(client: Client, task_id: str, console: Console) -> TaskProgress:

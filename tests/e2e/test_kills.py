@@ -15,7 +15,7 @@ from tests.client import Client
 from verifier.lab.expectation import expected
 
 CONTACTS = (ROOT / "examples" / "contacts.csv").read_bytes()
-SLOW = {"VERIFIER_LAB_DELAY_MS": "250"}
+SLOW = {"VERIFIER_LAB_DELAY_MS": "200"}
 """A round trip that makes the example last some seconds."""
 SECONDS = 60.0
 COUNTS = "metrics { totalEmailAddresses jobStatus { pending processing completed failed } }"
