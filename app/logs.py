@@ -95,4 +95,7 @@ def _cleaned(value: object) -> object:
 def _renderer(log_format: LogFormat) -> Callable[..., Any]:
     if log_format == "json":
         return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    # Plain tracebacks: the default shows local variables, which hold addresses, and takes minutes to draw large ones.
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+    )
