@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from verifier.lab import Lab, command, readme
-from verifier.lab.log import OTHERS, Log
 from verifier.lab.host_memory import Greylist
+from verifier.lab.log import OTHERS, Log
 
 
 async def test_the_command_serves_until_it_is_stopped() -> None:
