@@ -6,9 +6,14 @@ import orjson
 from starlette.responses import Response
 
 
+def dumps(content: object) -> bytes:
+    """Spell content as JSON; times in UTC end in Z."""
+    return orjson.dumps(content, _plain, orjson.OPT_UTC_Z)
+
+
 def json(content: object, status: int = 200) -> Response:
-    """Answer with JSON; times in UTC end in Z."""
-    return Response(orjson.dumps(content, _plain, orjson.OPT_UTC_Z), status, media_type="application/json")
+    """Answer with JSON. It is somebody's own: no cache on the way may keep it."""
+    return Response(dumps(content), status, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
 def _plain(value: object) -> str:

@@ -1,11 +1,21 @@
-"""The REST application: routes of the contract under /api/v1, and /health."""
+"""The REST application: routes of the contract under /api/v1, and /health and /metrics beside it."""
+
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from verifier.api import errors, health, keys, results, tasks, verify
+from verifier.api import downloads, errors, health, keys, negotiation, results, series, tasks, uploads, verify
+from verifier.api import webhook_secret as secret
 from verifier.api.parts import Parts
+from verifier.store import database
+
+PREFIX = "/api/v1"
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 def build(parts: Parts) -> Starlette:
@@ -13,25 +23,35 @@ def build(parts: Parts) -> Starlette:
     app = Starlette(
         routes=[
             Route("/health", health.health),
-            Mount(
-                "/api/v1",
-                routes=[
-                    Route("/verify", verify.verify, methods=["POST"]),
-                    Route("/tasks", tasks.create, methods=["POST"]),
-                    Route("/tasks", tasks.listed, methods=["GET"]),
-                    Route("/tasks/{id}", tasks.read, methods=["GET"]),
-                    Route("/tasks/{id}/results", results.page, methods=["GET"]),
-                    Route("/tasks/{id}/cancel", tasks.cancel, methods=["POST"]),
-                    Route("/tasks/{id}/download", results.download, methods=["GET"]),
-                    Route("/keys", keys.create, methods=["POST"]),
-                ],
-            ),
+            _resource("/verify", POST=verify.verify),
+            _resource("/tasks", GET=tasks.listed, POST=tasks.create),
+            _resource("/tasks/batch/upload", POST=uploads.create),
+            _resource("/tasks/{id}", GET=tasks.read),
+            _resource("/tasks/{id}/results", GET=results.page),
+            _resource("/tasks/{id}/series", GET=series.read),
+            _resource("/tasks/{id}/cancel", POST=tasks.cancel),
+            Route(f"{PREFIX}/tasks/{{id}}/download", downloads.download),
+            _resource("/keys", POST=keys.create),
+            _resource("/webhook-secret", GET=secret.read, POST=secret.rotate),
         ],
         exception_handlers={
             errors.ApiError: errors.answer_api_error,
             HTTPException: errors.answer_http_error,
+            ClientDisconnect: errors.answer_cut_off,
+            **dict.fromkeys(database.LOST, errors.answer_lost),
             Exception: errors.answer_failure,
         },
     )
+    app.router.redirect_slashes = False
     app.state.parts = parts
     return app
+
+
+def _resource(path: str, **handlers: Handler) -> Route:
+    """Route a path whose answers are JSON, one handler a method."""
+
+    async def answer(request: Request) -> Response:
+        negotiation.require_accepted(request, negotiation.JSON)
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(PREFIX + path, answer, methods=list(handlers))

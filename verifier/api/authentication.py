@@ -1,7 +1,11 @@
-"""Who calls: the service by its own credential, or a user by an API key. Both as bearer token or in X-API-Key."""
+"""Who calls: the service by its own credential, a user by an API key or by an identity provider's JWT.
+
+Each as bearer token or in X-API-Key. How often somebody calls is counted here too: nobody is answered uncounted.
+"""
 
 import hashlib
 import hmac
+import math
 import secrets
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,6 +13,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from verifier.api import errors, parts
+from verifier.api.options import Options
 from verifier.store.queries import keys
 
 KEY_PREFIX = "mvk_"
@@ -28,13 +33,36 @@ class Caller:
 
 
 async def caller_of(request: Request) -> Caller:
-    """Return who calls; raise Unauthenticated."""
+    """Return who calls; raise Unauthenticated, and TooMany where they call too often."""
+    caller = await _identified(request)
+    shared = parts.of(request)
+    settings = Options.of(shared.settings)
+    wait_seconds = shared.rates.take(
+        caller, per_minute=settings.service_rate_limit if caller.is_service else settings.rate_limit
+    )
+    if wait_seconds > 0:
+        raise errors.TooMany("too many requests", retry_after_seconds=math.ceil(wait_seconds))
+    return caller
+
+
+async def service_of(request: Request) -> Caller:
+    """Return the service; raise Unauthenticated, and Forbidden for anybody else."""
+    caller = await caller_of(request)
+    if not caller.is_service:
+        raise errors.Forbidden("only the service may do this")
+    return caller
+
+
+async def _identified(request: Request) -> Caller:
     secret = _credential(request)
     shared = parts.of(request)
     service_key = shared.settings.service_key
     if service_key and hmac.compare_digest(secret.encode(), service_key.encode()):
         return Caller(None, is_service=True)
-    user_id = await keys.user_of(shared.pool, hash_of(secret)) if secret.startswith(KEY_PREFIX) else None
+    if secret.startswith(KEY_PREFIX):
+        user_id = await keys.user_of(shared.pool, hash_of(secret))
+    else:
+        user_id = await shared.tokens.user_of(secret)
     if user_id is None:
         raise errors.Unauthenticated("the credential is not valid")
     return Caller(user_id, is_service=False)

@@ -6,13 +6,14 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from verifier.api import errors
+from verifier.api import errors, negotiation
 
 SMALL_BYTES_MAX = 64 * 1024
 
 
 async def read_object(request: Request, *, bytes_max: int, fields: Collection[str]) -> dict[str, Any]:
     """Return the JSON object of a body; raise BadRequest with the field that is wrong."""
+    negotiation.require_content_type(request, negotiation.JSON)
     try:
         body = orjson.loads(await _read(request, bytes_max))
     except orjson.JSONDecodeError as error:

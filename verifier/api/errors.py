@@ -1,11 +1,14 @@
 """Every answer that is not a success, in the contract's one form.
 
 ApiError
-├── BadRequest         400  also bodies that are too large: the contract knows no 413 here
+├── BadRequest         400  also JSON bodies that are too large: the contract knows 413 for files alone
 ├── Unauthenticated    401
 ├── Forbidden          403
 ├── NotFound           404
+├── NotAcceptable      406
 ├── Conflict           409
+├── TooLarge           413
+├── UnsupportedMedia   415
 └── TooMany            429
 """
 
@@ -16,6 +19,8 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+LOST_RETRY_SECONDS = 2
 
 log = structlog.get_logger()
 
@@ -66,11 +71,32 @@ class NotFound(ApiError):
     code = "not_found"
 
 
+class NotAcceptable(ApiError):
+    """The caller takes no form that this answer has."""
+
+    status = 406
+    code = "not_acceptable"
+
+
 class Conflict(ApiError):
     """The request contradicts an earlier one."""
 
     status = 409
     code = "conflict"
+
+
+class TooLarge(ApiError):
+    """A file has more bytes than are taken."""
+
+    status = 413
+    code = "too_large"
+
+
+class UnsupportedMedia(ApiError):
+    """The body is in no form that is read here."""
+
+    status = 415
+    code = "unsupported_media_type"
 
 
 class TooMany(ApiError):
@@ -102,8 +128,20 @@ async def answer_http_error(_: Request, error: Exception) -> Response:
     """Answer what the router refuses: unknown paths and methods."""
     if not isinstance(error, HTTPException):
         raise error
-    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_request")
+    code = {404: NotFound.code, 405: "method_not_allowed"}.get(error.status_code, BadRequest.code)
     return _answer(error.status_code, code, error.detail, None, dict(error.headers or {}))
+
+
+async def answer_cut_off(_: Request, __: Exception) -> Response:
+    """Answer a request whose body ended too early; most often nobody listens any more."""
+    return _answer(400, "incomplete", "the body ended before its end", None, {})
+
+
+async def answer_lost(request: Request, error: Exception) -> Response:
+    """Answer while the database does not: it is expected back."""
+    log.warning("database away", path=request.url.path, problem=repr(error))
+    message = "the verifier cannot reach its database; try again"
+    return _answer(503, "unavailable", message, None, {"Retry-After": str(LOST_RETRY_SECONDS)})
 
 
 async def answer_failure(request: Request, error: Exception) -> Response:

@@ -11,9 +11,7 @@ from verifier.store.queries import keys
 
 async def create(request: Request) -> Response:
     """POST /keys, for the service alone."""
-    caller = await authentication.caller_of(request)
-    if not caller.is_service:
-        raise errors.Forbidden("only the service may make keys")
+    await authentication.service_of(request)
     body = await bodies.read_object(request, bytes_max=bodies.SMALL_BYTES_MAX, fields={"user_id"})
     user_id = parameters.uuid(bodies.text(body, "user_id", length_max=36))
     if user_id is None:

@@ -7,6 +7,7 @@ import orjson
 
 from verifier.engine.evidence import Result
 from verifier.store.queries import results
+from verifier.store.queries.series import Day
 from verifier.store.queries.tasks import Task
 
 
@@ -51,18 +52,39 @@ def _metrics(task: Task) -> dict[str, object]:
         },
         "progress": ended / total,
         "progress_percent": ended * 100 // total,
-        "verification_status": {
-            "exists": task.exists_count,
-            "not_exists": task.not_exists_count,
-            "catchall": task.catchall_count,
-            "invalid_syntax": task.invalid_syntax_count,
-            "unknown": task.unknown_count,
-            "role_based": task.role_based_count,
-            "disposable_domain_emails": task.disposable_count,
-        },
+        "verification_status": _verdicts(task),
         "last_verification_requested_at": task.last_requested_at,
         "last_verification_completed_at": task.last_completed_at,
     }
+
+
+def day_metrics(day: Day | None) -> dict[str, object]:
+    """Return TaskMetrics of what was settled on one day; None is a day on which nothing was."""
+    completed, failed = (day.completed, day.failed) if day else (0, 0)
+    return {
+        "total_email_addresses": completed + failed,
+        "job_status": {"pending": 0, "processing": 0, "completed": completed, "failed": failed},
+        "progress": 1.0 if day else 0.0,
+        "progress_percent": 100 if day else 0,
+        "verification_status": _verdicts(day),
+        "last_verification_requested_at": None,
+        "last_verification_completed_at": day.last_checked_at if day else None,
+    }
+
+
+_COUNTERS = {
+    "exists": "exists_count",
+    "not_exists": "not_exists_count",
+    "catchall": "catchall_count",
+    "invalid_syntax": "invalid_syntax_count",
+    "unknown": "unknown_count",
+    "role_based": "role_based_count",
+    "disposable_domain_emails": "disposable_count",
+}
+
+
+def _verdicts(counted: Task | Day | None) -> dict[str, int]:
+    return {name: getattr(counted, column) if counted else 0 for name, column in _COUNTERS.items()}
 
 
 def stored_result(row: Mapping[str, Any]) -> dict[str, object]:

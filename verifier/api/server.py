@@ -9,7 +9,10 @@ import structlog
 import uvicorn
 
 from verifier.api import app
+from verifier.api.key_set import KeySet
+from verifier.api.options import Options
 from verifier.api.parts import Parts
+from verifier.api.tokens import Tokens
 from verifier.engine.check import Engine
 from verifier.settings import Settings
 from verifier.store import database
@@ -63,8 +66,15 @@ async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[s
         bound.close()
         raise
     engine = Engine(settings.engine_config())
+    options = Options.of(settings)
+    tokens = Tokens(
+        secret=options.jwt_secret,
+        keys=KeySet(options.jwks_url) if options.jwks_url else None,
+        issuer=options.jwt_issuer,
+        audience=options.jwt_audience,
+    )
     config = uvicorn.Config(
-        app.build(Parts(settings, pool, engine)),
+        app.build(Parts(settings, pool, engine, tokens)),
         http="httptools",
         ws="none",
         lifespan="off",
@@ -91,12 +101,13 @@ async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[s
         up.cancel()
         stop.cancel()
         bound.close()
-        await _close(engine, pool)
+        await _close(engine, tokens, pool)
 
 
-async def _close(engine: Engine, pool: database.Pool) -> None:
+async def _close(engine: Engine, tokens: Tokens, pool: database.Pool) -> None:
     try:
         async with asyncio.timeout(1.0):
+            await tokens.aclose()
             await engine.aclose()
             await pool.close()
     except (TimeoutError, *database.LOST):

@@ -4,21 +4,19 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from verifier.api import answers, authentication, bodies, errors, parameters, parts, pictures
+from verifier.api import answers, authentication, bodies, errors, parameters, parts, pictures, webhook_url
 from verifier.engine import syntax
 from verifier.store.queries import tasks
 
 ADDRESSES_MAX = 10_000
 BODY_BYTES_MAX = 4 * 1024 * 1024  # room for 10,000 addresses of the greatest length, 254 characters
 IDEMPOTENCY_KEY_LENGTH_MAX = 255
-URL_LENGTH_MAX = 2048
 PARSE_AT_ONCE = 250
 LIMIT_MAX = 100
 
@@ -26,12 +24,18 @@ LIMIT_MAX = 100
 async def create(request: Request) -> Response:
     """POST /tasks."""
     caller = await authentication.caller_of(request)
+    body = await bodies.read_object(request, bytes_max=BODY_BYTES_MAX, fields={"emails", "webhook_url"})
+    emails = _emails(body)
+    return await made(request, caller, emails, webhook_url.read(body.get("webhook_url")))
+
+
+async def made(
+    request: Request, caller: authentication.Caller, emails: Sequence[str], webhook_url: str | None
+) -> Response:
+    """Make a task and answer with it; the same idempotency key, addresses and URL give the same task again."""
     key = request.headers.get("idempotency-key")
     if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX:
         raise errors.BadRequest(f"must have 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} characters", field="Idempotency-Key")
-    body = await bodies.read_object(request, bytes_max=BODY_BYTES_MAX, fields={"emails", "webhook_url"})
-    emails = _emails(body)
-    webhook_url = _webhook_url(body)
     addresses, domain_count = await _parsed(emails)
     new = tasks.NewTask(
         user_id=caller.user_id,
@@ -58,21 +62,6 @@ def _emails(body: dict[str, Any]) -> list[str]:
         if not isinstance(email, str):
             raise errors.BadRequest("every address must be a string", field=f"emails[{place}]")
     return emails
-
-
-def _webhook_url(body: dict[str, Any]) -> str | None:
-    url = body.get("webhook_url")
-    if url is None:
-        return None
-    try:
-        if not isinstance(url, str) or len(url) > URL_LENGTH_MAX or not url.isprintable() or " " in url:
-            raise ValueError
-        pieces = urlsplit(url)
-        if pieces.scheme not in {"http", "https"} or not pieces.hostname or pieces.port == 0 or "@" in pieces.netloc:
-            raise ValueError
-    except ValueError as error:
-        raise errors.BadRequest("must be an absolute http(s) URL without credentials", field="webhook_url") from error
-    return url
 
 
 async def _parsed(emails: Sequence[str]) -> tuple[list[tuple[str, str | None]], int]:
