@@ -85,35 +85,41 @@ class Engine:
         await self._resolver.aclose()
 
     async def _check_all(self, addresses: list[Address], deadline: float, found: Found) -> None:
-        """Read the domains' routes, converse with each set of mail hosts; a slow domain delays no other."""
+        """Read which mail hosts the domains have, converse with each set of them; a slow domain delays no other."""
         by_domain: dict[str, list[Address]] = {}
         for address in addresses:
             by_domain.setdefault(address.domain, []).append(address)
         gate = asyncio.Semaphore(_DOMAINS_AT_A_TIME)
-        by_group: dict[Group, list[Ask]] = {}
+        by_group: dict[Group, list[Route]] = {}
         async with asyncio.TaskGroup() as tasks:
-            reading = {tasks.create_task(self._route(domain, deadline, gate)) for domain in by_domain}
+            reading = {tasks.create_task(self._names(domain, deadline, gate)) for domain in by_domain}
             begun_at = time.monotonic()
             while reading:
                 done, reading = await asyncio.wait(reading, timeout=_QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    route = task.result()
-                    self._sort(route, by_domain[route.domain], by_group, found)
+                for named in [task.result() for task in done]:
+                    by_group.setdefault(self._group(named), []).append(named)
                 # Domains of one set of mail hosts share a conversation when they are known at about the same time.
                 if not done or not reading or time.monotonic() - begun_at > _GATHERING_SECONDS_MAX:
-                    for asks in by_group.values():
-                        tasks.create_task(self._converse(asks, deadline, found))
+                    for routes in by_group.values():
+                        tasks.create_task(self._ask(routes, by_domain, deadline, found))
                     by_group.clear()
                     begun_at = time.monotonic()
 
-    def _sort(self, route: Route, addresses: list[Address], by_group: dict[Group, list[Ask]], found: Found) -> None:
-        """Put the addresses of a domain to those of the same mail hosts; what has none is judged at once."""
-        asks = [Ask(address, route) for address in addresses]
-        if route.outcome is RouteOutcome.MAIL_HOSTS:
-            by_group.setdefault(self._group(route), []).extend(asks)
-        else:
-            for ask in asks:
-                found(ask.address, self._result(ask, None))
+    async def _ask(
+        self, named: list[Route], by_domain: dict[str, list[Address]], deadline: float, found: Found
+    ) -> None:
+        """Ask about the addresses of the domains of one set of mail hosts; those of domains without are judged."""
+        routes = await asyncio.gather(*(self._addresses(route, deadline) for route in named))
+        asks: list[Ask] = []
+        for route in routes:
+            of_domain = [Ask(address, route) for address in by_domain[route.domain]]
+            if route.outcome is RouteOutcome.MAIL_HOSTS:
+                asks += of_domain
+            else:
+                for ask in of_domain:
+                    found(ask.address, self._result(ask, None))
+        if asks:
+            await self._converse(asks, deadline, found)
 
     def _group(self, route: Route) -> Group:
         """Return the key of a conversation: the same mail hosts, asked by the same ways."""
@@ -127,13 +133,19 @@ class Engine:
         findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
         return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
 
-    async def _route(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
+    async def _names(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
         try:
             async with asyncio.timeout_at(deadline), gate:
-                return await self._domains.route(domain)
+                return await self._domains.names(domain)
         except TimeoutError:
-            seen = Evidence(Stage.DNS, datetime.now(UTC), host=domain, text="no answer in the time for this check")
-            return Route(domain, RouteOutcome.DNS_FAILURE, evidence=(seen,))
+            return _too_late(domain)
+
+    async def _addresses(self, named: Route, deadline: float) -> Route:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._domains.addresses(named)
+        except TimeoutError:
+            return _too_late(named.domain)
 
     async def _converse(self, asks: list[Ask], deadline: float, found: Found) -> None:
         """Hold one conversation. A fault of ours costs the addresses it met, not the others."""
@@ -166,6 +178,11 @@ async def _next(found: "asyncio.Queue[tuple[Address, Result]]", work: "asyncio.T
         return found.get_nowait()
     finally:
         getting.cancel()
+
+
+def _too_late(domain: str) -> Route:
+    seen = Evidence(Stage.DNS, datetime.now(UTC), host=domain, text="no answer in the time for this check")
+    return Route(domain, RouteOutcome.DNS_FAILURE, evidence=(seen,))
 
 
 def _malformed(text: str, malformed: Malformed) -> Result:

@@ -65,13 +65,17 @@ class DomainReader:
 
     async def group(self, domain: str) -> str:
         """Return the key of a domain's mail hosts without asking for their addresses."""
-        return (await self._named_hosts(domain)).group
+        return (await self.names(domain)).group
 
     async def route(self, domain: str) -> Route:
         """Return the way to the mailboxes of an A-label domain. A failure is a route too."""
-        named = await self._named_hosts(domain)
+        return await self.addresses(await self.names(domain))
+
+    async def addresses(self, named: Route) -> Route:
+        """Return a route whose mail hosts are named with their addresses; only the hosts that may be asked are left."""
         if named.outcome is not RouteOutcome.MAIL_HOSTS:
             return named
+        domain = named.domain
         found = await asyncio.gather(*(self._addresses(domain, host) for host in named.hosts))
         hosts = tuple(host for host, _, _ in found if host.addresses)
         if hosts:
@@ -91,7 +95,8 @@ class DomainReader:
             )
         return replace(named, outcome=outcome, evidence=(*named.evidence, _seen(domain, text)))
 
-    async def _named_hosts(self, domain: str) -> Route:
+    async def names(self, domain: str) -> Route:
+        """Return the route of a domain as far as its mail hosts' names."""
         answer = await self._resolver.ask(domain, "MX")
         if answer.outcome is Outcome.NO_SUCH_NAME:
             return Route(domain, RouteOutcome.NO_DOMAIN, evidence=(_seen(domain, answer.detail),))

@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from verifier.engine import wording
 
 _TEXT_LENGTH_MAX = 200
+_MEANINGS_MAX = 4096
 _READ_LENGTH_MAX = 1000  # what is said later in a reply says nothing about the mailbox
 _REPLY_LINE = re.compile(r"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 # RFC 3463, at the head of the text as RFC 2034 wants it, or marked by # ( [ as some servers write it.
@@ -39,7 +41,7 @@ class Reply:
     @property
     def words(self) -> str:
         """The text without addresses and host names, whose parts are nobody's words: think of full@closed.example."""
-        plain = _ADDRESS.sub(" ", self.text)
+        plain = _ADDRESS.sub(" ", self.text) if "@" in self.text else self.text
         return _NAME.sub(lambda name: name[0] if wording.LISTED.search(name[0]) else " ", plain)
 
     @property
@@ -120,20 +122,23 @@ def meaning_at_rcpt(reply: Reply) -> Meaning:
         return Meaning.ACCEPTED
     if 200 <= reply.code < 300:
         return Meaning.CANNOT_VERIFY
-    if 400 <= reply.code < 500:
-        return _meaning_of_4xx(reply)
-    if reply.code >= 500:
-        return _meaning_of_5xx(reply)
+    if reply.code >= 400:
+        return _meaning_of_refusal(reply.code, reply.subject, reply.words)
     return Meaning.PROTOCOL
 
 
-def _meaning_of_4xx(reply: Reply) -> Meaning:
-    subject, text = reply.subject, reply.words
+@lru_cache(maxsize=_MEANINGS_MAX)
+def _meaning_of_refusal(code: int, subject: str, words: str) -> Meaning:
+    """Return what a refusal means. A host says the same words to everybody: they are read once."""
+    return _meaning_of_4xx(code, subject, words) if code < 500 else _meaning_of_5xx(code, subject, words)
+
+
+def _meaning_of_4xx(code: int, subject: str, text: str) -> Meaning:
     if wording.GREYLISTED.search(text):
         return Meaning.GREYLISTED
     if subject == "5.3" or wording.TOO_MANY_RECIPIENTS.search(text):
         return Meaning.TOO_MANY_RECIPIENTS
-    if subject == "2.2" or (reply.code == 452 and wording.QUOTA.search(text)):
+    if subject == "2.2" or (code == 452 and wording.QUOTA.search(text)):
         return Meaning.FULL
     if subject in {"2.1", ""} and wording.RATE.search(text):
         return Meaning.RATE_LIMITED
@@ -144,20 +149,19 @@ def _meaning_of_4xx(reply: Reply) -> Meaning:
     return Meaning.TEMPORARY
 
 
-def _meaning_of_5xx(reply: Reply) -> Meaning:
-    subject, text = reply.subject, reply.words
-    if reply.code == 530:
+def _meaning_of_5xx(code: int, subject: str, text: str) -> Meaning:
+    if code == 530:
         return Meaning.TLS_DEMANDED
-    if reply.code in _SYNTAX_CODES and not (reply.code == 501 and subject in _NO_SUCH_USER_CODES):
+    if code in _SYNTAX_CODES and not (code == 501 and subject in _NO_SUCH_USER_CODES):
         return Meaning.PROTOCOL
     if subject == "5.3" or wording.TOO_MANY_RECIPIENTS.search(text):
         return Meaning.TOO_MANY_RECIPIENTS
     if subject == "6.7":
         return Meaning.EAI_UNSUPPORTED
-    if subject == "2.2" or (reply.code in {550, 552} and wording.QUOTA.search(text)):
+    if subject == "2.2" or (code in {550, 552} and wording.QUOTA.search(text)):
         return Meaning.FULL
     if subject in _SENDER_CODES or subject.startswith("7.") or (subject == "1.0" and wording.SENDER.search(text)):
-        return _meaning_of_policy(reply)
+        return _meaning_of_policy(subject, text)
     if wording.RELAY.search(text):
         return Meaning.RELAY_DENIED
     if subject == "2.1":
@@ -181,15 +185,15 @@ def _meaning_of_words(subject: str, text: str) -> Meaning:
     return Meaning.REFUSED if subject in {"", "0.0", "5.0"} else Meaning.OTHER
 
 
-def _meaning_of_policy(reply: Reply) -> Meaning:
+def _meaning_of_policy(subject: str, text: str) -> Meaning:
     """Tell apart what 5.7.x, 5.1.7 and 5.1.8 stand for."""
-    if wording.RELAY.search(reply.words):
+    if wording.RELAY.search(text):
         return Meaning.RELAY_DENIED
-    if wording.SENDER.search(reply.words):
+    if wording.SENDER.search(text):
         return Meaning.SENDER_REJECTED
-    if wording.USER_UNKNOWN.search(reply.words) and not wording.LISTED.search(reply.words):
+    if wording.USER_UNKNOWN.search(text) and not wording.LISTED.search(text):
         return Meaning.NO_SUCH_USER
-    if reply.subject in _SENDER_CODES or reply.subject == "1.0":
+    if subject in _SENDER_CODES or subject == "1.0":
         return Meaning.SENDER_REJECTED
     return Meaning.BLOCKED
 

@@ -50,9 +50,11 @@ def parse(text: str) -> Address | Malformed:
     trimmed = text.strip()
     if len(trimmed) > _TEXT_LENGTH_MAX:
         return Malformed(trimmed[:_TEXT_LENGTH_MAX], "The address is too long.")
+    if plain := _parse_plain(trimmed):
+        return plain
     if any(unicodedata.category(char) == "Cc" for char in trimmed):
         return Malformed(trimmed, "The address holds a control character.")
-    return _parse_plain(trimmed) or _parse_fully(trimmed)
+    return _parse_fully(trimmed)
 
 
 def _parse_plain(text: str) -> Address | None:
