@@ -49,6 +49,11 @@ class Settings:
     concurrency: int
     retry_seconds: tuple[float, ...]
     zone_retry_seconds: tuple[float, ...]
+    pause_seconds: tuple[float, ...]
+    zone_pause_seconds: tuple[float, ...]
+    egress_name: str
+    result_days: float
+    unread_result_days: float
     log_format: str
     lab_delay_ms: int
 
@@ -71,6 +76,11 @@ class Settings:
             concurrency=reader.read("VERIFIER_CONCURRENCY", "40", _positive),
             retry_seconds=reader.read_list("VERIFIER_RETRY_SECONDS", "60,300,900,3600", _seconds),
             zone_retry_seconds=reader.read_list("VERIFIER_ZONE_RETRY_SECONDS", "1,2,4", _seconds),
+            pause_seconds=reader.read_list("VERIFIER_PAUSE_SECONDS", "300,1800", _seconds),
+            zone_pause_seconds=reader.read_list("VERIFIER_ZONE_PAUSE_SECONDS", "0.5", _seconds),
+            egress_name=reader.text("VERIFIER_EGRESS_NAME", "") or socket.gethostname(),
+            result_days=reader.read("VERIFIER_RESULT_DAYS", "1", _days),
+            unread_result_days=reader.read("VERIFIER_UNREAD_RESULT_DAYS", "30", _days),
             log_format=reader.read("VERIFIER_LOG_FORMAT", "console", _log_format),
             lab_delay_ms=reader.read("VERIFIER_LAB_DELAY_MS", "0", _natural),
         )
@@ -153,12 +163,20 @@ def _natural(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
+    return _span(text, "seconds")
+
+
+def _days(text: str) -> float:
+    return _span(text, "days")
+
+
+def _span(text: str, unit: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise ValueError(f"{text!r} is not a number of seconds")
+        raise ValueError(f"{text!r} is not a number of {unit}")
     return value
 
 

@@ -1,7 +1,7 @@
-"""The engine at work on one chunk: it asks in the background, what it finds waits here until it is written."""
+"""The engine at work on addresses: it asks in the background, what it finds waits here until it is written."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -11,14 +11,15 @@ from verifier.engine.evidence import Result
 
 @dataclass(slots=True)
 class Asking:
-    """Addresses that are being asked; transient results are kept only where nobody will ask again."""
+    """Addresses that are being asked. What `is_settled` says of is found at once, the rest is kept for the end."""
 
     engine: Engine
     emails: Sequence[str]
     budget_seconds: float
-    keeps_transient: bool
+    is_settled: Callable[[Result], bool]
     batch: int
     found: list[Result] = field(default_factory=list)
+    everything: list[Result] = field(default_factory=list)
     has_ended: bool = False
     has_batch: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -33,14 +34,15 @@ class Asking:
             await asyncio.wait({task})
 
     def drain(self) -> list[Result]:
-        """Return what was found since the last call."""
+        """Return what was settled since the last call."""
         found, self.found = self.found, []
         self.has_batch.clear()
         return found
 
     async def _ask(self) -> None:
         async for result in self.engine.check_many(self.emails, budget_seconds=self.budget_seconds):
-            if self.keeps_transient or not result.is_transient:
+            self.everything.append(result)
+            if self.is_settled(result):
                 self.found.append(result)
             if len(self.found) >= self.batch:
                 self.has_batch.set()

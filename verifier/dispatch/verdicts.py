@@ -1,7 +1,9 @@
 """From what the engine concluded to rows."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 
@@ -51,6 +53,28 @@ def given_up(ns: Iterable[int]) -> list[Verdict]:
             is_failure=True,
         )
         for n in ns
+    ]
+
+
+def refusal(found: Iterable[Result]) -> str | None:
+    """Return what a mail host said when it blocked us, as JSON: the reason, and the evidence of one address."""
+    for result in found:
+        if result.status is Status.UNKNOWN and result.reason in {Reason.BLOCKED, Reason.SENDER_REJECTED}:
+            return orjson.dumps(
+                {"reason": result.reason, "evidence": [_evidence(item) for item in result.evidence[-1:]]},
+                option=orjson.OPT_UTC_Z,
+            ).decode()
+    return None
+
+
+def blocked(ns: Iterable[int], mail_host: str, told: str | None) -> list[Verdict]:
+    """Return rows for addresses that were not asked about, because their mail host blocks us and `told` us so."""
+    refused: dict[str, Any] = orjson.loads(told) if told else {"reason": Reason.BLOCKED, "evidence": []}
+    evidence = orjson.dumps(refused["evidence"]).decode()
+    host = text.storable(mail_host.partition(",")[0])
+    return [
+        replace(row, reason=refused["reason"], mail_host=host, evidence=evidence, is_failure=False)
+        for row in given_up(ns)
     ]
 
 

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from pgqueuer.db import AsyncpgPoolDriver
@@ -14,18 +14,20 @@ from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries
 
-from verifier.dispatch import gate, planner, retries, runner
+from verifier.dispatch import delivery, gate, housekeeping, planner, retries, runner, tally
 from verifier.engine.check import Engine
 from verifier.settings import Settings
 from verifier.store import database
-from verifier.store.queries import jobs, orphans
+from verifier.store.queries import jobs, orphans, workers
 
 POOL_SIZE = 12
 BATCH = 10
+LONG_PLANS = 2  # at a time, in a lane of their own
 HEARTBEAT_SECONDS = 5.0  # a killed worker's jobs are picked by another one after this long
 IDLE_SECONDS = 2.0  # how long at most until a free worker looks for such jobs
 RECONCILE_SECONDS = 15.0
 PROBE_SECONDS = 2.0
+SEEN_SECONDS = 5.0
 LISTENER_PROBE_SECONDS = 20.0
 STOP_SECONDS = 4.0
 
@@ -44,60 +46,107 @@ class Worker:
     pool: database.Pool
     engine: Engine
     stopping: asyncio.Event
+    id: UUID = field(default_factory=uuid4)
 
     async def run(self) -> None:
         """Work until told to stop, then give back what is unfinished. Raises DatabaseLost."""
-        mail_gate = gate.Gate(self.pool)
-        queue = self._queue(mail_gate)
-        most = max(2 * BATCH, self.settings.concurrency)
-        serving = asyncio.create_task(
-            queue.run(
-                batch_size=BATCH,
-                max_concurrent_tasks=most,
-                dequeue_timeout=timedelta(seconds=IDLE_SECONDS),
-                heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+        figures = tally.Tally(self.pool)
+        chunk_runner = self._runner(figures)
+        queues = [self._chunk_queue(chunk_runner), self._plan_queue()]
+        most = [max(2 * BATCH, self.settings.concurrency), LONG_PLANS]
+        serving = {
+            asyncio.create_task(
+                queue.run(
+                    batch_size=min(BATCH, limit // 2),
+                    max_concurrent_tasks=limit,
+                    dequeue_timeout=timedelta(seconds=IDLE_SECONDS),
+                    heartbeat_timeout=timedelta(seconds=HEARTBEAT_SECONDS),
+                )
             )
-        )
-        parts = (mail_gate.renew(), self._reconcile(), self._probe(), self._probe_listener(queue))
+            for queue, limit in zip(queues, most, strict=True)
+        }
+        parts = (
+            chunk_runner.gate.renew(), chunk_runner.watch(), figures.keep_flushing(), self._say_alive(),
+            self._reconcile(), housekeeping.keep_purging(self.pool, _retention(self.settings)), self._probe(),
+            *(self._probe_listener(queue) for queue in queues),
+        )  # fmt: skip
         beside = [asyncio.create_task(part) for part in parts]
         stop = asyncio.create_task(self.stopping.wait())
         try:
-            done, _ = await asyncio.wait({serving, stop, *beside}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({*serving, stop, *beside}, return_when=asyncio.FIRST_COMPLETED)
             first = done.pop().exception()
             was_told = self.stopping.is_set()
             self.stopping.set()
-            queue.shutdown.set()
-            await asyncio.wait({serving}, timeout=STOP_SECONDS if was_told else 1.0)
+            for queue in queues:
+                queue.shutdown.set()
+            await asyncio.wait(serving, timeout=STOP_SECONDS if was_told else 1.0)
         finally:
-            everything = (serving, stop, *beside)
+            everything = (*serving, stop, *beside)
             for task in everything:
                 task.cancel()
             outcomes = await asyncio.gather(*everything, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+        if not failures:
+            await self._say_goodbye(figures)
+            return
         failures.sort(key=lambda failure: failure is not first)
         for failure in failures:
             if not isinstance(failure, (*database.LOST, FailingListenerError)):
                 raise failure
-        if failures:
-            raise DatabaseLost(f"PostgreSQL went away: {failures[0]!r}") from failures[0]
+        raise DatabaseLost(f"PostgreSQL went away: {failures[0]!r}") from failures[0]
 
-    def _queue(self, mail_gate: gate.Gate) -> QueueManager:
+    def _runner(self, figures: tally.Tally) -> runner.ChunkRunner:
         settings = self.settings
-        plans = planner.Planner(self.pool, self.engine, settings.zones)
-        schedule = retries.Schedule(settings.retry_seconds, settings.zone_retry_seconds)
-        chunk_runner = runner.ChunkRunner(self.pool, self.engine, mail_gate, schedule, self.stopping)
-        queue = QueueManager(Queries(AsyncpgPoolDriver(self.pool)))
+        schedule = retries.Schedule(
+            settings.retry_seconds,
+            settings.zone_retry_seconds,
+            settings.pause_seconds,
+            settings.zone_pause_seconds,
+        )
+        return runner.ChunkRunner(
+            self.pool, self.engine, gate.Gate(self.pool), schedule, figures, self.stopping, settings.egress_name
+        )
 
-        async def plan(job: Job) -> None:
-            await self._unless_stopped(plans.plan(UUID((job.payload or b"").decode())))
+    def _chunk_queue(self, chunk_runner: runner.ChunkRunner) -> QueueManager:
+        """Return the queue of chunks and short plans."""
+        queue = QueueManager(Queries(AsyncpgPoolDriver(self.pool)))
 
         async def verify(job: Job) -> None:
             await _delivered(chunk_runner.run, jobs.ChunkJob.from_payload(job.payload))
 
-        queue.entrypoint(jobs.PLAN, on_failure="hold")(plan)
-        queue.entrypoint(jobs.VERIFY, on_failure="hold")(verify)
-        queue.entrypoint(jobs.RETRY, on_failure="hold")(verify)
+        queue.entrypoint(jobs.PLAN, on_failure="hold")(
+            self._plan(planner.Planner(self.pool, self.engine, self.settings.zones))
+        )
+        for lane in (jobs.VERIFY, jobs.RETRY, jobs.retry_by(self.settings.egress_name)):
+            queue.entrypoint(lane, on_failure="hold")(verify)
         return queue
+
+    def _plan_queue(self) -> QueueManager:
+        """Return the queue of long plans."""
+        queue = QueueManager(Queries(AsyncpgPoolDriver(self.pool)))
+        plan = self._plan(planner.Planner(self.pool, self.engine, self.settings.zones))
+        queue.entrypoint(jobs.PLAN_LONG, on_failure="hold")(plan)
+        return queue
+
+    def _plan(self, plans: planner.Planner) -> Callable[[Job], Awaitable[None]]:
+        async def plan(job: Job) -> None:
+            await self._unless_stopped(plans.plan(UUID((job.payload or b"").decode())))
+
+        return plan
+
+    async def _say_alive(self) -> None:
+        """Let others see that this worker lives, and which way out it has."""
+        while True:
+            await workers.seen(self.pool, self.id, egress=self.settings.egress_name)
+            await asyncio.sleep(SEEN_SECONDS)
+
+    async def _say_goodbye(self, figures: tally.Tally) -> None:
+        try:
+            async with asyncio.timeout(1.0):
+                await figures.flush()
+                await workers.gone(self.pool, self.id)
+        except (TimeoutError, *database.LOST) as error:
+            log.warning("the last figures are lost", error=repr(error))
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that may be done again from its start; have it delivered again where the worker stops first."""
@@ -140,8 +189,8 @@ async def _delivered(run: Callable[[jobs.ChunkJob], Awaitable[None]], job: jobs.
     try:
         await run(job)
     except gate.MailHostBusy as busy:
-        raise RetryRequested(timedelta(seconds=0.5), reason="mail host busy") from busy
-    except runner.Interrupted as interrupted:
+        raise RetryRequested(timedelta(seconds=busy.seconds), reason="mail host busy") from busy
+    except delivery.Interrupted as interrupted:
         raise RetryRequested(timedelta(0), reason="worker stops") from interrupted
 
 
@@ -165,3 +214,7 @@ async def _close(engine: Engine, pool: database.Pool) -> None:
             await pool.close()
     except (TimeoutError, *database.LOST):
         pool.terminate()
+
+
+def _retention(settings: Settings) -> housekeeping.Retention:
+    return housekeeping.Retention(timedelta(days=settings.result_days), timedelta(days=settings.unread_result_days))

@@ -3,10 +3,11 @@
 Every function locks the chunk before its task.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from verifier.store.database import Connection, Pool
 from verifier.store.queries import jobs, results
@@ -16,7 +17,9 @@ from verifier.store.queries import jobs, results
 class Taken:
     """A chunk in our hands. `numbers` has each address that lacks a verdict, with its numbers in the task.
 
-    `stalls` counts the times it was taken since anything was last written, this one included.
+    `stalls` counts the times it was taken since anything was last written, this one included; `retries` the rounds
+    before this one, `waits` those after which an answer was to be asked for again, `pauses` those that a blocked mail
+    host was waited for. `born_at` is when the task was planned.
     """
 
     id: UUID
@@ -27,6 +30,9 @@ class Taken:
     priority: int
     stalls: int
     retries: int
+    waits: int
+    pauses: int
+    born_at: datetime
     numbers: dict[str, list[int]]
 
     @property
@@ -39,13 +45,35 @@ class TokenLostError(Exception):
     """Another worker has taken the chunk since."""
 
 
+class Cause(Enum):
+    """Why addresses are put off."""
+
+    TRANSIENT = auto()  # the answer may be another one later
+    PAUSED = auto()  # the mail host blocks us
+    BUSY = auto()  # all slots of the mail host were lent
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Addresses of a chunk that are put off together; `mail_host` is None where they have several.
+
+    `egress` names the workers that are to ask again, so that a greylist meets the address that it knows.
+    """
+
+    cause: Cause
+    ns: Sequence[int]
+    mail_host: str | None
+    delay_seconds: float
+    egress: str | None = None
+
+
 class Ending(Enum):
     """What becomes of a chunk after a write."""
 
     GOES_ON = auto()
     IS_DONE = auto()
     IS_RELEASED = auto()  # asked again at once, by the same job; that it was taken does not count
-    IS_PUT_OFF = auto()  # asked again after a delay, by a new job
+    IS_PUT_OFF = auto()  # asked again after a delay, by new jobs: its rests, which become chunks of their own
 
 
 async def take(pool: Pool, job: jobs.ChunkJob) -> Taken | None:
@@ -56,7 +84,8 @@ async def take(pool: Pool, job: jobs.ChunkJob) -> Taken | None:
             UPDATE chunk SET token = nextval('chunk_token'), attempt = attempt + 1, stalls = stalls + 1,
                 state = 'running', updated_at = now()
             WHERE id = $1 AND state IN ('queued', 'running') AND retries = $2
-            RETURNING id, task_id, token, mail_host, is_in_zone, priority, stalls, retries, ns, in_flight
+            RETURNING id, task_id, token, mail_host, is_in_zone, priority, stalls, retries, waits, pauses,
+                created_at AS born_at, ns, in_flight
             """,
             job.chunk_id, job.retries,
         )  # fmt: skip
@@ -94,32 +123,60 @@ async def _numbers(connection: Connection, task_id: UUID, ns: Sequence[int]) -> 
 
 
 async def write(
-    pool: Pool, taken: Taken, verdicts: Sequence[results.Verdict], ending: Ending, *, delay_seconds: float = 0
+    pool: Pool, taken: Taken, verdicts: Sequence[results.Verdict], ending: Ending, rests: Sequence[Rest] = ()
 ) -> None:
-    """Write verdicts of a chunk and what becomes of it, in one transaction.
+    """Write verdicts of a chunk and what becomes of it, in one transaction; `rests` with IS_PUT_OFF alone.
 
     Raises TokenLostError where another worker has it now, results.TaskCanceledError where the task was canceled.
     """
     async with pool.acquire() as connection, connection.transaction():
-        goes_on, is_put_off = ending is Ending.GOES_ON, ending is Ending.IS_PUT_OFF
+        goes_on = ending is Ending.GOES_ON
         left = taken.open_count - len(verdicts)
         kept = await connection.fetchval(
             """
-            UPDATE chunk SET state = $3, in_flight = $4, retries = retries + $5, stalls = $6,
-                not_before = now() + make_interval(secs => $7), updated_at = now()
+            UPDATE chunk SET state = $3, in_flight = $4, stalls = $5, updated_at = now()
             WHERE id = $1 AND token = $2 AND state = 'running' RETURNING true
             """,
-            taken.id, taken.token, _state(ending), left if goes_on else 0, int(is_put_off),
-            taken.stalls - 1 if ending is Ending.IS_RELEASED and not verdicts else 0, delay_seconds,
+            taken.id, taken.token, _state(ending), left if goes_on else 0,
+            taken.stalls - 1 if ending is Ending.IS_RELEASED and not verdicts else 0,
         )  # fmt: skip
         if kept is None:
             raise TokenLostError
         was_processing = len(verdicts) if goes_on else taken.open_count
         await results.write(connection, taken.task_id, verdicts, was_processing=was_processing)
-        if is_put_off:
-            again = jobs.ChunkJob(taken.id, taken.mail_host, taken.priority, taken.retries + 1, delay_seconds)
-            await jobs.enqueue_chunks(connection, [again])
+        if rests:
+            await _put_off(connection, taken, rests)
     _strike_off(taken, verdicts)
+
+
+async def _put_off(connection: Connection, taken: Taken, rests: Sequence[Rest]) -> None:
+    """Let the chunk go on with the first of its rests, make chunks of the others, and a job for each."""
+    chunk_jobs: list[jobs.ChunkJob] = []
+    for place, rest in enumerate(rests):
+        counters = (
+            taken.retries + 1,
+            taken.waits + (rest.cause is Cause.TRANSIENT),
+            taken.pauses + (rest.cause is Cause.PAUSED),
+        )
+        id = uuid4() if place else taken.id
+        statement = (
+            """
+            INSERT INTO chunk (id, task_id, share_key, is_in_zone, priority, created_at,
+                ns, mail_host, not_before, retries, waits, pauses)
+            SELECT $2, task_id, share_key, is_in_zone, priority, created_at,
+                $3, $4, now() + make_interval(secs => $5), $6, $7, $8 FROM chunk WHERE id = $1
+            """
+            if place
+            else """
+            UPDATE chunk SET ns = $3, mail_host = $4, not_before = now() + make_interval(secs => $5),
+                retries = $6, waits = $7, pauses = $8 WHERE id = $1 AND id = $2
+            """
+        )
+        await connection.execute(statement, taken.id, id, list(rest.ns), rest.mail_host, rest.delay_seconds, *counters)
+        chunk_jobs.append(
+            jobs.ChunkJob(id, rest.mail_host, taken.priority, taken.retries + 1, rest.delay_seconds, rest.egress)
+        )
+    await jobs.enqueue_chunks(connection, chunk_jobs)
 
 
 def _state(ending: Ending) -> str:
@@ -136,3 +193,11 @@ def _strike_off(taken: Taken, verdicts: Sequence[results.Verdict]) -> None:
 async def drop(pool: Pool, taken: Taken) -> None:
     """End a chunk of a canceled task."""
     await pool.execute("UPDATE chunk SET state = 'dropped' WHERE id = $1 AND token = $2", taken.id, taken.token)
+
+
+async def canceled(pool: Pool, task_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of some tasks that were canceled."""
+    rows = await pool.fetch(
+        "SELECT id FROM task WHERE id = ANY($1::uuid[]) AND canceled_at IS NOT NULL", list(task_ids)
+    )
+    return {row["id"] for row in rows}

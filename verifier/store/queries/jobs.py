@@ -12,22 +12,35 @@ from pgqueuer.adapters.persistence.queries import Queries
 
 from verifier.store.database import Connection, Pool
 
-PLAN = "plan"
+PLAN = "plan"  # of a short list: quick, and before every chunk
+PLAN_LONG = "plan.long"  # apart, so that long lists take no place of chunks and of short lists
 VERIFY = "verify"
 RETRY = "verify.retry"  # apart, so that delayed jobs are not walked over at every pick of a fresh one
 
-PLAN_PRIORITY = 1_000_000  # before every chunk: a plan is short, and it decides how chunks share
+PLAN_PRIORITY = 2**30
+ABSENT_AFTER = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkJob:
-    """One delivery of one chunk; `retries` counts how often it was put off, so that each round is its own job."""
+    """One delivery of one chunk; `retries` counts how often it was put off, so that each round is its own job.
+
+    `egress` names the workers that the delivery is for.
+    """
 
     chunk_id: UUID
     mail_host: str | None
     priority: int = 0
     retries: int = 0
     delay_seconds: float = 0
+    egress: str | None = None
+
+    @property
+    def entrypoint(self) -> str:
+        """Return which lane of the queue it takes."""
+        if not self.retries:
+            return VERIFY
+        return RETRY if self.egress is None else retry_by(self.egress)
 
     @property
     def payload(self) -> bytes:
@@ -46,10 +59,29 @@ class ChunkJob:
         return cls(UUID(fields["chunk"]), fields["mail_host"], retries=fields["retries"])
 
 
-async def enqueue_plan(connection: Connection, task_id: UUID) -> None:
-    """Have a task cut into chunks; does nothing where that is waiting already."""
+def retry_by(egress: str) -> str:
+    """Return the lane of chunks that are to be asked again from where they were asked before."""
+    return f"{RETRY}@{egress}"
+
+
+async def enqueue_plan(connection: Connection, task_id: UUID, *, is_short: bool) -> None:
+    """Have a task cut into chunks; does nothing where that is waiting already.
+
+    Of long ones, the k-th of a user stands k behind the first of every other.
+    """
+    if is_short:
+        entrypoint, priority = PLAN, PLAN_PRIORITY
+    else:
+        waiting = await connection.fetchval(
+            """
+            SELECT count(*) FROM task WHERE planned_at IS NULL AND canceled_at IS NULL
+            AND coalesce(user_id, id) = (SELECT coalesce(user_id, id) FROM task WHERE id = $1)
+            """,
+            task_id,
+        )
+        entrypoint, priority = PLAN_LONG, -waiting
     await _queries(connection).enqueue(
-        PLAN, str(task_id).encode(), PLAN_PRIORITY, dedupe_key=f"plan:{task_id}", on_conflict="skip"
+        entrypoint, str(task_id).encode(), priority, dedupe_key=f"plan:{task_id}", on_conflict="skip"
     )
 
 
@@ -58,13 +90,29 @@ async def enqueue_chunks(connection: Connection, chunk_jobs: Sequence[ChunkJob])
     if not chunk_jobs:
         return
     await _queries(connection).enqueue(
-        [RETRY if job.retries else VERIFY for job in chunk_jobs],
+        [job.entrypoint for job in chunk_jobs],
         [job.payload for job in chunk_jobs],
         [job.priority for job in chunk_jobs],
         [timedelta(seconds=job.delay_seconds) for job in chunk_jobs],
         [job.dedupe_key for job in chunk_jobs],
         on_conflict="skip",
     )
+
+
+async def adopt(connection: Connection) -> int:
+    """Hand deliveries to any worker that are for workers of which none lives; return how many."""
+    status = await connection.execute(
+        """
+        UPDATE pgqueuer SET entrypoint = $1, status = 'queued', queue_manager_id = NULL, updated = now()
+        WHERE starts_with(entrypoint, $1 || '@') AND execute_after <= now()
+        AND (status = 'queued' OR (status = 'picked' AND heartbeat < now() - $2::interval))
+        AND NOT EXISTS (
+            SELECT FROM worker WHERE $1 || '@' || egress = pgqueuer.entrypoint AND seen_at > now() - $2::interval
+        )
+        """,
+        RETRY, ABSENT_AFTER,
+    )  # fmt: skip
+    return int(status.rpartition(" ")[2])
 
 
 async def front_priority(connection: Connection) -> int:

@@ -9,6 +9,10 @@ from verifier.store.database import Connection, Pool
 from verifier.store.queries import jobs, results
 
 ATTEMPTS_MAX = 5
+SHORT_MAX = 50
+"""A list of so many addresses is short: it is one chunk (two with a sandbox), whatever their mail hosts are."""
+LEVEL = 64
+"""Priorities that share one level; the more chunks a plan has, the lower it stands within its levels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,11 @@ class Unplanned:
     attempts: int
     malformed: dict[int, str]
     numbers: dict[str, list[int]]
+
+    @property
+    def is_short(self) -> bool:
+        """Tell whether it is planned without asking for mail hosts."""
+        return sum(map(len, self.numbers.values())) <= SHORT_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +64,8 @@ async def begin(pool: Pool, task_id: UUID) -> Unplanned | None:
 async def write(pool: Pool, task_id: UUID, *, settled: Sequence[results.Verdict], chunks: Sequence[NewChunk]) -> int:
     """Write the plan, the verdicts that need no network, and the chunks' jobs. Returns how many jobs were made.
 
-    A chunk's priority makes users share: the k-th queued chunk of a user stands k behind what is served now.
+    A chunk's priority makes users share: the k-th queued chunk of a user stands k levels behind what is served now.
+    Within a level short plans come first.
     """
     async with pool.acquire() as connection, connection.transaction():
         share_key = await connection.fetchval(
@@ -77,7 +87,9 @@ async def _write_chunks(connection: Connection, task_id: UUID, share_key: UUID, 
     waiting = await connection.fetchval(
         "SELECT count(*) FROM chunk WHERE share_key = $1 AND state = 'queued'", share_key
     )
-    placed = [(uuid4(), chunk, front - waiting - place) for place, chunk in enumerate(chunks, start=1)]
+    level = front // LEVEL - waiting
+    bonus = max(LEVEL - len(chunks) - waiting, 0)
+    placed = [(uuid4(), chunk, (level - place) * LEVEL + bonus) for place, chunk in enumerate(chunks)]
     await connection.copy_records_to_table(
         "chunk",
         columns=("id", "task_id", "share_key", "mail_host", "is_in_zone", "ns", "priority"),

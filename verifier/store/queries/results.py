@@ -87,11 +87,18 @@ def _changes(verdicts: Sequence[Verdict], was_processing: int) -> tuple[int, ...
 
 
 async def page(pool: Pool, task_id: UUID, *, after: int, limit: int) -> list[Record]:
-    """Return results with a sequence number over `after`, in order."""
+    """Return results with a sequence number over `after`, in order; note where that was the last of them."""
     rows: list[Record] = await pool.fetch(
         """
-        SELECT result.*, address.email FROM result JOIN address USING (task_id, n)
-        WHERE task_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+        WITH page AS (
+            SELECT result.*, address.email FROM result JOIN address USING (task_id, n)
+            WHERE task_id = $1 AND seq > $2 ORDER BY seq LIMIT $3
+        ),
+        read AS (
+            UPDATE task SET read_at = now() WHERE id = $1 AND read_at IS NULL AND finished_at IS NOT NULL
+            AND last_seq <= greatest((SELECT max(seq) FROM page), $2)
+        )
+        SELECT * FROM page ORDER BY seq
         """,
         task_id, after, limit,
     )  # fmt: skip
@@ -111,6 +118,9 @@ async def in_input_order(pool: Pool, task_id: UUID) -> AsyncIterator[Sequence[Re
             task_id, last, DOWNLOAD_PAGE,
         )  # fmt: skip
         if not rows:
+            await pool.execute(
+                "UPDATE task SET read_at = now() WHERE id = $1 AND read_at IS NULL AND finished_at IS NOT NULL", task_id
+            )
             return
         yield rows
         last = rows[-1]["n"]

@@ -1,0 +1,1 @@
+"""Proofs that take long, as commands: `uv run -m slow.speed`, `slow.fairness`, `slow.million`, `slow.kills`."""
