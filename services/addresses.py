@@ -8,8 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 ADDRESS_CHARACTERS_MAX = 254
 
 # What this matches, the library accepts unchanged but for the domain's case (a property test holds the two together):
-# dot-atoms of at most 64 and labels of at most 63 ASCII characters, the last label with a letter at both ends, none with
-# hyphens in third and fourth place (those may be A-labels and need IDNA's rules).
+# dot-atoms of at most 64 and labels of at most 63 ASCII characters, the last label with a letter at both ends, none
+# with hyphens in third and fourth place (those may be A-labels and need IDNA's rules).
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"(?!..--)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN = re.compile(

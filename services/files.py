@@ -50,8 +50,10 @@ def safe_name(name: str) -> str:
     """A file's name without any path or control character."""
     base = PurePosixPath(name.replace("\\", "/")).name
     printable = "".join(c for c in base if c.isprintable()) or "list"
+    if len(printable) <= NAME_CHARACTERS_MAX:
+        return printable
     suffix = PurePosixPath(printable).suffix[-_SUFFIX_CHARACTERS_MAX:]
-    return printable[: NAME_CHARACTERS_MAX - len(suffix)] + suffix if len(printable) > NAME_CHARACTERS_MAX else printable
+    return printable[: NAME_CHARACTERS_MAX - len(suffix)] + suffix
 
 
 def digest(file: BinaryIO, bytes_max: int) -> tuple[int, bytes]:

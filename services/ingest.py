@@ -58,29 +58,34 @@ async def end_part(db: Database, key: PartKey, snapshot: Snapshot, now: datetime
         task = await task_queries.lock(session, key[0])
         if task is None or task.status not in OPEN_STATUSES:
             return False
-        await part_queries.write_snapshot(session, key, snapshot)
-        await part_queries.change(session, key, state=PartState.ENDED)
-        await task_queries.move_counters(session, key[0], now)
-        if await part_queries.has_open(session, key[0]):
-            return False
-        await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
-        return True
+        return await _end(session, key, snapshot, now)
 
 
 async def send_again(db: Database, key: PartKey, remade_count: int, now: datetime) -> bool:
-    """Put a part that upstream has lost back in line, with what still lacks a verdict; True when with it all is done.
+    """Put a part that upstream has lost back in line, with what still lacks a verdict.
 
-    That is so when nothing lacks one: then there is nothing to send.
+    When nothing lacks one there is nothing to send and the part is over; True when with it the task is COMPLETED.
     """
     async with db.transaction() as session:
         task = await task_queries.lock(session, key[0])
         if task is None or task.status not in OPEN_STATUSES:
             return False
         await part_queries.change(session, key, remade_count=remade_count, processing=0)
-        if await part_queries.has_waiting(session, key):
-            await part_queries.change(session, key, state=PartState.WAITING, upstream_id=None, cursor=0, due_at=now)
-            return False
-    return await end_part(db, key, _NOTHING, now)
+        if not await part_queries.has_waiting(session, key):
+            return await _end(session, key, _NOTHING, now)
+        await part_queries.change(session, key, state=PartState.WAITING, upstream_id=None, cursor=0, due_at=now)
+        await task_queries.move_counters(session, key[0], now)
+        return False
+
+
+async def _end(session: Session, key: PartKey, snapshot: Snapshot, now: datetime) -> bool:
+    await part_queries.write_snapshot(session, key, snapshot)
+    await part_queries.change(session, key, state=PartState.ENDED)
+    await task_queries.move_counters(session, key[0], now)
+    if await part_queries.has_open(session, key[0]):
+        return False
+    await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
+    return True
 
 
 async def fail(db: Database, task_id: UUID, reason: str, now: datetime) -> None:

@@ -139,7 +139,10 @@ class Worker:
 
     async def _follow(self, credential: str, parts: Sequence[TaskPart], now: datetime) -> None:
         """Ask for many parts in one call, then bring the results of each home."""
-        found = await self.upstream.tasks(credential, [p.upstream_id for p in parts if p.upstream_id is not None])
+        try:
+            found = await self.upstream.tasks(credential, [p.upstream_id for p in parts if p.upstream_id is not None])
+        except UpstreamRefused as error:  # says nothing of any one of them
+            raise UpstreamDown(str(error)) from error
         gate = asyncio.Semaphore(self.concurrency)
 
         async def bring_home(part: TaskPart) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from db.models import OPEN_STATUSES, PartState, Task, TaskAddress, TaskPart, TaskStatus, Verdict, WorkerHeartbeat
 from db.session import ReadSession, Session
@@ -137,12 +137,13 @@ async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> N
         verdicts += [verdict.value.lower(), func.count().filter(a.verdict == verdict)]
     for name, flag in flags.items():
         verdicts += [name, func.count().filter(flag.is_(True))]
-    counts = select(done.label("done"), func.jsonb_build_object(*verdicts).label("verdicts"))
-    found = counts.where(a.task_id == task_id, a.part == n).subquery()
-    failed = func.least(snapshot.failed, found.c.done)
+    counts = select(a.task_id, done.label("done"), func.jsonb_build_object(*verdicts, type_=JSONB).label("verdicts"))
+    found = counts.where(a.task_id == task_id, a.part == n).group_by(a.task_id).subquery()
+    unknown = found.c.verdicts["unknown"].as_integer()
+    failed = func.least(func.greatest(TaskPart.failed, snapshot.failed), unknown)
     statement = (
         update(TaskPart)
-        .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.remade_count > 0)
+        .where(TaskPart.task_id == found.c.task_id, TaskPart.n == n, TaskPart.remade_count > 0)
         .where(TaskPart.state == PartState.RUNNING)
         .values(
             processing=func.least(snapshot.processing, TaskPart.total - found.c.done),

@@ -53,7 +53,7 @@ async def test_a_key_is_its_owner_with_its_scopes_alone(db: Database, account: A
         {"authorization": f"bearer  {secret} "},
     ):
         actor = await came_in(db, **headers)
-        assert (actor.account_id, actor.scopes) == (account.id, {ApiKeyScope.TASKS_READ})
+        assert (actor.account_id, actor.scopes) == (account.id, frozenset({ApiKeyScope.TASKS_READ}))
         actor.require(ApiKeyScope.TASKS_READ)
         for scope in (ApiKeyScope.TASKS_WRITE, None):
             with pytest.raises(Forbidden):

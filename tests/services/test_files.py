@@ -4,30 +4,31 @@ import io
 import random
 import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from db.models import ColumnRole
 from services import files
 from services.errors import Invalid, Required, ServiceError, TooLarge, UnreadableFile
-from services.files import ColumnRef, Layout
+from services.files import Layout
 from services.intake import InputRow
 
 
 def opened(
-    content: bytes | str, name: str = "list.csv", *, has_header: bool = True, **mapping: ColumnRef
+    content: bytes | str, name: str = "list.csv", *, has_header: bool = True, **mapping: Any
 ) -> tuple[io.BytesIO, Layout]:
     file = io.BytesIO(content.encode() if isinstance(content, str) else content)
     roles = {ColumnRole(role): reference for role, reference in mapping.items()}
     return file, files.inspect(file, name, has_header=has_header, mapping=roles)
 
 
-def rows(content: bytes | str, name: str = "list.csv", **given: object) -> list[InputRow]:
-    file, layout = opened(content, name, **given)  # type: ignore[arg-type]
+def rows(content: bytes | str, name: str = "list.csv", **given: Any) -> list[InputRow]:
+    file, layout = opened(content, name, **given)
     return list(files.read(file, layout))
 
 
-def texts(content: bytes | str, name: str = "list.csv", **given: object) -> list[str]:
+def texts(content: bytes | str, name: str = "list.csv", **given: Any) -> list[str]:
     return [row.text for row in rows(content, name, **given)]
 
 
@@ -109,7 +110,7 @@ def test_columns_are_mapped_by_name_and_by_position() -> None:
         ({"EMAIL": 1, "LAST_NAME": "email"}, "lastName"),
     ],
 )
-def test_a_mapping_that_cannot_be_kept_is_refused_at_its_field(mapping: dict[str, ColumnRef], field: str) -> None:
+def test_a_mapping_that_cannot_be_kept_is_refused_at_its_field(mapping: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         opened("name,email\nAnn,a@example.com\n", **mapping)
     assert refused.value.field == ["input", "columnMapping", field]

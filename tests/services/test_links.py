@@ -52,7 +52,7 @@ def test_a_link_stands_for_what_it_was_made_for(download: Download) -> None:
 
 def test_a_link_runs_out_after_fifteen_minutes() -> None:
     token = token_of(FILTERED)
-    assert LINKS.read(token, NOW + timedelta(minutes=14, seconds=59))
+    assert LINKS.read(token, NOW + timedelta(minutes=14, seconds=59)) == FILTERED
     for seconds in (900, 901, 10**8):
         with pytest.raises(NotFound):
             LINKS.read(token, NOW + timedelta(seconds=seconds))

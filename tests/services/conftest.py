@@ -1,0 +1,40 @@
+"""The service with an upstream that misbehaves when it is told to."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import structlog
+
+from services.upstream import http
+from services.upstream.http import HttpUpstream
+from tests.services import faulty_upstream
+from tests.services.faulty_upstream import FaultyUpstream
+
+
+@pytest.fixture
+async def faulty() -> AsyncIterator[FaultyUpstream]:
+    async with faulty_upstream.running() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+async def upstream(faulty: FaultyUpstream, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HttpUpstream]:
+    """The service's own client of that upstream, with less patience than in life."""
+    monkeypatch.setattr(http, "_BACKOFF_SECONDS", 0.02)
+    client = HttpUpstream(faulty.url, timeout_seconds=0.5, breaker_seconds=0.3)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def upstream_key() -> str:
+    return "the-key-of-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def _plain_log() -> Iterator[None]:
+    """Exceptions that tests provoke are logged plainly: with all local variables, one takes minutes."""
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
+    yield
+    structlog.reset_defaults()
