@@ -18,7 +18,7 @@ HASTE = 0.2
 """The catalogue's waits are a fifth of those of the sandbox."""
 RETRY_SECONDS = (0.35, 0.7, 0.7)
 BUDGET_SECONDS = 20.0
-BUDGETS = Budgets(dns_try_seconds=0.7, dns_seconds=1.4, connect_seconds=0.7, command_seconds=1.5)
+BUDGETS = Budgets(dns_try_seconds=0.6, dns_seconds=1.2, connect_seconds=0.6, command_seconds=1.0)
 """The sandbox's silence is waited for less long than the world's."""
 _NOT_ASKED_AGAIN = {DNS_FAILURE, NO_CONNECTION, TIMEOUT}
 """Who never answers is not asked again: nothing but waiting comes of it."""
