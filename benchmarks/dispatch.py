@@ -180,7 +180,7 @@ def _print_bars(medians: Mapping[tuple[int, int], float]) -> None:
         if delay_ms and workers > 1 and (delay_ms, 1) in medians:
             ratio = medians[delay_ms, 1] / seconds
             print(
-                f"{_met(ratio > 1)}  {delay_ms} ms: {workers} workers are {ratio:.2f} times as fast as one (bar: faster)"
+                f"{_met(ratio > 1)}  {delay_ms} ms: {workers} workers are {ratio:.2f} times as fast as one (bar: more)"
             )
 
 
