@@ -91,8 +91,8 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def serving_names(names: Names) -> AsyncIterator[Names]:
-    """Serve names over UDP and TCP on a free port of loopback."""
+async def serving_names(names: Names, port: int = 0) -> AsyncIterator[Names]:
+    """Serve names over UDP and TCP on a port of loopback, 0 for a free one."""
 
     async def over_tcp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         size = int.from_bytes(await reader.readexactly(2))
@@ -103,7 +103,7 @@ async def serving_names(names: Names) -> AsyncIterator[Names]:
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(over_tcp, "127.0.0.1", 0)
+    server = await asyncio.start_server(over_tcp, "127.0.0.1", port)
     names.port = server.sockets[0].getsockname()[1]
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(names), ("127.0.0.1", names.port))
