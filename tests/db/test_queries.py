@@ -1,0 +1,270 @@
+"""Hot queries: they use their indexes, and parts are leased to one worker at a time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from sqlalchemy import event, text
+
+from conftest import NewDatabase
+from db import ids, migrations
+from db.models import OPEN_STATUSES, PartState, TaskOrderField
+from db.queries import accounts, parts, results, tasks
+from db.queries.pages import Window
+from db.queries.results import ResultConditions
+from db.queries.tasks import TaskConditions
+from db.session import Database
+
+ACCOUNTS, TASKS, PARTS, ROWS = 20, 3000, 3000, 4000
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+ALL = (PartState.WAITING, PartState.RUNNING, PartState.STOPPING)
+
+FILL = f"""
+INSERT INTO account (id, email, role, created_at)
+  SELECT gen_random_uuid(), 'person' || n || '@example.com', 'MEMBER', '2026-01-01'
+  FROM generate_series(1, {ACCOUNTS}) n;
+INSERT INTO api_key (id, account_id, name, prefix, secret_hash, scopes, created_at)
+  SELECT gen_random_uuid(), (SELECT id FROM account LIMIT 1), 'k', 'mv_live_', sha256(n::text::bytea), '{{}}',
+    '2026-01-01'
+  FROM generate_series(1, 2000) n;
+INSERT INTO task (id, account_id, name, status, source, email_count, domain_count, total_count, malformed_count,
+    processing_count, completed_count, failed_count, exists_count, not_exists_count, catchall_count,
+    invalid_syntax_count, unknown_count, role_based_count, disposable_count, chargeable_count,
+    created_at, updated_at, refreshed_at)
+  SELECT gen_random_uuid(), a.id, 'task ' || n, 'RUNNING', 'INLINE', n, 1, n, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    '2026-01-01'::timestamptz + n * interval '1 minute', '2026-01-01', '2026-01-01'
+  FROM generate_series(1, {TASKS} / {ACCOUNTS}) n, account a;
+INSERT INTO task_part (task_id, n, account_id, state, cursor, attempt, remade_count, due_at, poll_seconds, total,
+    processing, completed, failed, verdicts)
+  SELECT id, 1, account_id, CASE WHEN row_number() OVER () % 10 = 0 THEN 'RUNNING' ELSE 'ENDED' END, 0, 0, 0,
+    '2026-01-01'::timestamptz + row_number() OVER () * interval '1 second', 0.2, 1, 0, 0, 0, '{{}}' FROM task;
+INSERT INTO task_address (task_id, n, part, email, domain, verdict)
+  SELECT t.id, n, 1, 'p' || n || '@example.com', 'example.com', CASE WHEN n > 20 THEN 'EXISTS' END
+  FROM generate_series(1, {ROWS}) n, (SELECT id FROM task ORDER BY id LIMIT 3) t;
+INSERT INTO task_row (task_id, row_number, address_n, input)
+  SELECT task_id, n, n, email FROM task_address;
+"""
+
+
+class Plans:
+    """Runs queries, and afterwards asks PostgreSQL how it would run them."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.task_id = self.account_id = UUID(int=0)
+        self._seen: list[tuple[str, Any]] = []
+
+    @contextlib.contextmanager
+    def seen(self) -> Iterator[None]:
+        """Note the statements of a block."""
+
+        def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+            self._seen.append((statement, parameters))
+
+        self._seen.clear()
+        event.listen(self.db.engine.sync_engine, "before_cursor_execute", note)
+        yield
+        event.remove(self.db.engine.sync_engine, "before_cursor_execute", note)
+
+    async def indexes(self) -> list[str]:
+        """The indexes that the noted statements use; a table that is read as a whole stands there as `seq:<table>`."""
+        found: list[str] = []
+        async with self.db.transaction() as session:
+            connection = (await (await session.connection()).get_raw_connection()).driver_connection
+            assert connection is not None
+            for statement, parameters in self._seen:
+                (explained,) = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *parameters)
+                found += _used(explained["Plan"])
+        return found
+
+
+def _used(plan: dict[str, Any]) -> list[str]:
+    here = [plan["Index Name"]] if "Index Name" in plan else []
+    if plan["Node Type"] == "Seq Scan":
+        here = [f"seq:{plan['Relation Name']}"]
+    return here + [name for child in plan.get("Plans", ()) for name in _used(child)]
+
+
+@pytest.fixture(scope="module")
+def full_database_url(new_database: NewDatabase) -> str:
+    """A database of a few thousand rows that no other test changes."""
+
+    async def made() -> str:
+        return await new_database()
+
+    async def fill() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(FILL)
+        await connection.execute("ANALYZE")
+        await connection.close()
+
+    url = asyncio.run(made())
+    migrations.upgrade(url)
+    asyncio.run(fill())
+    return url
+
+
+@pytest.fixture
+async def plans(full_database_url: str) -> AsyncIterator[Plans]:
+    database = await Database.open(full_database_url, pool_size=8)
+    found = Plans(database)
+    async with database.read() as session:
+        found.task_id = (await session.execute(text("SELECT min(id::text) FROM task"))).scalar_one()
+        found.task_id = UUID(str(found.task_id))
+        found.account_id = (await session.execute(text("SELECT account_id FROM task LIMIT 1"))).scalar_one()
+    yield found
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("order", "index"),
+    [
+        (TaskOrderField.CREATED_AT, "ix_task_account_id_created_at"),
+        (TaskOrderField.NAME, "ix_task_account_id_name"),
+        (TaskOrderField.TOTAL, "ix_task_account_id_total"),
+    ],
+)
+async def test_a_page_of_an_accounts_tasks_is_read_from_its_index(
+    plans: Plans, order: TaskOrderField, index: str
+) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            found = await tasks.page(
+                session, plans.account_id, TaskConditions(), Window(20), order=order, is_descending=True
+            )
+    assert len(found.rows) == 20
+    assert await plans.indexes() == [index]
+
+
+async def test_a_later_page_goes_on_in_the_index(plans: Plans) -> None:
+    async with plans.db.read() as session:
+        first = await tasks.page(
+            session,
+            plans.account_id,
+            TaskConditions(),
+            Window(20),
+            order=TaskOrderField.CREATED_AT,
+            is_descending=True,
+        )
+        row, value = first.rows[-1]
+        with plans.seen():
+            await tasks.page(
+                session,
+                plans.account_id,
+                TaskConditions(),
+                Window(20, after=(value, row.id)),
+                order=TaskOrderField.CREATED_AT,
+                is_descending=True,
+            )
+    assert await plans.indexes() == ["ix_task_account_id_created_at"]
+
+
+async def test_parts_that_are_due_are_found_in_their_index(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            await parts.next_due_at(session)
+    assert await plans.indexes() == ["ix_task_part_due_at"]
+    with plans.seen(), contextlib.suppress(_TakenBackError):
+        async with plans.db.transaction() as session:
+            await parts.lease_due(session, NOW, (PartState.RUNNING,), limit=10, lease=timedelta(seconds=30))
+            raise _TakenBackError
+    assert set(await plans.indexes()) == {"ix_task_part_due_at", "pk_task_part"}
+
+
+class _TakenBackError(Exception):
+    """A transaction that is not meant to last."""
+
+
+async def test_a_page_of_results_is_read_by_row_number(plans: Plans) -> None:
+    for window in (Window(50), Window(50, after=(2000,)), Window(50, is_backward=True)):
+        with plans.seen():
+            async with plans.db.read() as session:
+                found = await results.page(session, plans.task_id, ResultConditions(), window)
+        assert len(found.rows) == 50
+        assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
+
+
+async def test_a_piece_of_a_download_is_read_by_row_number(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            await results.chunk(session, plans.task_id, ResultConditions(), after=1000, limit=100)
+    assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
+
+
+async def test_a_key_is_found_by_its_hash_and_an_account_by_its_address(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            await accounts.key_by_hash(session, b"x" * 32)
+    assert "uq_api_key_secret_hash" in await plans.indexes()
+
+
+async def test_what_a_part_still_lacks_is_found_in_its_index(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            assert await parts.has_waiting(session, (plans.task_id, 1))
+    assert await plans.indexes() == ["ix_task_address_part"]
+
+
+async def made_parts(db: Database, count: int, due_at: datetime) -> None:
+    """Waiting parts of one task each."""
+    async with db.transaction() as session:
+        await session.execute(
+            text("INSERT INTO account (id, email, role, created_at) VALUES (:id, 'a@b.co', 'MEMBER', now())"),
+            {"id": ids.new_uuid()},
+        )
+        for statement in FILL.split(";\n")[2:4]:
+            smaller = statement.replace(f"{TASKS} / {ACCOUNTS}", str(count))
+            await session.execute(text(smaller.replace("::", "\\:\\:")))
+        await session.execute(text("UPDATE task_part SET state = 'WAITING', due_at = :due"), {"due": due_at})
+
+
+async def test_no_part_is_leased_to_two_workers(db: Database) -> None:
+    await made_parts(db, 60, NOW)
+
+    async def lease() -> Sequence[tuple[UUID, int]]:
+        async with db.transaction() as session:
+            leased = await parts.lease_due(session, NOW, ALL, limit=10, lease=timedelta(seconds=30))
+            await asyncio.sleep(0.05)
+            return [(part.task_id, part.n) for part in leased]
+
+    rounds = await asyncio.gather(*(lease() for _ in range(5)))
+    taken = [part for leased in rounds for part in leased]
+    assert len(taken) == len(set(taken)) == 50
+    assert [len(leased) for leased in rounds] == [10] * 5
+    assert len(await lease()) == 10
+    assert await lease() == []
+
+
+async def test_a_lease_runs_out_and_states_are_kept_apart(db: Database) -> None:
+    await made_parts(db, 3, NOW)
+    lease = timedelta(seconds=30)
+    async with db.transaction() as session:
+        assert await parts.lease_due(session, NOW - timedelta(seconds=1), ALL, limit=9, lease=lease) == []
+        assert await parts.lease_due(session, NOW, (PartState.RUNNING,), limit=9, lease=lease) == []
+        assert len(await parts.lease_due(session, NOW, (PartState.WAITING,), limit=9, lease=lease)) == 3
+        assert await parts.lease_due(session, NOW + timedelta(seconds=29), ALL, limit=9, lease=lease) == []
+        assert len(await parts.lease_due(session, NOW + lease, ALL, limit=9, lease=lease)) == 3
+    async with db.read() as session:
+        assert await parts.next_due_at(session) == NOW + 2 * lease
+        assert await parts.open_count(session) == 3
+
+
+async def test_a_part_posted_twice_is_moved_once(db: Database) -> None:
+    await made_parts(db, 1, NOW)
+    async with db.read() as session:
+        task_id = (await session.execute(text("SELECT id FROM task"))).scalar_one()
+    poll, first = timedelta(seconds=0.2), ids.new_uuid()
+    async with db.transaction() as session:
+        assert await parts.mark_running(session, (task_id, 1), first, NOW, poll)
+        await parts.change(session, (task_id, 1), cursor=7)
+        assert await parts.mark_running(session, (task_id, 1), ids.new_uuid(), NOW, poll)
+    async with db.read() as session:
+        (part,) = await parts.running_of(session, [task_id])
+        row = (await tasks.by_ids(session, [task_id]))[task_id]
+    assert (part.upstream_id, part.cursor, part.state) == (first, 7, PartState.RUNNING)
+    assert row.status in OPEN_STATUSES

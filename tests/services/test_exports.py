@@ -1,0 +1,128 @@
+"""Results as files: every row once, in order, and nothing that a spreadsheet would run."""
+
+import csv
+import io
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from db.models import Account, Task, Verdict
+from db.queries.results import ResultConditions
+from db.session import Database
+from resolvers.context import Parts
+from services import exports, tasks
+from services.exports import DownloadFormat
+from services.tasks import Upload
+from tests import factories
+
+VERDICT_HEADER = list(exports.VERDICT_COLUMNS)
+
+
+async def uploaded(parts: Parts, owner: Account, content: str, name: str = "list.csv") -> Task:
+    return await tasks.upload(
+        parts.db,
+        parts.announcer,
+        factories.actor(owner),
+        upload=Upload(io.BytesIO(content.encode()), name),
+        name=None,
+        has_header=True,
+        mapping={},
+        idempotency_key=None,
+        bytes_max=1 << 20,
+        now=datetime.now(UTC),
+    )
+
+
+async def table(db: Database, task: Task, **conditions: Any) -> list[list[str]]:
+    pieces = [p async for p in exports.stream(db, task, DownloadFormat.CSV, ResultConditions(**conditions))]
+    return list(csv.reader(io.StringIO(b"".join(pieces).decode(), newline="")))
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_cell_that_would_start_a_formula_is_neutralised(start: str) -> None:
+    assert exports.neutralised(f"{start}cmd|'/c calc'!A1") == f"'{start}cmd|'/c calc'!A1"
+
+
+@pytest.mark.parametrize("cell", ["", "a=b", "a@example.com", " =1", "'=1", "1+1", "é"])
+def test_any_other_cell_is_left_alone(cell: str) -> None:
+    assert exports.neutralised(cell) == cell
+
+
+async def test_every_cell_of_a_file_is_neutralised_header_included(parts: Parts, account: Account) -> None:
+    content = 'email,=evil(),note\n=1+1,@sum,"-2,+3"\na@example.com,"\t=x",fine\n'
+    task = await uploaded(parts, account, content)
+    header, first, second = await table(parts.db, task)
+    assert header == ["email", "'=evil()", "note", "verified_email", *VERDICT_HEADER[1:]]
+    assert first[:3] == ["'=1+1", "'@sum", "'-2,+3"]
+    assert second[:3] == ["a@example.com", "'\t=x", "fine"]
+
+
+async def test_columns_of_ours_step_aside_until_every_name_is_its_own(parts: Parts, account: Account) -> None:
+    content = "Email,verified_email,VERDICT,,score\na@example.com,x,y,z,1\n"
+    (header, record) = await table(parts.db, await uploaded(parts, account, content))
+    assert header[:5] == ["Email", "verified_email", "VERDICT", "column_4", "score"]
+    assert header[5:9] == ["verified_verified_email", "verified_verdict", "reason", "verified_score"]
+    assert len({name.lower() for name in header}) == len(header) == len(record)
+
+
+async def test_every_row_comes_once_in_order_over_many_pieces(
+    db: Database, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "_ROWS", 7)
+    task = await factories.finished_task(db, account, rows=50)
+    header, *records = await table(db, task)
+    assert header == ["input", *VERDICT_HEADER]
+    assert [record[0] for record in records] == [f"user{n}@ok.mailverdict.test" for n in range(50)]
+    assert {tuple(record[2:4]) for record in records} == {("EXISTS", "ACCEPTED")}
+
+
+async def test_duplicates_malformed_rows_and_rows_without_a_verdict_are_all_there(
+    parts: Parts, account: Account
+) -> None:
+    content = 'id,email\n1,yes@example.com\n2," yes@EXAMPLE.com"\n3,wrong\n4,no-x@example.com\n'
+    task = await uploaded(parts, account, content)
+    records = await table(parts.db, task)
+    assert [record[2:4] for record in records[1:]] == [
+        ["yes@example.com", ""],
+        ["yes@example.com", ""],
+        ["", "INVALID_SYNTAX"],
+        ["no-x@example.com", ""],
+    ]
+    assert [record[:2] for record in records[1:]] == [
+        ["1", "yes@example.com"],
+        ["2", " yes@EXAMPLE.com"],
+        ["3", "wrong"],
+        ["4", "no-x@example.com"],
+    ]
+
+
+async def test_a_filter_keeps_only_what_matches(parts: Parts, account: Account) -> None:
+    task = await uploaded(parts, account, "email\na@example.com\nwrong\nb@EXAMPLE.com\nc@example.org\n")
+    assert [r[0] for r in (await table(parts.db, task, verdict=[Verdict.INVALID_SYNTAX]))[1:]] == ["wrong"]
+    assert [r[0] for r in (await table(parts.db, task, domain="Example.com"))[1:]] == ["a@example.com", "b@EXAMPLE.com"]
+    assert [r[0] for r in (await table(parts.db, task, email_contains="B@"))[1:]] == ["b@EXAMPLE.com"]
+    assert (await table(parts.db, task, email_contains="%"))[1:] == []
+
+
+async def test_a_text_file_has_one_input_a_line_whatever_is_in_it(parts: Parts, account: Account) -> None:
+    task = await uploaded(parts, account, 'email\n" a@example.com "\n"two\nlines\tand"\nb@example.com\n')
+    pieces = [p async for p in exports.stream(parts.db, task, DownloadFormat.TXT, ResultConditions())]
+    assert b"".join(pieces) == b"a@example.com\ntwo lines and\nb@example.com\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "file_name", "expected"),
+    [
+        ("list.csv", "list.csv", "list-results.csv"),
+        ("March 2026", "list.csv", "March-2026-results.csv"),
+        ('a"; filename="evil.exe', None, "a---filename--evil.exe-results.csv"),
+        ("../../etc/passwd", None, "etc-passwd-results.csv"),
+        ("Käufer\r\nX: y", None, "K-ufer--X--y-results.csv"),
+        ("中文", None, "results-results.csv"),
+    ],
+)
+def test_a_file_is_named_in_letters_that_every_header_can_carry(
+    name: str, file_name: str | None, expected: str
+) -> None:
+    assert exports.file_name(Task(name=name, file_name=file_name), DownloadFormat.CSV) == expected
