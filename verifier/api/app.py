@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from verifier.api import downloads, errors, health, keys, negotiation, results, series, tasks, uploads, verify
+from verifier.api import downloads, errors, health, keys, metrics, negotiation, results, series, tasks, uploads, verify
 from verifier.api import webhook_secret as secret
 from verifier.api.parts import Parts
 from verifier.store import database
@@ -23,6 +23,7 @@ def build(parts: Parts) -> Starlette:
     app = Starlette(
         routes=[
             Route("/health", health.health),
+            Route("/metrics", metrics.read),
             _resource("/verify", POST=verify.verify),
             _resource("/tasks", GET=tasks.listed, POST=tasks.create),
             _resource("/tasks/batch/upload", POST=uploads.create),

@@ -13,7 +13,6 @@ from uuid import UUID
 from starlette.requests import Request
 
 from verifier.api import errors, parts
-from verifier.api.options import Options
 from verifier.store.queries import keys
 
 KEY_PREFIX = "mvk_"
@@ -36,7 +35,7 @@ async def caller_of(request: Request) -> Caller:
     """Return who calls; raise Unauthenticated, and TooMany where they call too often."""
     caller = await _identified(request)
     shared = parts.of(request)
-    settings = Options.of(shared.settings)
+    settings = shared.settings
     wait_seconds = shared.rates.take(
         caller, per_minute=settings.service_rate_limit if caller.is_service else settings.rate_limit
     )

@@ -10,7 +10,6 @@ import uvicorn
 
 from verifier.api import app
 from verifier.api.key_set import KeySet
-from verifier.api.options import Options
 from verifier.api.parts import Parts
 from verifier.api.tokens import Tokens
 from verifier.engine.check import Engine
@@ -66,12 +65,11 @@ async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[s
         bound.close()
         raise
     engine = Engine(settings.engine_config())
-    options = Options.of(settings)
     tokens = Tokens(
-        secret=options.jwt_secret,
-        keys=KeySet(options.jwks_url) if options.jwks_url else None,
-        issuer=options.jwt_issuer,
-        audience=options.jwt_audience,
+        secret=settings.jwt_secret,
+        keys=KeySet(settings.jwks_url) if settings.jwks_url else None,
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
     )
     config = uvicorn.Config(
         app.build(Parts(settings, pool, engine, tokens)),

@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from verifier.api import authentication, errors, negotiation, parts, webhook_url
 from verifier.api import tasks as task_routes
-from verifier.api.options import Options
 from verifier.files import problems, reading
 
 MULTIPART = "multipart/form-data"
@@ -22,7 +21,7 @@ async def create(request: Request) -> Response:
     caller = await authentication.caller_of(request)
     negotiation.require_content_type(request, MULTIPART, is_required=True)
     shared = parts.of(request)
-    form = await _form(request, Options.of(shared.settings).upload_bytes_max)
+    form = await _form(request, shared.settings.upload_bytes_max)
     try:
         file, url = _fields(form)
         async with shared.files:
@@ -36,10 +35,27 @@ async def create(request: Request) -> Response:
     return await task_routes.made(request, caller, emails, url)
 
 
+class _Form(MultiPartParser):
+    """A form that must come to its end: what was begun is let go of otherwise."""
+
+    _is_complete = False
+
+    def on_end(self) -> None:
+        self._is_complete = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._is_complete:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("The form is cut off.")
+        return form
+
+
 async def _form(request: Request, file_bytes_max: int) -> FormData:
     """Read the form; a file over 1 MB goes to disk, without a name there. Raises TooLarge and BadRequest."""
     try:
-        return await MultiPartParser(
+        return await _Form(
             request.headers,
             _bounded(request, file_bytes_max + FRAME_BYTES_MAX),
             max_files=1,

@@ -1,6 +1,7 @@
 """An uploaded file to its addresses."""
 
 import asyncio
+import contextlib
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -24,4 +25,5 @@ async def addresses(file: BinaryIO, name: str, *, count_max: int) -> list[str]:
         raise Unreadable("Only files that are called .csv, .txt or .xlsx, and are what they are called, are read.")
     else:
         rows = tables.csv_rows(file) if suffix == ".csv" else tables.txt_rows(file)
-    return await asyncio.to_thread(columns.addresses, rows, count_max=count_max)
+    with contextlib.closing(rows):  # a reader that stops early lets go of the file
+        return await asyncio.to_thread(columns.addresses, rows, count_max=count_max)

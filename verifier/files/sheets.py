@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +17,7 @@ CHILD_SECONDS = 20.0
 EXIT_TOO_LARGE = 3
 
 
-async def rows(file: BinaryIO) -> Iterator[list[str]]:
+async def rows(file: BinaryIO) -> Generator[list[str]]:
     """Return the rows of the first visible sheet that has any; raise Unreadable."""
     await asyncio.to_thread(preflight.check, file)
     output = await _read_in_child(file)

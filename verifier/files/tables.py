@@ -1,9 +1,10 @@
 """csv and txt files: their encoding and delimiter found, their rows read with bounds."""
 
 import codecs
+import contextlib
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import BinaryIO
 
 from verifier.files.problems import Unreadable
@@ -17,24 +18,22 @@ NOT_TEXT = "The file is not text. Save it as CSV in UTF-8 and send it again."
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
-def csv_rows(file: BinaryIO) -> Iterator[list[str]]:
+def csv_rows(file: BinaryIO) -> Generator[list[str]]:
     """Return the rows of a csv file; raise Unreadable, while they are read too."""
     encoding = _encoding(file)
     delimiter = _delimiter(file, encoding)
     csv.field_size_limit(CELL_CHARACTERS_MAX)
     try:
-        for row in csv.reader(_lines(file, encoding, newline=""), delimiter=delimiter):
-            if any(cell.strip() for cell in row):
-                yield row
+        with contextlib.closing(_lines(file, encoding, newline="")) as lines:
+            yield from (row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row))
     except csv.Error as error:
         raise Unreadable(f"The file cannot be read as CSV: {error}.") from error
 
 
-def txt_rows(file: BinaryIO) -> Iterator[list[str]]:
+def txt_rows(file: BinaryIO) -> Generator[list[str]]:
     """Return the lines of a text file, each as a row of one cell; raise Unreadable."""
-    for line in _lines(file, _encoding(file), newline=None):
-        if line.strip():
-            yield [line]
+    with contextlib.closing(_lines(file, _encoding(file), newline=None)) as lines:
+        yield from ([line] for line in lines if line.strip())
 
 
 def _encoding(file: BinaryIO) -> str:
@@ -70,7 +69,7 @@ def _delimiter(file: BinaryIO, encoding: str) -> str:
     return max(DELIMITERS, key=outside_quotes.count)
 
 
-def _lines(file: BinaryIO, encoding: str, *, newline: str | None) -> Iterator[str]:
+def _lines(file: BinaryIO, encoding: str, *, newline: str | None) -> Generator[str]:
     """Return the lines of a text, none of them endless and none with U+0000."""
     file.seek(0)
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline=newline)

@@ -9,7 +9,6 @@ import httpx
 import structlog
 
 from verifier.api import answers, pictures
-from verifier.api.options import Options
 from verifier.settings import Settings
 from verifier.store.database import Pool
 from verifier.store.queries import tasks, webhooks
@@ -37,7 +36,7 @@ async def run(pool: Pool, settings: Settings, stopping: asyncio.Event) -> None:
         try:
             while not stopping.is_set():
                 due = await webhooks.take(pool, count=AT_ONCE - len(sending), lease_seconds=LEASE_SECONDS)
-                sender = Sender(pool, client, Options.of(settings).webhook_retry_seconds)
+                sender = Sender(pool, client, settings.webhook_retry_seconds)
                 sending |= {asyncio.create_task(sender.send(delivery)) for delivery in due}
                 await asyncio.wait({stop, *sending}, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 for done in [task for task in sending if task.done()]:
