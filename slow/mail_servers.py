@@ -73,7 +73,7 @@ def inside() -> int:
     with tempfile.TemporaryDirectory(prefix="mail-servers-") as name, ExitStack() as held:
         folder = Path(name)
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
-        held.callback(subprocess.run, ["umount", "--lazy", folder], check=False)
+        held.callback(lambda: subprocess.run(["umount", "--lazy", folder], check=False))
         (folder / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
         subprocess.run(["mount", "--bind", folder / "resolv.conf", "/etc/resolv.conf"], check=True)
         return asyncio.run(_try_all(folder))
@@ -190,7 +190,7 @@ def _report(first: dict[str, dict[str, Any]], again: dict[str, dict[str, Any]], 
             print(f"| {case.email:<24} | {verdict + ('' if verdict == right else ' WRONG'):<28} | {_answer(result)} |")
     refusals = _refusals_a_session(folder)
     print(
-        f"\n{len(first) + len(again)} results, {wrong} wrong; recipients refused a session, by Postfix's log: {refusals}"
+        f"\n{len(first) + len(again)} results, {wrong} wrong; refused a session, by Postfix's log: {refusals}"
     )
     return 1 if wrong or max(refusals, default=0) > REFUSALS_A_SESSION_MAX else 0
 
