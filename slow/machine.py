@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -57,7 +58,7 @@ class Machine:
 
     async def user(self) -> dict[str, str]:
         """Make a user and return the headers that speak for it."""
-        made = await self.client.post("/keys", json={"user_id": os.urandom(16).hex()})
+        made = await self.client.post("/keys", json={"user_id": str(uuid4())})
         made.raise_for_status()
         return {"Authorization": f"Bearer {made.json()['key']}"}
 
