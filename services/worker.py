@@ -75,7 +75,7 @@ class Worker:
                         acting.add(task)
                         task.add_done_callback(end)
                     if not acts:
-                        await self._rest(stop, wake)
+                        await self._rest(stop, wake, is_busy=len(acting) >= self.concurrency)
         finally:
             beating.cancel()
             await self.announcer.flush()
@@ -251,10 +251,15 @@ class Worker:
         await ingest.fail(self.db, part.task_id, reason, now)
         self.announcer.changed([part.task_id])
 
-    async def _rest(self, stop: asyncio.Event, wake: asyncio.Event) -> None:
-        """Sleep until a part is due, a task changes, an act has ended, or a second has passed."""
-        async with self.db.read() as session:
-            due_at = await queries.next_due_at(session)
+    async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
+        """Sleep until a part is due, a task changes, an act has ended, or a second has passed.
+
+        With every slot taken (`is_busy`) what is due has to wait for an act to end.
+        """
+        due_at = None
+        if not is_busy:
+            async with self.db.read() as session:
+                due_at = await queries.next_due_at(session)
         wait = _IDLE_SECONDS
         if due_at is not None:
             wait = min(max((due_at - datetime.now(UTC)).total_seconds(), _REST_SECONDS_MIN), _IDLE_SECONDS)
