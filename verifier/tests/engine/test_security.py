@@ -1,4 +1,4 @@
-"""What strangers write, be it an address, a banner or a DNS record, never makes us say or reach what we did not mean."""
+"""What strangers write, an address, a banner or a DNS record, never makes us say or reach what we did not mean."""
 
 import asyncio
 import re
@@ -63,7 +63,7 @@ _quoted = _part.map(lambda text: f'"{text}"')
 _addresses = st.builds(
     lambda local, domain: f"{local}@{domain}", st.one_of(_part, _quoted), st.one_of(st.just("a.test"), _part)
 )
-_line = st.text(st.characters(blacklist_categories=("Cs",)), max_size=60)
+_line = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
 _reply_texts = st.one_of(_line, st.just(INJECTION), st.just("ok" + INJECTION.replace("\r\n", "\r")))
 
 
@@ -128,14 +128,12 @@ def test_what_cannot_be_said_in_one_line_is_not_said(text: str, verb: Verb) -> N
     assert not re.search(rb"[\r\n\x00]", command[:-2])
 
 
-@pytest.mark.parametrize("helo", ["probe.example\r\nDATA", "probe example", "", "probe.example\x00", "prøbe.example"])
+@pytest.mark.parametrize("helo", ["probe.example\r\nDATA", "pro be.example", "probe.example\x00", "prøbe.example"])
 async def test_a_name_to_greet_with_that_holds_more_than_a_name_is_never_said(names: Names, helo: str) -> None:
     host = MailHost(ALICE)
     found = await check(names, [host], "alice@a.test", helo=helo)
     assert only(found)[0] is Status.UNKNOWN
-    assert all(
-        command in {"QUIT", "EHLO [127.0.0.1]"} or command.startswith(("MAIL", "RCPT")) for command in host.commands
-    )
+    assert set(host.commands) <= {"QUIT"}
 
 
 @pytest.mark.parametrize("sender", ["p@q.example>\r\nDATA", "p q@r.example", "p@q.example> SIZE=9"])
@@ -168,7 +166,7 @@ async def test_of_a_host_with_a_private_address_too_only_the_other_one_is_asked(
 
 
 class Rebinding(Names):
-    """Answers the first question about an address with one that may be asked, every further one with one that may not."""
+    """Answers the first question about an address with one that may be asked, further ones with one that may not."""
 
     def _fill(self, response: object, name: str, kind: str) -> None:
         super()._fill(response, name, kind)  # type: ignore[arg-type]
