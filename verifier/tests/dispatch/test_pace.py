@@ -93,10 +93,10 @@ async def test_a_host_that_is_well_is_given_more_slots_slowly(pool: Pool) -> Non
 
 async def test_a_host_in_trouble_gets_half_the_slots_and_a_gap_that_goes_away_again(pool: Pool) -> None:
     await _round(pool, Word.SLOWER)
-    assert await _pace(pool) == (2, pytest.approx(leases.GAP_SECONDS_FIRST))
+    assert await _pace(pool) == pytest.approx((2, leases.GAP_SECONDS_FIRST))
     await _forget_time(pool)
     await _round(pool, Word.SLOWER)
-    assert await _pace(pool) == (1, pytest.approx(2 * leases.GAP_SECONDS_FIRST))
+    assert await _pace(pool) == pytest.approx((1, 2 * leases.GAP_SECONDS_FIRST))
     for _ in range(30):
         await _forget_time(pool)
         await _round(pool, Word.SLOWER)
