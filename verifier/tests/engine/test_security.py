@@ -63,7 +63,7 @@ _quoted = _part.map(lambda text: f'"{text}"')
 _addresses = st.builds(
     lambda local, domain: f"{local}@{domain}", st.one_of(_part, _quoted), st.one_of(st.just("a.test"), _part)
 )
-_line = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
+_line = st.text(st.characters(codec="utf-8"), max_size=60)
 _reply_texts = st.one_of(_line, st.just(INJECTION), st.just("ok" + INJECTION.replace("\r\n", "\r")))
 
 
