@@ -48,7 +48,7 @@ async def run(arguments: argparse.Namespace) -> None:
         large = None if arguments.service else await running.user()
         small = None if arguments.service else await running.user()
         idle = [await probe(running, small, arguments.domains, -1 - number) for number in range(3)]
-        print(f"alone: {min(idle):.2f}–{max(idle):.2f} s", flush=True)
+        print(f"alone: {min(idle):.2f}-{max(idle):.2f} s", flush=True)
         begun = time.monotonic()
         posting = asyncio.create_task(post(running, arguments.addresses, arguments.domains, large))
         waited: list[float] = []

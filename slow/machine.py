@@ -1,7 +1,6 @@
 """Everything that a proof needs, as processes of their own: PostgreSQL, the lab, the REST process and workers."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -93,21 +92,27 @@ class Machine:
 
 async def start(folder: Path, name: str, command: Sequence[str], env: dict[str, str]) -> Process:
     """Start a Python process of ours; its log goes to the folder."""
+    settings = [f"{key}={value}" for key, value in env.items()]
     with (folder / f"{name}.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            sys.executable, *command, cwd=ROOT, env={**os.environ, **env}, stdout=log, stderr=log
+            "env", *settings, sys.executable, *command, cwd=ROOT, stdout=log, stderr=log
         )
 
 
 async def until_ready(process: Process, ready: Path, log: Path) -> dict[str, Any]:
     """Wait for a process' ready file and return what it says."""
     until = time.monotonic() + READY_SECONDS
-    while not ready.exists():
+    while not (said := _read(ready)):
         if process.returncode is not None or time.monotonic() > until:
-            raise RuntimeError(f"a process did not start:\n{log.read_text(errors='replace')}")
+            raise RuntimeError(f"a process did not start:\n{_read(log).decode(errors='replace')}")
         await asyncio.sleep(0.02)
-    facts: dict[str, Any] = orjson.loads(ready.read_bytes())
+    facts: dict[str, Any] = orjson.loads(said)
     return facts
+
+
+def _read(path: Path) -> bytes:
+    """Return what a file holds; nothing where there is none yet."""
+    return path.read_bytes() if path.exists() else b""
 
 
 async def stop(process: Process, number: int = signal.SIGTERM) -> None:

@@ -68,6 +68,19 @@ async def test_a_chunk_that_was_taken_too_often_without_progress_is_given_up(poo
     assert {row["reason"] for row in await results.page(pool, task.id, after=0, limit=10)} == {"other"}
 
 
+async def test_a_chunk_whose_verdicts_are_all_written_ends(pool: Pool) -> None:
+    task = await work.task(pool, 2)
+    await plans.write(pool, task.id, settled=(), chunks=[plans.NewChunk(None, True, [0, 1])])
+    (job,) = await work.chunk_jobs(pool)
+    first = await work.taken(pool, job)
+    await chunks.write(pool, first, [_verdict(0), _verdict(1)], Ending.GOES_ON)
+    engine = Engine(EngineConfig(helo="verifier.example.com", mail_from="probe@verifier.example.com"))
+    figures = tally.Tally(pool)
+    await runner.ChunkRunner(pool, engine, gate.Gate(pool), retries.Schedule((), ()), figures, asyncio.Event()).run(job)
+    await engine.aclose()
+    assert await pool.fetchval("SELECT state FROM chunk") == "done"
+
+
 def test_a_verdict_stands_when_the_schedule_is_spent() -> None:
     schedule = retries.Schedule((60, 300), (1,))
     assert [schedule.delay_seconds(n, is_in_zone=False) for n in range(3)] == [60, 300, None]

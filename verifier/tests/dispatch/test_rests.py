@@ -174,6 +174,8 @@ def test_after_three_days_no_answer_is_waited_for() -> None:
     young, old = datetime.now(UTC) - timedelta(hours=71), datetime.now(UTC) - timedelta(hours=73)
     assert schedule.delay_seconds(0, is_in_zone=False, born_at=young) == 60
     assert schedule.delay_seconds(0, is_in_zone=False, born_at=old) is None
+    long = retries.Schedule((7200,), ())
+    assert 3590 < (long.delay_seconds(0, is_in_zone=False, born_at=young) or 0) <= 3600
     assert schedule.waits_for_pause(0, is_in_zone=False, born_at=young)
     assert not schedule.waits_for_pause(0, is_in_zone=False, born_at=old)
     assert not schedule.waits_for_pause(1, is_in_zone=False, born_at=young)

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from verifier.store.database import Pool
-from verifier.store.queries import plans
+from verifier.store.queries import jobs, plans
 from verifier.tests.dispatch import work
 from verifier.tests.rest import Rest
 
@@ -50,15 +50,22 @@ async def test_tasks_of_the_service_itself_count_one_by_one(pool: Pool) -> None:
 
 
 async def test_long_lists_of_one_user_are_planned_after_the_first_of_another(pool: Pool) -> None:
-    made = [await work.task(pool, plans.SHORT_MAX + 1, USER) for _ in range(3)]
-    other = await work.task(pool, plans.SHORT_MAX + 1, OTHER)
+    made = [await work.task(pool, jobs.SHORT_MAX + 1, USER) for _ in range(3)]
+    other = await work.task(pool, jobs.SHORT_MAX + 1, OTHER)
     rows = await pool.fetch("SELECT entrypoint, payload FROM pgqueuer ORDER BY priority DESC, id")
     assert {row["entrypoint"] for row in rows} == {"plan.long"}
     assert [UUID(row["payload"].decode()) for row in rows] == [made[0].id, other.id, made[1].id, made[2].id]
 
 
+async def test_a_shorter_list_is_planned_before_a_longer_one(pool: Pool) -> None:
+    longer = await work.task(pool, 3 * jobs.SHORT_MAX)
+    shorter = await work.task(pool, 2 * jobs.SHORT_MAX)
+    rows = await pool.fetch("SELECT payload FROM pgqueuer ORDER BY priority DESC, id")
+    assert [UUID(row["payload"].decode()) for row in rows] == [shorter.id, longer.id]
+
+
 async def test_a_short_list_is_planned_in_the_lane_of_chunks(pool: Pool) -> None:
-    await work.task(pool, plans.SHORT_MAX)
+    await work.task(pool, jobs.SHORT_MAX)
     row = await pool.fetchrow("SELECT entrypoint, priority FROM pgqueuer")
     assert row["entrypoint"] == "plan"
     assert row["priority"] > 1_000_000
@@ -66,7 +73,7 @@ async def test_a_short_list_is_planned_in_the_lane_of_chunks(pool: Pool) -> None
 
 async def test_a_short_list_is_one_chunk_whatever_its_mail_hosts_are(working: Rest, pool: Pool) -> None:
     domains = ("ok", "catchall", "full", "implicit", "nxdomain")
-    task = await working.create([f"alice+{n}@{domains[n % 5]}.mailverdict.test" for n in range(plans.SHORT_MAX)])
+    task = await working.create([f"alice+{n}@{domains[n % 5]}.mailverdict.test" for n in range(jobs.SHORT_MAX)])
     await working.finished(task["id"])
     assert await pool.fetchval("SELECT count(*) FROM chunk") == 1
     assert {row["mail_host"] for row in await pool.fetch("SELECT mail_host FROM mail_host_figures")} <= {
