@@ -25,7 +25,8 @@ async def create(request: Request) -> Response:
     try:
         file, url = _fields(form)
         async with shared.files:
-            emails = await reading.addresses(file.file, file.filename or "", count_max=task_routes.ADDRESSES_MAX)
+            name, kind = file.filename or "", file.content_type or ""
+            emails = await reading.addresses(file.file, name, kind, count_max=task_routes.ADDRESSES_MAX)
     except problems.TooManyAddresses as error:
         raise errors.BadRequest(str(error), field="file", code="too_many_addresses") from error
     except problems.Unreadable as error:

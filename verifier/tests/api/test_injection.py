@@ -39,6 +39,7 @@ COMMAND = re.compile(
     r"(?:EHLO|HELO) [A-Za-z0-9.-]+|STARTTLS|RSET|QUIT|MAIL FROM:<[^<>\s]*>(?: SMTPUTF8)?"
     r'|RCPT TO:<(?:[^<>"\s]+|"(?:[^"\\\r\n]|\\[^\r\n])*")@[A-Za-z0-9.-]+>'
 )
+VERBS = {"EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "RSET", "QUIT"}
 
 
 def commands(lab: Lab) -> list[str]:
