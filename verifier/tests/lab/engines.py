@@ -23,7 +23,7 @@ BUDGETS = Budgets(dns_try_seconds=1.5, dns_seconds=3.0, connect_seconds=1.0, com
 _SILENT = {DNS_FAILURE, NO_CONNECTION, TIMEOUT}
 """Who never answers is asked once: nothing but waiting comes of more."""
 _TRIES_MAX = 2
-"""How often the others are asked who are rightly told as unknown."""
+"""How often those are asked who are rightly told as unknown."""
 
 
 def config_for(lab: Lab, budgets: Budgets = BUDGETS) -> EngineConfig:
@@ -57,8 +57,16 @@ async def checked(engine: Engine, addresses: Iterable[str], budget_seconds: floa
 
 
 async def settled(engine: Engine, addresses: Iterable[str]) -> list[Result]:
-    """Check addresses, and again those that asked for it, after the sandbox's waits."""
-    pending, done = list(addresses), []
+    """Check addresses, and again those that asked for it, after the sandbox's waits; the silent ones meanwhile."""
+    asked = list(addresses)
+    silent = [address for address in asked if expected(address) in _SILENT]
+    others = [address for address in asked if expected(address) not in _SILENT]
+    found = await asyncio.gather(checked(engine, silent), _settled_in_rounds(engine, others))
+    return [result for results in found for result in results]
+
+
+async def _settled_in_rounds(engine: Engine, addresses: list[str]) -> list[Result]:
+    pending, done = addresses, []
     for tries, wait_seconds in enumerate((*RETRY_SECONDS, None), 1):
         results = await checked(engine, pending)
         again = {result.input for result in results if wait_seconds and _is_asked_again(result, tries)}
@@ -72,7 +80,7 @@ async def settled(engine: Engine, addresses: Iterable[str]) -> list[Result]:
 
 def _is_asked_again(result: Result, tries: int) -> bool:
     found, right = (result.status, result.reason), expected(result.input)
-    return result.is_transient and (found != right or (right not in _SILENT and tries < _TRIES_MAX))
+    return result.is_transient and (found != right or tries < _TRIES_MAX)
 
 
 def complaints(results: Iterable[Result]) -> list[str]:
