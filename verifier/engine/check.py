@@ -74,7 +74,7 @@ class Engine:
             for _ in range(len(inputs)):
                 address, result = await _next(found, work)
                 for text in inputs[address]:
-                    yield replace(result, input=text)
+                    yield result if text == result.input else replace(result, input=text)
             await work
         finally:
             work.cancel()

@@ -2,10 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from verifier.engine import lists
 from verifier.engine.syntax import Address
 
+_DOMAINS_REMEMBERED = 4096
 _TAIL = re.compile(r"[._-]?\d+$")
 _JOINTS = re.compile(r"[._-]")
 
@@ -35,11 +37,8 @@ class Signals:
 
 def read(address: Address) -> Signals:
     """Return the signals of an address."""
-    return Signals(
-        role_based=_is_role(address.local),
-        disposable=_is_disposable(address.domain),
-        free_provider=address.domain in lists.free_providers(),
-    )
+    disposable, free_provider = _of_domain(address.domain)
+    return Signals(_is_role(address.local), disposable, free_provider)
 
 
 def root(local: str) -> str:
@@ -63,8 +62,10 @@ def _may_stand_behind(part: str) -> bool:
     return part in _BEHIND or part in _JOINED or part.isdigit() or (len(part) == _COUNTRY_LETTERS and part.isalpha())
 
 
-def _is_disposable(domain: str) -> bool:
-    """Tell whether a domain or one above it serves throw-away mailboxes."""
+@lru_cache(maxsize=_DOMAINS_REMEMBERED)
+def _of_domain(domain: str) -> tuple[bool, bool]:
+    """Tell whether a domain, or one above it, serves throw-away mailboxes, and whether it is a free provider."""
     labels = domain.split(".")
     known = lists.disposable_domains()
-    return any(".".join(labels[start:]) in known for start in range(len(labels) - 1))
+    is_disposable = any(".".join(labels[start:]) in known for start in range(len(labels) - 1))
+    return is_disposable, domain in lists.free_providers()
