@@ -56,8 +56,13 @@ class Engine:
                 return result
         raise RuntimeError("a check ended without a result")
 
-    async def check_many(self, emails: Sequence[str], *, budget_seconds: float) -> AsyncGenerator[Result, None]:
-        """Yield one result for each text, as they are found, within a time; equal ones are asked about once."""
+    async def check_many(
+        self, emails: Sequence[str], *, budget_seconds: float, connections: int | None = None
+    ) -> AsyncGenerator[Result, None]:
+        """Yield one result for each text, as they are found, within a time; equal ones are asked about once.
+
+        `connections` is how many this call may open to one mail host at a time, where that is fewer than the engine may.
+        """
         deadline = asyncio.get_running_loop().time() + budget_seconds
         inputs: dict[Address, list[str]] = {}
         for text in emails:
@@ -68,7 +73,9 @@ class Engine:
                 inputs.setdefault(parsed, []).append(text)
         found: asyncio.Queue[tuple[Address, Result]] = asyncio.Queue()
         work = asyncio.create_task(
-            self._check_all(list(inputs), deadline, lambda address, result: found.put_nowait((address, result)))
+            self._check_all(
+                list(inputs), deadline, connections, lambda address, result: found.put_nowait((address, result))
+            )
         )
         try:
             for _ in range(len(inputs)):
@@ -84,7 +91,9 @@ class Engine:
         """Give up what is still being asked."""
         await self._resolver.aclose()
 
-    async def _check_all(self, addresses: list[Address], deadline: float, found: Found) -> None:
+    async def _check_all(
+        self, addresses: list[Address], deadline: float, connections: int | None, found: Found
+    ) -> None:
         """Read which mail hosts the domains have, converse with each set of them; a slow domain delays no other."""
         by_domain: dict[str, list[Address]] = {}
         for address in addresses:
@@ -101,12 +110,17 @@ class Engine:
                 # Domains of one set of mail hosts share a conversation when they are known at about the same time.
                 if not done or not reading or time.monotonic() - begun_at > _GATHERING_SECONDS_MAX:
                     for routes in by_group.values():
-                        tasks.create_task(self._ask(routes, by_domain, deadline, found))
+                        tasks.create_task(self._ask(routes, by_domain, deadline, connections, found))
                     by_group.clear()
                     begun_at = time.monotonic()
 
     async def _ask(
-        self, named: list[Route], by_domain: dict[str, list[Address]], deadline: float, found: Found
+        self,
+        named: list[Route],
+        by_domain: dict[str, list[Address]],
+        deadline: float,
+        connections: int | None,
+        found: Found,
     ) -> None:
         """Ask about the addresses of the domains of one set of mail hosts; those of domains without are judged."""
         routes = await asyncio.gather(*(self._addresses(route, deadline) for route in named))
@@ -119,7 +133,7 @@ class Engine:
                 for ask in of_domain:
                     found(ask.address, self._result(ask, None))
         if asks:
-            await self._converse(asks, deadline, found)
+            await self._converse(asks, deadline, connections, found)
 
     def _group(self, route: Route) -> Group:
         """Return the key of a conversation: the same mail hosts, asked by the same ways."""
@@ -147,7 +161,7 @@ class Engine:
         except TimeoutError:
             return _too_late(named.domain)
 
-    async def _converse(self, asks: list[Ask], deadline: float, found: Found) -> None:
+    async def _converse(self, asks: list[Ask], deadline: float, connections: int | None, found: Found) -> None:
         """Hold one conversation. A fault of ours costs the addresses it met, not the others."""
         settled: set[Address] = set()
 
@@ -157,7 +171,7 @@ class Engine:
             found(ask.address, result)
 
         try:
-            await Conversation(self._parts, asks, settle).run(deadline)
+            await Conversation(self._parts, asks, settle, connections).run(deadline)
         except Exception:  # noqa: BLE001 - logged, and told as UNKNOWN: one fault must not cost a whole task
             _log.exception("a conversation failed", extra={"group": asks[0].route.group})
         for ask in asks:
