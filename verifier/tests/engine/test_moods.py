@@ -6,7 +6,7 @@ import pytest
 
 from verifier.engine.evidence import Result, Status
 from verifier.tests.engine.asking import check
-from verifier.tests.engine.servers import MailHost, Names, Talk
+from verifier.tests.engine.servers import Names, Talk
 from verifier.tests.engine.test_politeness import Counting
 
 MOODS = (
@@ -49,12 +49,12 @@ class Moody(Counting):
 @pytest.mark.parametrize("share", [0.15, 0.6])
 async def test_no_mood_makes_the_living_dead_or_the_dead_alive(names: Names, seed: int, share: float) -> None:
     living = {f"user{number}" for number in range(0, 30, 2)}
-    hosts: list[MailHost] = []
+    hosts: list[Moody] = []
     for number in range(1 + seed % 2):
         host = Moody(living, ehlo="250-mx\r\n250 PIPELINING" if seed % 3 else "250 mx")
         host.whims(seed * 2 + number, share)
         hosts.append(host)
-    found = await check(names, hosts, *(f"user{number}@a.test" for number in range(30)), budget_seconds=6)
+    found = await check(names, [*hosts], *(f"user{number}@a.test" for number in range(30)), budget_seconds=6)
 
     told = {status: [each for each in found.values() if each.status is status] for status in Status}
     assert not [each.email for each in told[Status.NOT_EXISTS] if each.email.partition("@")[0] in living], hosts
@@ -63,7 +63,7 @@ async def test_no_mood_makes_the_living_dead_or_the_dead_alive(names: Names, see
     assert all(_is_reasoned(each) for each in found.values())
     for host in hosts:
         if host.talks:
-            assert host.errors_max <= 9  # type: ignore[attr-defined]
+            assert host.errors_max <= 9
             assert host.open_max <= 2
 
 
