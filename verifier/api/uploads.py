@@ -7,12 +7,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
-from verifier.api import authentication, errors, negotiation, parts, webhook_url
+from verifier.api import authentication, bodies, errors, negotiation, parts, webhook_url
 from verifier.api import tasks as task_routes
 from verifier.files import problems, reading
 
 MULTIPART = "multipart/form-data"
 FIELDS = ("file", "webhook_url")
+SECONDS_MAX = 600.0
 FRAME_BYTES_MAX = 16 * 1024  # boundaries, headers and the other field, beside the file
 
 
@@ -56,13 +57,14 @@ class _Form(MultiPartParser):
 async def _form(request: Request, file_bytes_max: int) -> FormData:
     """Read the form; a file over 1 MB goes to disk, without a name there. Raises TooLarge and BadRequest."""
     try:
-        return await _Form(
-            request.headers,
-            _bounded(request, file_bytes_max + FRAME_BYTES_MAX),
-            max_files=1,
-            max_fields=len(FIELDS),
-            max_part_size=FRAME_BYTES_MAX,
-        ).parse()
+        async with bodies.in_time(SECONDS_MAX):
+            return await _Form(
+                request.headers,
+                _bounded(request, file_bytes_max + FRAME_BYTES_MAX),
+                max_files=1,
+                max_fields=len(FIELDS),
+                max_part_size=FRAME_BYTES_MAX,
+            ).parse()
     except MultiPartException as error:
         raise errors.BadRequest(error.message, code="invalid_multipart") from error
 

@@ -38,6 +38,6 @@ async def addresses(file: BinaryIO, name: str, media_type: str, *, count_max: in
 
 def _suffix(name: str, media_type: str) -> str | None:
     suffix = PurePosixPath(name.lower()).suffix
-    if suffix:
-        return suffix if suffix in SUFFIXES else None
+    if suffix in SUFFIXES:
+        return suffix
     return MEDIA_TYPES.get(media_type.partition(";")[0].strip().lower())

@@ -1,9 +1,11 @@
 """What every answer has in common: rates, methods, media types, bounds, metrics."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
+from verifier.api import bodies
 from verifier.api.rates import Rates
 from verifier.tests.rest import Rest, error, ok
 
@@ -13,19 +15,19 @@ OTHER = "0f9e8d7c-6b5a-4433-8211-aabbccddeeff"
 
 @pytest.fixture
 def env(env: dict[str, str]) -> dict[str, str]:
-    return {**env, "VERIFIER_RATE_LIMIT": "20"}
+    return {**env, "VERIFIER_RATE_LIMIT": "10"}
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back_and_others_go_on(rest: Rest) -> None:
     mine, again, theirs = await rest.key_for(USER), await rest.key_for(USER), await rest.key_for(OTHER)
-    answers = [await rest.client.get("/tasks", headers=mine) for _ in range(21)]
-    assert [answer.status_code for answer in answers] == [200] * 20 + [429]
+    answers = [await rest.client.get("/tasks", headers=mine) for _ in range(11)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
     assert error(answers[-1], 429)["code"] == "rate_limited"
-    assert 1 <= int(answers[-1].headers["retry-after"]) <= 3
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 6
     for method, path in (("POST", "/tasks"), ("GET", f"/tasks/{USER}"), ("GET", "/webhook-secret")):
         error(await rest.client.request(method, path, headers=again), 429)
     ok(await rest.client.get("/tasks", headers=theirs))
-    for _ in range(30):
+    for _ in range(12):
         ok(await rest.client.get("/tasks"))
 
 
@@ -78,6 +80,17 @@ async def test_a_body_of_another_type_is_refused(rest: Rest) -> None:
         assert error(answer, 415)["code"] == "unsupported_media_type"
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
     ok(await rest.client.post("/tasks", content=b'{"emails": ["a@b.com"]}', headers=headers), 201)
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "SECONDS_MAX", 0.2)
+
+    async def slow() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b" "
+            await asyncio.sleep(0.1)
+
+    assert error(await rest.client.post("/tasks", content=slow()), 400)["code"] == "incomplete"
 
 
 async def test_deep_or_endless_values_are_refused(rest: Rest) -> None:

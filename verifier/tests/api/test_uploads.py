@@ -46,13 +46,14 @@ async def test_a_list_is_read_in_every_format(rest: Rest, pool: Pool) -> None:
         assert await addresses(pool, task) == TWO, name
 
 
-async def test_the_media_type_tells_what_a_name_without_suffix_does_not(rest: Rest) -> None:
+async def test_the_media_type_tells_what_the_name_does_not(rest: Rest) -> None:
     xlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     named = {"text/csv": LISTS["named.csv"], "text/plain; charset=utf-8": LISTS["plain.txt"], xlsx: LISTS["book.xlsx"]}
     for media_type, content in named.items():
-        made = await rest.client.post("/tasks/batch/upload", files={"file": ("file", content, media_type)})
-        assert ok(made, 201)["email_count"] == 2
-    refused = await rest.client.post("/tasks/batch/upload", files={"file": ("a.png", b"a@b.com", "text/csv")})
+        for name in ("file", "file.tmp"):
+            made = await rest.client.post("/tasks/batch/upload", files={"file": (name, content, media_type)})
+            assert ok(made, 201)["email_count"] == 2
+    refused = await rest.client.post("/tasks/batch/upload", files={"file": ("a", b"a@b.com", "image/png")})
     assert error(refused, 400)["code"] == "unreadable_file"
 
 

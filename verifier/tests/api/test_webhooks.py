@@ -94,7 +94,7 @@ async def test_the_end_of_a_task_is_told_once_with_its_metrics_and_no_address(
         await rows.write(pool, task["id"], [rows.verdict(1, "invalid_syntax", "syntax")])
         [got] = await listener.wait_for(1)
         assert (await settled(pool, task))["delivered_at"] is not None
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.3)
         assert len(listener.received) == 1
     assert got.line == "POST /hook HTTP/1.1"
     assert got.headers["content-type"] == "application/json"
@@ -148,7 +148,7 @@ async def test_a_receiver_that_is_gone_for_good_is_not_asked_again(rest: Rest, p
 async def test_slow_endless_and_closed_receivers_hold_nobody_up(
     rest: Rest, pool: Pool, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "TRY_SECONDS", 1.0)
+    monkeypatch.setattr(transport, "TRY_SECONDS", 0.4)
     env["VERIFIER_WEBHOOK_RETRY_SECONDS"] = "3600"
     async with listening(hangs=True) as hanging, listening(body=b"x" * 5_000_000) as endless, listening() as good:
         async with listening() as closed:
@@ -156,7 +156,7 @@ async def test_slow_endless_and_closed_receivers_hold_nobody_up(
         async with delivering(pool, env):
             tasks = [await ended(rest, each.url) for each in (hanging, closed, endless, good)]
             await good.wait_for(1)
-            await asyncio.sleep(1.3)
+            await asyncio.sleep(0.6)
             found = [await row(pool, task) for task in tasks]
     assert [each["delivered_at"] is not None for each in found] == [False, False, True, True]
     assert [each["last_problem"] for each in found][::2] == ["no answer in time", None]
