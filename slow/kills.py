@@ -1,16 +1,23 @@
 """kill -9 of workers at random moments: each address one verdict, written once; bounded attempts; nothing stuck.
 
-`uv run -m slow.kills [--kills 100] [--seed N]`. Exit status 1 where anything is not as it should be.
+`uv run -m slow.kills [--kills 100] [--everything] [--seed N]`: `--everything` kills the REST process and PostgreSQL's
+own processes, too. Exit status 1 where anything is not as it should be.
 """
 
 import argparse
 import asyncio
+import contextlib
+import os
 import random
 import signal
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import httpx
 
 from slow import machine
 from slow.machine import Machine
@@ -20,6 +27,7 @@ TASK = 3000
 STUCK_SECONDS = 60.0
 DRAIN_SECONDS = 120.0
 PAUSE_SECONDS_MAX = 1.6
+READY_SECONDS = 30.0
 STATUSES = ("exists", "not_exists", "catchall", "invalid_syntax", "unknown")
 
 
@@ -27,7 +35,8 @@ STATUSES = ("exists", "not_exists", "catchall", "invalid_syntax", "unknown")
 class Seen:
     """What was seen on the way."""
 
-    kills: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    false_starts: int = 0
     quiet_seconds: float = 0.0
     in_hand: list[int] = field(default_factory=list)
 
@@ -38,30 +47,73 @@ def emails(number: int, domains: int) -> list[str]:
     return [*plain, "nonsense", "nonsense", plain[0], f"alice@none-{number}.mailverdict.test"]
 
 
-async def kill(running: Machine, seen: Seen, kills: int, rng: random.Random) -> None:
-    """Kill one worker after the other, each at a random moment, and start another in its place."""
-    while seen.kills < kills:
+async def kill(running: Machine, seen: Seen, arguments: argparse.Namespace, rng: random.Random) -> None:
+    """Kill one process after the other, each at a random moment, and start it again, as a supervisor would."""
+    kinds = ["worker"] * 6 + (["rest"] * 2 + ["postgres"] if arguments.everything else [])
+    while seen.kills.total() < arguments.kills:
         await asyncio.sleep(rng.uniform(0.05, PAUSE_SECONDS_MAX))
-        victim = rng.choice(running.workers)
-        seen.in_hand.append(await running.database.fetchval("SELECT count(*) FROM pgqueuer WHERE status = 'picked'"))
-        victim.send_signal(signal.SIGKILL)
-        await victim.wait()
-        running.workers.remove(victim)
-        seen.kills += 1
-        await running.start_worker()
-        if seen.kills % 10 == 0:
-            print(f"{seen.kills} kills", flush=True)
+        kind = rng.choice(kinds)
+        seen.in_hand.append(await lasting(running, "SELECT count(*) FROM pgqueuer WHERE status = 'picked'"))
+        if kind == "worker":
+            await machine.stop(rng.choice(running.workers), signal.SIGKILL)
+        elif kind == "rest":
+            await machine.stop(running.rest, signal.SIGKILL)
+            await running.restart_rest()
+        else:
+            pids = "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'verifier'"
+            if backends := await lasting(running, pids):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(rng.choice(backends), signal.SIGKILL)
+        seen.kills[kind] += 1
+        await start_again(running, seen)
+        if seen.kills.total() % 10 == 0:
+            print(f"{seen.kills.total()} kills", flush=True)
+
+
+async def start_again(running: Machine, seen: Seen) -> None:
+    """Start workers for those that are gone; one that finds no database goes again, and is started once more."""
+    await asyncio.sleep(0.1)
+    for worker in [worker for worker in running.workers if worker.returncode is not None]:
+        running.workers.remove(worker)
+    while len(running.workers) < WORKERS:
+        try:
+            await running.start_worker()
+        except RuntimeError:
+            seen.false_starts += 1
+            running.workers.pop()
+            await asyncio.sleep(0.2)
+
+
+async def lasting(running: Machine, query: str, *arguments: object) -> Any:  # noqa: ANN401 - asyncpg is untyped
+    """Ask the database, again where it is just recovering."""
+    async with asyncio.timeout(READY_SECONDS):
+        while True:
+            try:
+                return await running.database.fetchval(query, *arguments)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(0.1)
+
+
+async def created(running: Machine, asked: list[str], key: str) -> str:
+    """Make a task, again under the same key where the answer is lost."""
+    async with asyncio.timeout(READY_SECONDS):
+        while True:
+            try:
+                return await running.create(asked, {"Idempotency-Key": key})
+            except httpx.HTTPError:
+                await asyncio.sleep(0.1)
 
 
 async def watch(running: Machine, seen: Seen) -> None:
     """Note the longest time that a due chunk was left untouched."""
     while True:
         await asyncio.sleep(1)
-        quiet = await running.database.fetchval(
+        quiet = await lasting(
+            running,
             """
             SELECT coalesce(max(extract(epoch FROM now() - greatest(updated_at, not_before))), 0)::float
             FROM chunk WHERE state = 'running' AND not_before <= now()
-            """
+            """,
         )
         seen.quiet_seconds = max(seen.quiet_seconds, quiet)
 
@@ -70,10 +122,10 @@ async def feed(running: Machine, until: asyncio.Task[None], domains: int) -> dic
     """Keep two tasks open until the kills are over; return what each was asked."""
     tasks: dict[str, list[str]] = {}
     while not until.done():
-        left = await running.database.fetchval("SELECT count(*) FROM task WHERE finished_at IS NULL")
+        left = await lasting(running, "SELECT count(*) FROM task WHERE finished_at IS NULL")
         if left < 2:
             asked = emails(len(tasks), domains)
-            tasks[await running.create(asked)] = asked
+            tasks[await created(running, asked, str(len(tasks)))] = asked
         await asyncio.sleep(0.2)
     until.result()
     return tasks
@@ -122,9 +174,10 @@ async def run(arguments: argparse.Namespace) -> int:
     async with machine.running(workers=WORKERS, lab=lab) as running:
         begun = time.monotonic()
         watching = asyncio.create_task(watch(running, seen))
-        tasks = await feed(running, asyncio.create_task(kill(running, seen, arguments.kills, rng)), arguments.domains)
+        tasks = await feed(running, asyncio.create_task(kill(running, seen, arguments, rng)), arguments.domains)
         killed_seconds = time.monotonic() - begun
         begun = time.monotonic()
+        await start_again(running, seen)
         for id in tasks:
             await running.finished(id, seconds=DRAIN_SECONDS)
         drained_seconds = time.monotonic() - begun
@@ -135,7 +188,10 @@ async def run(arguments: argparse.Namespace) -> int:
         failed = await running.database.fetchval("SELECT sum(failed) FROM task")
         held = await running.database.fetchval("SELECT count(*) FROM pgqueuer WHERE status = 'failed'")
     addresses = sum(map(len, tasks.values()))
-    print(f"{seen.kills} kills in {killed_seconds:.0f} s, {WORKERS} workers, {len(tasks)} tasks, {addresses} addresses")
+    print(
+        f"{dict(seen.kills)} kills in {killed_seconds:.0f} s, {WORKERS} workers, {len(tasks)} tasks"
+        f" of {addresses} addresses; starts in vain: {seen.false_starts}"
+    )
     print(f"jobs in hand at a kill: {sum(seen.in_hand) / max(len(seen.in_hand), 1):.0f} on average, of all workers")
     print(f"after the last kill everything was done in {drained_seconds:.1f} s")
     print("chunks by attempts: " + ", ".join(f"{attempt}: {count}" for attempt, count in attempts))
@@ -151,6 +207,7 @@ def main() -> int:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--everything", action="store_true")
     parser.add_argument("--domains", type=int, default=60)
     parser.add_argument("--greylist-seconds", type=float, default=None)
     parser.add_argument("--seed", type=int, default=time.time_ns())

@@ -36,6 +36,7 @@ class Machine:
     env: dict[str, str]
     client: httpx.AsyncClient
     database: asyncpg.Pool
+    rest: Process
     started: int = 0
     workers: list[Process] = field(default_factory=list)
 
@@ -47,6 +48,14 @@ class Machine:
         self.workers.append(worker)
         await until_ready(worker, ready, self.folder / f"worker-{self.started}.log")
         return worker
+
+    async def restart_rest(self) -> None:
+        """Start the REST process again, on the port that it had."""
+        ready = self.folder / "rest.json"
+        ready.unlink()
+        env = {**self.env, "VERIFIER_PORT": str(self.client.base_url.port)}
+        self.rest = await start(self.folder, "rest", ["-m", "verifier", "serve", "--ready-file", str(ready)], env)
+        await until_ready(self.rest, ready, self.folder / "rest.log")
 
     async def create(self, emails: Sequence[str], headers: dict[str, str] | None = None) -> str:
         """Make a task and return its id."""
@@ -130,7 +139,7 @@ async def running(
     async with AsyncExitStack() as held:
         folder = Path(tempfile.mkdtemp(prefix="slow-"))
         held.callback(shutil.rmtree, folder, ignore_errors=True)
-        server = held.enter_context(postgres.cluster(folder))
+        server = held.enter_context(postgres.cluster(folder, postgres.SAFE))
         connection = await asyncpg.connect(server)
         await connection.execute("CREATE DATABASE verifier")
         await connection.close()
@@ -151,18 +160,21 @@ async def running(
         }
         rest_ready = folder / "rest.json"
         rest = await start(folder, "rest", ["-m", "verifier", "serve", "--ready-file", str(rest_ready)], all_env)
-        held.push_async_callback(stop, rest)
-        base_url = (await until_ready(rest, rest_ready, folder / "rest.log"))["url"]
+        try:
+            base_url = (await until_ready(rest, rest_ready, folder / "rest.log"))["url"]
+        except BaseException:
+            await stop(rest)
+            raise
         client = await held.enter_async_context(
             httpx.AsyncClient(base_url=base_url, headers={"Authorization": f"Bearer {KEY}"}, timeout=120, verify=False)  # noqa: S501  loopback
         )
-        pool = await asyncpg.create_pool(url, min_size=1, max_size=4)
+        pool = await asyncpg.create_pool(url, min_size=0, max_size=4)
         held.callback(pool.terminate)
-        machine = Machine(folder, all_env, client, pool)
+        machine = Machine(folder, all_env, client, pool, rest)
         try:
             for _ in range(workers):
                 await machine.start_worker()
             yield machine
         finally:
-            for worker in machine.workers:
-                await stop(worker)
+            for process in (*machine.workers, machine.rest):
+                await stop(process)
