@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -94,21 +93,24 @@ class Engine:
         by_domain: dict[str, list[Address]] = {}
         for address in addresses:
             by_domain.setdefault(address.domain, []).append(address)
-        gate = asyncio.Semaphore(_DOMAINS_AT_A_TIME)
-        by_group: dict[Group, list[Route]] = {}
+        named: asyncio.Queue[Route] = asyncio.Queue()
+        unread = iter(by_domain)
         async with asyncio.TaskGroup() as tasks:
-            reading = {tasks.create_task(self._names(domain, call.deadline, gate)) for domain in by_domain}
-            begun_at = time.monotonic()
-            while reading:
-                done, reading = await asyncio.wait(reading, timeout=_QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                for named in [task.result() for task in done]:
-                    by_group.setdefault(self._group(named), []).append(named)
-                # Domains of one set of mail hosts share a conversation when they are known at about the same time.
-                if not done or not reading or time.monotonic() - begun_at > _GATHERING_SECONDS_MAX:
-                    for routes in by_group.values():
-                        tasks.create_task(self._ask(routes, by_domain, call))
-                    by_group.clear()
-                    begun_at = time.monotonic()
+            for _ in range(min(_DOMAINS_AT_A_TIME, len(by_domain))):
+                tasks.create_task(self._read_names(unread, call.deadline, named))
+            left = len(by_domain)
+            while left:
+                read = await _gather(named, left)
+                left -= len(read)
+                by_group: dict[Group, list[Route]] = {}
+                for route in read:
+                    by_group.setdefault(self._group(route), []).append(route)
+                for routes in by_group.values():
+                    tasks.create_task(self._ask(routes, by_domain, call))
+
+    async def _read_names(self, domains: Iterator[str], deadline: float, named: "asyncio.Queue[Route]") -> None:
+        for domain in domains:
+            named.put_nowait(await self._names(domain, deadline))
 
     async def _ask(self, named: list[Route], by_domain: dict[str, list[Address]], call: "_Call") -> None:
         """Ask about the addresses of the domains of one set of mail hosts; those of domains without are judged."""
@@ -136,9 +138,9 @@ class Engine:
         findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
         return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
 
-    async def _names(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
+    async def _names(self, domain: str, deadline: float) -> Route:
         try:
-            async with asyncio.timeout_at(deadline), gate:
+            async with asyncio.timeout_at(deadline):
                 return await self._domains.names(domain)
         except TimeoutError:
             return _too_late(domain)
@@ -175,6 +177,26 @@ class _Call:
     deadline: float
     connections: int | None
     found: Found
+
+
+async def _gather(named: "asyncio.Queue[Route]", most: int) -> list[Route]:
+    """Return the routes that come without a pause, at most so many and for at most a second.
+
+    Domains of one set of mail hosts share a conversation when they are known at about the same time.
+    """
+    loop = asyncio.get_running_loop()
+    read = [await named.get()]
+    until = loop.time() + _GATHERING_SECONDS_MAX
+    while len(read) < most and loop.time() < until:
+        if not named.empty():
+            read.append(named.get_nowait())
+            continue
+        try:
+            async with asyncio.timeout(_QUIET_SECONDS):
+                read.append(await named.get())
+        except TimeoutError:
+            break
+    return read
 
 
 async def _next(found: "asyncio.Queue[tuple[Address, Result]]", work: "asyncio.Task[None]") -> tuple[Address, Result]:
