@@ -34,14 +34,14 @@ class Engine:
         self._resolver = Resolver(config)
         self._domains = DomainReader(config, self._resolver)
         self._config = config
-        self._accepts_then_bounces = lists.AcceptThenBounce(config.accept_then_bounce).covers
+        self._accept_then_bounce = lists.AcceptThenBounce(config.accept_then_bounce)
         self._parts = Parts(
             config=config,
             hosts=HostMemories(config),
             catchall=CatchallMemory(config),
             gates=Gates(config),
             context=wire.tls_context(),
-            accepts_then_bounces=self._accepts_then_bounces,
+            accepts_then_bounces=self._accept_then_bounce.covers,
         )
 
     async def mail_host_group(self, domain: str) -> str:
@@ -134,9 +134,15 @@ class Engine:
 
     def _result(self, ask: Ask, probe: Probe | None) -> Result:
         """Judge what was found out about an address."""
-        accepts_then_bounces = bool(ask.answers) and self._accepts_then_bounces(ask.answers[-1].host)
-        findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
-        return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
+        host = ask.answers[-1].host if ask.answers else ""
+        told = self._accept_then_bounce.told(host) if host else None
+        findings: Findings = ask.findings(probe, accepts_then_bounces=told is not None)
+        judged = verdict.judge(findings)
+        evidence = ask.evidence(probe)
+        if told is not None and judged.status is Status.CATCHALL:
+            text = f"not asked: this mail host accepts every recipient and bounces later ({told})"
+            evidence = (*evidence, Evidence(Stage.CATCHALL_PROBE, datetime.now(UTC), host=host, text=text))
+        return _conclude(ask, judged, evidence)
 
     async def _names(self, domain: str, deadline: float) -> Route:
         try:

@@ -148,6 +148,8 @@ class Conversation:
                         break
                 if heard.is_cut_short or opened.has_said_quit:
                     break
+            if batch is None and answers:
+                opened.memory.saw_peaceful_end(opened.errors, self._config.refusals_per_connection)
         except BaseException:
             opened.connection.abandon()
             raise
@@ -168,7 +170,7 @@ class Conversation:
         else:
             self._fruitless[opened.host] = 0
             if failure.cause is not Cause.EXPIRED:
-                opened.memory.refusals_limit = max(1, min(opened.memory.refusals_limit, opened.errors))
+                opened.memory.saw_hang_up(opened.errors)
 
     async def _lose(self, host: MailHost, failures: list[Failure]) -> None:
         """Give a mail host up, unless it only wants fewer connections at a time."""

@@ -281,6 +281,7 @@ async def test_hosts_that_accept_and_bounce_later_are_catchall_and_their_refusal
     found = await check(names, [host], "alice@a.test", "bob@a.test", accept_then_bounce=("bounces.test",))
     assert verdicts(found) == {"alice@a.test": (Status.CATCHALL, Reason.ACCEPT_ALL), "bob@a.test": GONE}
     assert host.said("RCPT") == 2
+    assert "bounces later (by the settings)" in (found["alice@a.test"].evidence[-1].text or "")
 
 
 async def test_a_budget_of_nothing_still_gives_a_result(names: Names) -> None:
