@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from verifier.engine import egress, lists, score, signals, suggest, syntax, verdict, wire
@@ -105,14 +105,14 @@ class Engine:
                 by_group: dict[Group, list[Route]] = {}
                 for route in read:
                     by_group.setdefault(self._group(route), []).append(route)
-                for routes in by_group.values():
-                    tasks.create_task(self._ask(routes, by_domain, call))
+                for group, routes in by_group.items():
+                    tasks.create_task(self._ask(group, routes, by_domain, call))
 
     async def _read_names(self, domains: Iterator[str], deadline: float, named: "asyncio.Queue[Route]") -> None:
         for domain in domains:
             named.put_nowait(await self._names(domain, deadline))
 
-    async def _ask(self, named: list[Route], by_domain: dict[str, list[Address]], call: "_Call") -> None:
+    async def _ask(self, group: Group, named: list[Route], by_domain: dict[str, list[Address]], call: "_Call") -> None:
         """Ask about the addresses of the domains of one set of mail hosts; those of domains without are judged."""
         routes = await asyncio.gather(*(self._addresses(route, call.deadline) for route in named))
         asks: list[Ask] = []
@@ -123,8 +123,9 @@ class Engine:
             else:
                 for ask in of_domain:
                     call.found(ask.address, self._result(ask, None))
-        if asks:
-            await self._converse(asks, call)
+        running = call.conversations.get(group)
+        if asks and not (running and running.takes(asks)):
+            await self._converse(group, asks, call)
 
     def _group(self, route: Route) -> Group:
         """Return the key of a conversation: the same mail hosts, asked by the same ways."""
@@ -158,7 +159,7 @@ class Engine:
         except TimeoutError:
             return _too_late(named.domain)
 
-    async def _converse(self, asks: list[Ask], call: "_Call") -> None:
+    async def _converse(self, group: Group, asks: list[Ask], call: "_Call") -> None:
         """Hold one conversation. A fault of ours costs the addresses it met, not the others."""
         settled: set[Address] = set()
 
@@ -167,11 +168,12 @@ class Engine:
             settled.add(ask.address)
             call.found(ask.address, result)
 
+        conversation = call.conversations[group] = Conversation(self._parts, asks, settle, call.connections)
         try:
-            await Conversation(self._parts, asks, settle, call.connections).run(call.deadline)
+            await conversation.run(call.deadline)
         except Exception:  # noqa: BLE001 - logged, and told as UNKNOWN: one fault must not cost a whole task
             _log.exception("a conversation failed", extra={"group": asks[0].route.group})
-        for ask in asks:
+        for ask in conversation.asks:
             if ask.address not in settled:
                 call.found(ask.address, _unfinished(ask))
 
@@ -183,6 +185,8 @@ class _Call:
     deadline: float
     connections: int | None
     found: Found
+    conversations: dict[Group, Conversation] = field(default_factory=dict)
+    """The last one with each set of mail hosts: who is known later joins it while it lasts."""
 
 
 async def _gather(named: "asyncio.Queue[Route]", most: int) -> list[Route]:
