@@ -97,6 +97,15 @@ async def test_a_packed_chunk_asks_who_is_free_and_leaves_the_others_for_later(w
     assert len(await working.all_results(task["id"])) == 8
 
 
+async def test_a_mail_host_with_one_slot_sees_one_connection_at_a_time(working: Rest, lab: Lab, pool: Pool) -> None:
+    host = "well.mx.mailverdict.test"
+    await pool.execute("INSERT INTO mx_gate (mail_host, slots) VALUES ($1, 1)", host)
+    task = await working.create(_emails("well", 50))
+    await working.finished(task["id"], seconds=10)
+    assert lab.log.open_connections_max[host] == 1
+    assert await pool.fetchval("SELECT slots FROM mx_gate WHERE mail_host = $1", host) > 1
+
+
 async def test_one_mail_host_that_hangs_holds_nobody_up(working: Rest) -> None:
     hanging = await working.create(_emails("hangs", 200))
     await asyncio.sleep(0.3)
