@@ -35,6 +35,8 @@ class HostMemory:
     """It refuses without saying why, so that a random recipient is needed in every session that meets a refusal."""
     gives_reasons: bool = False
     """It said of a recipient that there is no such user, so that its refusals need no random recipient beside them."""
+    greylists: bool = False
+    """It put a recipient off as a stranger: random recipients go out at once, for their wait to begin."""
     takes_mail: bool = False
     """It accepted a MAIL command, so that recipients may go out with the next one without being refused for it."""
     wants_tls: bool = False

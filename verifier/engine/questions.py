@@ -95,7 +95,7 @@ class Questions:
         """Take addresses, with the random recipients that are due beside them, as long as there is room."""
         batch = Batch()
         # Where a refusal says why it needs no random recipient: one is asked about when the first address was accepted.
-        is_patient = session.memory.gives_reasons and len(queue) > 1
+        is_patient = session.memory.gives_reasons and not session.memory.greylists and len(queue) > 1
         while queue and left > 0:
             ask = queue[0]
             if batch.items and ask.address.needs_smtputf8 != batch.needs_smtputf8:
@@ -193,6 +193,8 @@ class Questions:
         ask.answers.append(answered)
         session.memory.gives_reasons |= meaning is Meaning.NO_SUCH_USER
         self._watch_for_block(meaning, answered)
+        if meaning is Meaning.GREYLISTED:
+            self._begin_wait_of_probe(ask, session)
         if meaning in _ASK_NEXT_HOST:
             ask.hosts_done.add(session.host)
             self.put(ask)
@@ -201,6 +203,13 @@ class Questions:
         else:
             self._settle(ask, self._probes.of(ask.address.domain, session.host))
         return False
+
+    def _begin_wait_of_probe(self, ask: Ask, session: Session) -> None:
+        """Have a greylist meet the random recipient now, so that it is let through together with the address."""
+        session.memory.greylists = True
+        probe = self._probes.of(ask.address.domain, session.host)
+        if self._is_open(probe) and not probe.tries:
+            self._make_idle(probe)
 
     def _wait_for_probe(self, ask: Ask, answered: Answered, session: Session) -> None:
         probe = self._probes.of(ask.address.domain, session.host)

@@ -57,6 +57,31 @@ async def test_behind_a_greylist_the_same_random_recipient_is_asked_again(names:
     assert len(seen) == 2
 
 
+async def test_a_greylist_meets_the_random_recipient_together_with_the_first_address(names: Names) -> None:
+    first_seen: dict[str, int] = {}
+
+    async def rcpt(talk: Talk, path: str) -> str:
+        is_new = first_seen.setdefault(path, talk.number) == talk.number and path.endswith("@a.test")
+        return "450 4.2.0 Greylisted" if is_new else host.verdict(path)
+
+    host = MailHost(ALICE, rcpt=rcpt)
+    for domain in ("a.test", "plain.test"):
+        names.mail(domain, (10, "mx.test", "127.0.0.1"))
+    async with servers.serving_mail(host) as port:
+        engine = Engine(servers.config(names, port))
+
+        async def asked(*emails: str) -> dict[str, tuple[Status, Reason]]:
+            return verdicts({each.input: each async for each in engine.check_many(emails, budget_seconds=5)})
+
+        # The host has given reasons before, so random recipients are asked about only when they are needed.
+        await asked("bob@plain.test", "carol@plain.test")
+        put_off = await asked("alice@a.test", "bob@a.test")
+        assert set(put_off.values()) == {(Status.UNKNOWN, Reason.GREYLISTED)}
+        assert await asked("alice@a.test", "bob@a.test") == {"alice@a.test": EXISTS, "bob@a.test": GONE}
+        await engine.aclose()
+    assert len(host.talks) == 3
+
+
 async def test_a_random_recipient_that_is_put_off_is_asked_again_in_a_new_transaction(names: Names) -> None:
     async def rcpt(talk: Talk, path: str) -> str:
         if path == "alice@a.test":
