@@ -76,7 +76,8 @@ class ChunkRunner:
         """Sort the addresses of a packed chunk; a domain that does not answer at once stands for itself."""
         domains = {email: email.rpartition("@")[2] for email in emails}
         lookups = {domain: asyncio.create_task(self.engine.mail_host_group(domain)) for domain in set(domains.values())}
-        await asyncio.wait(lookups.values(), timeout=LOOKUP_SECONDS)
+        if lookups:
+            await asyncio.wait(lookups.values(), timeout=LOOKUP_SECONDS)
         groups: dict[str, list[str]] = {}
         for email, domain in domains.items():
             lookup = lookups[domain]
