@@ -251,7 +251,7 @@ def _lot(lot: Lot) -> dict[str, Any]:
 
 
 def _json(records: Sequence[dict[str, Any]]) -> str:
-    return orjson.dumps(records).decode()
+    return orjson.dumps(records, default=str).decode()  # default: the driver has UUIDs of its own
 
 
 async def by_accounts(session: ReadSession, account_ids: Sequence[UUID]) -> dict[UUID, CreditAccount]:
