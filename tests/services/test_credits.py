@@ -69,7 +69,8 @@ async def released(db: Database, task: Task, now: datetime = NOW) -> None:
 async def kinds(raw: Any, account_id: UUID) -> list[tuple[str, int, int, int]]:
     """The ledger of an account as people see it, oldest first."""
     rows = await raw(
-        "SELECT kind, amount, reserved_amount, balance_after FROM credit_transaction WHERE account_id = :id ORDER BY seq",
+        "SELECT kind, amount, reserved_amount, balance_after FROM credit_transaction"
+        " WHERE account_id = :id ORDER BY seq",
         id=account_id,
     )
     return [tuple(row) for row in rows]
