@@ -116,9 +116,10 @@ class CreditLot(Table):
             "priority",
             "expires_at",
             "created_at",
-            postgresql_where=text("remaining > 0"),
+            postgresql_where=text("emptied_at IS NULL"),
         ),
-        Index("ix_credit_lot_expires_at", "expires_at", postgresql_where=text("remaining > held")),
+        Index("ix_credit_lot_expires_at", "expires_at", postgresql_where=text("emptied_at IS NULL")),
+        CheckConstraint("(emptied_at IS NULL) = (remaining > 0)", name="emptied"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -130,6 +131,8 @@ class CreditLot(Table):
     """Lots are used up in the order of this number, then of their expiry, then of their age."""
     expires_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    emptied_at: Mapped[datetime | None]
+    """What the indexes ask for instead of `remaining`: changes of what an index names are new entries in it."""
 
 
 class CreditEntry(Table):

@@ -90,10 +90,14 @@ _LOCK = text("SELECT balance, held, debt FROM credit_account WHERE account_id = 
 
 # A statement of its own, after the lock: one statement would read what was there before it waited.
 _READ = text("""
-SELECT t.id AS posted_id, l.id, l.remaining, l.held, l.priority, l.expires_at
-FROM (VALUES (1)) one(n)
-LEFT JOIN credit_transaction t ON t.idempotency_key = :key OR t.external_ref = :external_ref
-LEFT JOIN credit_lot l ON l.account_id = :account_id AND l.remaining > 0
+SELECT t.posted_id, l.id, l.remaining, l.held, l.priority, l.expires_at
+FROM (
+    SELECT coalesce(
+        (SELECT id FROM credit_transaction WHERE idempotency_key = :key),
+        (SELECT id FROM credit_transaction WHERE external_ref = :external_ref)
+    ) AS posted_id
+) t
+LEFT JOIN credit_lot l ON l.account_id = :account_id AND l.emptied_at IS NULL
 ORDER BY l.priority, l.expires_at NULLS LAST, l.created_at, l.id
 """)
 
@@ -122,7 +126,8 @@ WITH posted AS (
     FROM posted, jsonb_to_recordset(CAST(:new_lots AS jsonb))
         AS b(id uuid, remaining bigint, held bigint, priority smallint, expires_at timestamptz)
 ), lot AS (
-    UPDATE credit_lot l SET remaining = b.remaining, held = b.held
+    UPDATE credit_lot l SET remaining = b.remaining, held = b.held,
+        emptied_at = CASE WHEN b.remaining = 0 THEN CAST(:now AS timestamptz) END
     FROM posted, jsonb_to_recordset(CAST(:lots AS jsonb)) AS b(id uuid, remaining bigint, held bigint)
     WHERE l.id = b.id
 ), entry AS (
@@ -269,7 +274,12 @@ async def by_ids(session: ReadSession, transaction_ids: Sequence[UUID]) -> dict[
 async def with_expired_lots(session: ReadSession, now: datetime, *, limit: int) -> Sequence[UUID]:
     """Accounts that own free credits past their date."""
     lot = CreditLot
-    statement = select(lot.account_id).where(lot.remaining > lot.held, lot.expires_at <= now).distinct().limit(limit)
+    statement = (
+        select(lot.account_id)
+        .where(lot.emptied_at.is_(None), lot.remaining > lot.held, lot.expires_at <= now)
+        .distinct()
+        .limit(limit)
+    )
     return (await session.scalars(statement)).all()
 
 

@@ -169,6 +169,8 @@ def upgrade() -> None:
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("emptied_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(emptied_at IS NULL) = (remaining > 0)", name=op.f("ck_credit_lot_emptied")),
         sa.CheckConstraint(
             "held >= 0 AND held <= remaining AND remaining <= amount AND amount > 0",
             name=op.f("ck_credit_lot_covered"),
@@ -181,14 +183,14 @@ def upgrade() -> None:
         "credit_lot",
         ["account_id", "priority", "expires_at", "created_at"],
         unique=False,
-        postgresql_where=sa.text("remaining > 0"),
+        postgresql_where=sa.text("emptied_at IS NULL"),
     )
     op.create_index(
         "ix_credit_lot_expires_at",
         "credit_lot",
         ["expires_at"],
         unique=False,
-        postgresql_where=sa.text("remaining > held"),
+        postgresql_where=sa.text("emptied_at IS NULL"),
     )
     op.create_table(
         "credit_entry",
