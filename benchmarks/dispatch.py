@@ -48,6 +48,8 @@ class Run:
     """Until the last result was read."""
     right: int
     counted: Mapping[str, Any]
+    cpu_seconds: Mapping[str, float]
+    """Processor time that the task took, by part."""
 
 
 @asynccontextmanager
@@ -127,15 +129,18 @@ async def run(
     ):
         env["VERIFIER_ZONES"] = network.zone
         service = await running.enter_async_context(program("serve", folder, env))
-        for _ in range(workers):
-            await running.enter_async_context(program("work", folder, env))
+        at_work = [await running.enter_async_context(program("work", folder, env)) for _ in range(workers)]
+        pids = {"lab": [network.pid], "REST": [service["pid"]], "workers": [each["pid"] for each in at_work]}
+        pids["client"] = [os.getpid()]
         await network.reset()
+        before = {part: sum(map(machine.cpu_seconds, each)) for part, each in pids.items()}
         accepted, first, seconds, results = await job(service["url"], addresses)
+        cpu_seconds = {part: sum(map(machine.cpu_seconds, each)) - before[part] for part, each in pids.items()}
         counted = await network.figures()
     if Counter(result["email"] for result in results) != Counter(addresses):
         sys.exit("not every address came back once")
     right = sum(result["status"] == workload.status(result["email"]) for result in results)
-    return Run(accepted, first, seconds, right, counted)
+    return Run(accepted, first, seconds, right, counted, cpu_seconds)
 
 
 async def main(given: argparse.Namespace) -> None:
@@ -169,6 +174,7 @@ def _print_head(given: argparse.Namespace) -> None:
     print(
         f"{'round trip':>10}{'workers':>9}{'accepted':>12}{'first':>10}{'all results':>13}{'range':>14}"
         f"{'addresses/s':>13}{'right':>9}{'connections':>13}{'open a host':>13}{'refused':>9}{'DNS':>6}"
+        "   CPU s: lab, REST, workers, client"
     )
 
 
@@ -195,7 +201,8 @@ def _row(delay_ms: int, workers: int, runs: list[Run], total: int) -> str:
         f"{statistics.median(each.counted['connections'] for each in runs):>13.0f}"
         f"{max(each.counted['open_max_a_host'] for each in runs):>13}"
         f"{max(each.counted['refusals_max'] for each in runs):>9}"
-        f"{statistics.median(each.counted['questions'] for each in runs):>6.0f}"
+        f"{statistics.median(each.counted['questions'] for each in runs):>6.0f}   "
+        + ", ".join(f"{statistics.median(each.cpu_seconds[part] for each in runs):.1f}" for part in runs[0].cpu_seconds)
     )
 
 

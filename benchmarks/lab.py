@@ -23,6 +23,7 @@ class LabProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, zone: str) -> None:
         self._process = process
+        self.pid = process.pid
         self.zone = zone
         """For VERIFIER_ZONES."""
 

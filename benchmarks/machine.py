@@ -1,5 +1,6 @@
 """What the figures were measured on."""
 
+import os
 import platform
 from pathlib import Path
 
@@ -17,3 +18,12 @@ def described() -> str:
     load = Path("/proc/loadavg")
     busy = f", load {load.read_text(encoding='ascii').split()[0]} before" if load.exists() else ""
     return f"{processor()}, {platform.system()} {platform.release()}{busy}"
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used; 0 where the system does not tell (it is Linux's /proc)."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return 0.0
+    fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, proc(5)

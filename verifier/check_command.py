@@ -1,10 +1,11 @@
 """`verifier check`: asks about addresses now and prints each result as it is found."""
 
 import asyncio
+import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import islice
 from typing import TextIO
@@ -22,13 +23,18 @@ _BUDGET_SECONDS = 120.0
 _BUDGET_SECONDS_PER_ADDRESS = 0.1
 
 
-def run(config: EngineConfig, addresses: Iterable[str], *, as_json: bool, out: TextIO = sys.stdout) -> int:
-    """Check addresses (from standard input, one a line, if there are none) and print a result a line; return 0."""
-    given = iter(addresses)
-    first = next(given, None)
-    texts = _lines(sys.stdin) if first is None else _with(first, given)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(print_results(config, texts, as_json=as_json, out=out))
+def run(config: EngineConfig, addresses: Sequence[str], *, as_json: bool, out: TextIO = sys.stdout) -> int:
+    """Check addresses (from standard input, one a line, if there are none) and print a result a line; return 0.
+
+    A reader that has seen enough and closes the pipe ends it, without a word.
+    """
+    texts = iter([_text(os.fsencode(address)) for address in addresses]) if addresses else _lines(sys.stdin.buffer)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(print_results(config, texts, as_json=as_json, out=out))
+    except BrokenPipeError:
+        # What is left in the buffer has nowhere to go: not even when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
     return 0
 
 
@@ -92,14 +98,19 @@ def as_fields(result: Result) -> dict[str, object]:
     }
 
 
-def _with(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
-
-
-def _lines(source: TextIO) -> Iterator[str]:
-    """Yield the lines of a text that hold something, without their ends."""
-    for line in source:
-        text = line.rstrip("\r\n")
+def _lines(source: Iterable[bytes]) -> Iterator[str]:
+    """Yield the lines of a file that hold something, without their ends and without the mark of byte order."""
+    for number, line in enumerate(source):
+        text = _text(line.rstrip(b"\r\n"))
+        if number == 0:
+            text = text.removeprefix("\ufeff")
         if text.strip():
             yield text
+
+
+def _text(line: bytes) -> str:
+    """Return a line as UTF-8, or as Latin-1 where it is none: lists come from all sorts of programs."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("latin-1")

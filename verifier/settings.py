@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from verifier.engine import egress
+from verifier.engine import egress, wire
 from verifier.engine.config import Egress, EngineConfig, Nameserver, Network, Zone
 
 KEY_LENGTH_MIN = 32
@@ -110,6 +110,10 @@ class Settings:
         missing = [f"{need.value}: must be set" for need in Need if need in needs and not env.get(need.value)]
         if (settings.jwt_secret or settings.jwks_url) and not settings.jwt_issuer:
             missing.append("VERIFIER_JWT_ISSUER: must be set with VERIFIER_JWT_SECRET or VERIFIER_JWKS_URL")
+        if not wire.is_name(settings.helo):
+            missing.append("VERIFIER_HELO: not a name that a mail server could be told")
+        if not wire.is_path(settings.mail_from):
+            missing.append("VERIFIER_MAIL_FROM: not an address that a mail server could be told")
         if problems := missing + reader.problems:
             raise SettingsError(problems)
         return settings

@@ -46,7 +46,8 @@ class AddressUnusableError(Exception):
 def bind(host: str, port: int) -> socket.socket:
     """Return a socket with an address; raise AddressUnusableError, most often because the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # By its number: asyncio sends small answers at once (TCP_NODELAY) only where the socket says that it is TCP.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))

@@ -18,6 +18,8 @@ class Asking:
     budget_seconds: float
     is_settled: Callable[[Result], bool]
     batch: int
+    connections: int | None = None
+    """How many may be open to one mail host at a time; None is the engine's own limit."""
     found: list[Result] = field(default_factory=list)
     everything: list[Result] = field(default_factory=list)
     has_ended: bool = False
@@ -40,7 +42,8 @@ class Asking:
         return found
 
     async def _ask(self) -> None:
-        async with aclosing(self.engine.check_many(self.emails, budget_seconds=self.budget_seconds)) as results:
+        asked = self.engine.check_many(self.emails, budget_seconds=self.budget_seconds, connections=self.connections)
+        async with aclosing(asked) as results:
             async for result in results:
                 self.everything.append(result)
                 if self.is_settled(result):

@@ -97,7 +97,15 @@ class Delivery:
     async def _ask(self, groups: Mapping[str, Sequence[str]]) -> list[results.Verdict]:
         """Ask addresses under their leases and write what is settled; return the rows that are still to be written."""
         hosts = {email: host for host, emails in groups.items() for email in emails}
-        asking = Asking(self.parts.engine, list(hosts), BUDGET_SECONDS, is_settled=_is_settled, batch=BATCH)
+        is_narrow = any(answer.slots == 1 for answer in self.lease.held.values())
+        asking = Asking(
+            self.parts.engine,
+            list(hosts),
+            BUDGET_SECONDS,
+            is_settled=_is_settled,
+            batch=BATCH,
+            connections=1 if is_narrow else None,
+        )
         async with asking.running() as task:
             while await self._goes_on(asking, task):
                 if asking.found:

@@ -63,7 +63,7 @@ class Doctor:
                 "Use a resolver of your own (unbound) or set VERIFIER_NAMESERVERS: this one would hide dead domains.",
             )
         answers = list(zip(self.hosts, replies, strict=True))
-        wrong = [f"{host}: {each.detail}" for host, each in answers if each.outcome is not Outcome.FOUND]
+        wrong = [each.detail or f"{host}: no address" for host, each in answers if each.outcome is not Outcome.FOUND]
         if not wrong:
             return Line(name, Level.OK, f"answered about {', '.join(self.hosts)}")
         if len(wrong) < len(answers):
@@ -104,8 +104,8 @@ class Doctor:
         answers = await asyncio.gather(*(self.resolver.ask(helo, kind) for kind in ("A", "AAAA")))
         addresses = [record.to_text() for answer in answers for record in answer.records]
         if not addresses:
-            why = next((answer.detail for answer in answers if answer.detail), "it has no address")
-            return [Line(name, Level.FAIL, f"{helo}: {why}", f"Give {helo} an A (and AAAA) record with our address.")]
+            why = next((answer.detail for answer in answers if answer.detail), f"{helo} has no address")
+            return [Line(name, Level.FAIL, why, f"Give {helo} an A (and AAAA) record with our address.")]
         if seen and not set(seen) <= set(addresses):
             wrong = Line(
                 name,
@@ -176,9 +176,9 @@ class Doctor:
             return [Line(name, Level.OK, f"{domain} takes mail at {', '.join(host.name for host in route.hosts)}")]
         advice = f"Give {domain} an MX record, or set VERIFIER_MAIL_FROM to an address that takes mail."
         if route.outcome is RouteOutcome.MAIL_HOSTS:
-            return [Line(name, Level.WARN, f"{domain}: {text}", advice)]
+            return [Line(name, Level.WARN, text, advice)]
         level = Level.WARN if route.outcome is RouteOutcome.DNS_FAILURE else Level.FAIL
-        return [Line(name, level, f"{domain}: {text}", advice)]
+        return [Line(name, level, text, advice)]
 
 
 def _of(way: Way) -> str:
@@ -211,6 +211,7 @@ def _port_is_open(contacts: list[Contact], suffix: str) -> Line:
             name, Level.WARN, found, "One host that answers shows that the port is open; the others may block us."
         )
     if not any(contact.is_looked_up for contact in contacts):
-        return Line(name, Level.FAIL, f"not tried: {problems}", "Mend the name servers first, then ask again.")
+        found = f"not tried: no address was found of {', '.join(contact.host for contact in contacts)}"
+        return Line(name, Level.FAIL, found, "Mend the name servers first, then ask again.")
     advice = "Have TCP port 25 opened outward, use another machine, or a SOCKS5 proxy (VERIFIER_EGRESS)."
     return Line(name, Level.FAIL, problems, advice)

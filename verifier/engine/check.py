@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from verifier.engine import egress, lists, score, signals, suggest, syntax, verdict, wire
@@ -35,14 +34,14 @@ class Engine:
         self._resolver = Resolver(config)
         self._domains = DomainReader(config, self._resolver)
         self._config = config
-        self._accepts_then_bounces = lists.AcceptThenBounce(config.accept_then_bounce).covers
+        self._accept_then_bounce = lists.AcceptThenBounce(config.accept_then_bounce)
         self._parts = Parts(
             config=config,
             hosts=HostMemories(config),
             catchall=CatchallMemory(config),
             gates=Gates(config),
             context=wire.tls_context(),
-            accepts_then_bounces=self._accepts_then_bounces,
+            accepts_then_bounces=self._accept_then_bounce.covers,
         )
 
     async def mail_host_group(self, domain: str) -> str:
@@ -94,23 +93,26 @@ class Engine:
         by_domain: dict[str, list[Address]] = {}
         for address in addresses:
             by_domain.setdefault(address.domain, []).append(address)
-        gate = asyncio.Semaphore(_DOMAINS_AT_A_TIME)
-        by_group: dict[Group, list[Route]] = {}
+        named: asyncio.Queue[Route] = asyncio.Queue()
+        unread = iter(by_domain)
         async with asyncio.TaskGroup() as tasks:
-            reading = {tasks.create_task(self._names(domain, call.deadline, gate)) for domain in by_domain}
-            begun_at = time.monotonic()
-            while reading:
-                done, reading = await asyncio.wait(reading, timeout=_QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                for named in [task.result() for task in done]:
-                    by_group.setdefault(self._group(named), []).append(named)
-                # Domains of one set of mail hosts share a conversation when they are known at about the same time.
-                if not done or not reading or time.monotonic() - begun_at > _GATHERING_SECONDS_MAX:
-                    for routes in by_group.values():
-                        tasks.create_task(self._ask(routes, by_domain, call))
-                    by_group.clear()
-                    begun_at = time.monotonic()
+            for _ in range(min(_DOMAINS_AT_A_TIME, len(by_domain))):
+                tasks.create_task(self._read_names(unread, call.deadline, named))
+            left = len(by_domain)
+            while left:
+                read = await _gather(named, left)
+                left -= len(read)
+                by_group: dict[Group, list[Route]] = {}
+                for route in read:
+                    by_group.setdefault(self._group(route), []).append(route)
+                for group, routes in by_group.items():
+                    tasks.create_task(self._ask(group, routes, by_domain, call))
 
-    async def _ask(self, named: list[Route], by_domain: dict[str, list[Address]], call: "_Call") -> None:
+    async def _read_names(self, domains: Iterator[str], deadline: float, named: "asyncio.Queue[Route]") -> None:
+        for domain in domains:
+            named.put_nowait(await self._names(domain, deadline))
+
+    async def _ask(self, group: Group, named: list[Route], by_domain: dict[str, list[Address]], call: "_Call") -> None:
         """Ask about the addresses of the domains of one set of mail hosts; those of domains without are judged."""
         routes = await asyncio.gather(*(self._addresses(route, call.deadline) for route in named))
         asks: list[Ask] = []
@@ -121,8 +123,9 @@ class Engine:
             else:
                 for ask in of_domain:
                     call.found(ask.address, self._result(ask, None))
-        if asks:
-            await self._converse(asks, call)
+        running = call.conversations.get(group)
+        if asks and not (running and running.takes(asks)):
+            await self._converse(group, asks, call)
 
     def _group(self, route: Route) -> Group:
         """Return the key of a conversation: the same mail hosts, asked by the same ways."""
@@ -132,13 +135,19 @@ class Engine:
 
     def _result(self, ask: Ask, probe: Probe | None) -> Result:
         """Judge what was found out about an address."""
-        accepts_then_bounces = bool(ask.answers) and self._accepts_then_bounces(ask.answers[-1].host)
-        findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
-        return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
+        host = ask.answers[-1].host if ask.answers else ""
+        told = self._accept_then_bounce.told(host) if host else None
+        findings: Findings = ask.findings(probe, accepts_then_bounces=told is not None)
+        judged = verdict.judge(findings)
+        evidence = ask.evidence(probe)
+        if told is not None and judged.status is Status.CATCHALL:
+            text = f"not asked: this mail host accepts every recipient and bounces later ({told})"
+            evidence = (*evidence, Evidence(Stage.CATCHALL_PROBE, datetime.now(UTC), host=host, text=text))
+        return _conclude(ask, judged, evidence)
 
-    async def _names(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
+    async def _names(self, domain: str, deadline: float) -> Route:
         try:
-            async with asyncio.timeout_at(deadline), gate:
+            async with asyncio.timeout_at(deadline):
                 return await self._domains.names(domain)
         except TimeoutError:
             return _too_late(domain)
@@ -150,7 +159,7 @@ class Engine:
         except TimeoutError:
             return _too_late(named.domain)
 
-    async def _converse(self, asks: list[Ask], call: "_Call") -> None:
+    async def _converse(self, group: Group, asks: list[Ask], call: "_Call") -> None:
         """Hold one conversation. A fault of ours costs the addresses it met, not the others."""
         settled: set[Address] = set()
 
@@ -159,11 +168,12 @@ class Engine:
             settled.add(ask.address)
             call.found(ask.address, result)
 
+        conversation = call.conversations[group] = Conversation(self._parts, asks, settle, call.connections)
         try:
-            await Conversation(self._parts, asks, settle, call.connections).run(call.deadline)
+            await conversation.run(call.deadline)
         except Exception:  # noqa: BLE001 - logged, and told as UNKNOWN: one fault must not cost a whole task
             _log.exception("a conversation failed", extra={"group": asks[0].route.group})
-        for ask in asks:
+        for ask in conversation.asks:
             if ask.address not in settled:
                 call.found(ask.address, _unfinished(ask))
 
@@ -175,6 +185,28 @@ class _Call:
     deadline: float
     connections: int | None
     found: Found
+    conversations: dict[Group, Conversation] = field(default_factory=dict)
+    """The last one with each set of mail hosts: who is known later joins it while it lasts."""
+
+
+async def _gather(named: "asyncio.Queue[Route]", most: int) -> list[Route]:
+    """Return the routes that come without a pause, at most so many and for at most a second.
+
+    Domains of one set of mail hosts share a conversation when they are known at about the same time.
+    """
+    loop = asyncio.get_running_loop()
+    read = [await named.get()]
+    until = loop.time() + _GATHERING_SECONDS_MAX
+    while len(read) < most and loop.time() < until:
+        if not named.empty():
+            read.append(named.get_nowait())
+            continue
+        try:
+            async with asyncio.timeout(_QUIET_SECONDS):
+                read.append(await named.get())
+        except TimeoutError:
+            break
+    return read
 
 
 async def _next(found: "asyncio.Queue[tuple[Address, Result]]", work: "asyncio.Task[None]") -> tuple[Address, Result]:

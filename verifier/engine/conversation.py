@@ -55,8 +55,18 @@ class Conversation:
         self._lanes = limit if connections is None else max(1, min(connections, limit))
         self._deadline = math.inf
         self._domain = asks[0].address.domain  # all of them leave by the same ways
+        self._is_over = False
+        self.asks: list[Ask] = []
+        self.takes(asks)
+
+    def takes(self, asks: Sequence[Ask]) -> bool:
+        """Add addresses of the same mail hosts; return False where the conversation is over and another one is due."""
+        if self._is_over:
+            return False
+        self.asks += asks
         for ask in asks:
             self._questions.put(ask)
+        return True
 
     async def run(self, deadline: float) -> None:
         """Settle every address by a deadline on the loop's clock; what is not settled by then timed out."""
@@ -74,6 +84,7 @@ class Conversation:
         except TimeoutError:
             pass
         finally:
+            self._is_over = True
             for task in sessions:
                 task.cancel()
             await asyncio.gather(*sessions, return_exceptions=True)
@@ -148,6 +159,8 @@ class Conversation:
                         break
                 if heard.is_cut_short or opened.has_said_quit:
                     break
+            if batch is None and answers:
+                opened.memory.saw_peaceful_end(opened.errors, self._config.refusals_per_connection)
         except BaseException:
             opened.connection.abandon()
             raise
@@ -168,7 +181,7 @@ class Conversation:
         else:
             self._fruitless[opened.host] = 0
             if failure.cause is not Cause.EXPIRED:
-                opened.memory.refusals_limit = max(1, min(opened.memory.refusals_limit, opened.errors))
+                opened.memory.saw_hang_up(opened.errors)
 
     async def _lose(self, host: MailHost, failures: list[Failure]) -> None:
         """Give a mail host up, unless it only wants fewer connections at a time."""

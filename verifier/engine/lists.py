@@ -43,18 +43,23 @@ def disposable_domains() -> frozenset[str]:
 
 
 @cache
-def accept_then_bounce() -> frozenset[str]:
-    """Suffixes of mail hosts that accept every recipient at RCPT and bounce later."""
-    return frozenset(line.split()[0] for line in _lines("accept_then_bounce.txt"))
+def accept_then_bounce() -> dict[str, str]:
+    """Suffixes of mail hosts that accept every recipient at RCPT and bounce later, with the date of the observation."""
+    return dict(line.split() for line in _lines("accept_then_bounce.txt"))
 
 
 class AcceptThenBounce:
     """The mail hosts that accept every recipient and bounce later: the dated table and those of the settings."""
 
     def __init__(self, further: Iterable[str] = ()) -> None:
-        self._suffixes = accept_then_bounce() | {suffix.lower().strip(".") for suffix in further}
+        by_settings = {suffix.lower().strip("."): "by the settings" for suffix in further}
+        self._told = accept_then_bounce() | by_settings
+
+    def told(self, host: str) -> str | None:
+        """Return when it was observed of a mail host, or that the settings say so; None of all others."""
+        labels = host.split(".")
+        return next((told for start in range(len(labels)) if (told := self._told.get(".".join(labels[start:])))), None)
 
     def covers(self, host: str) -> bool:
         """Tell whether a mail host is one of them."""
-        labels = host.split(".")
-        return any(".".join(labels[start:]) in self._suffixes for start in range(len(labels)))
+        return self.told(host) is not None

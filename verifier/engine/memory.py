@@ -15,6 +15,7 @@ from verifier.engine.replies import Reply
 
 _HOSTS_MAX = 20_000
 _DOMAINS_MAX = 20_000
+_PEACEFUL_SESSIONS = 8
 _RECIPIENTS_PER_TRANSACTION = 50  # RFC 5321 section 4.5.3.1.8 promises 100
 
 
@@ -23,7 +24,9 @@ class HostMemory:
     """What is known of one address of a mail host."""
 
     refusals_limit: int
-    """Refused recipients after which a connection is ended; shrinks when the host hangs up earlier."""
+    """Refused commands after which a connection is ended; shrinks when the host hangs up, grows again slowly."""
+    sessions_at_limit: int = 0
+    """Sessions in a row that reached the limit and ended in peace."""
     recipients_limit: int = _RECIPIENTS_PER_TRANSACTION
     drops_pipeliners: bool = False
     breaks_tls: bool = False
@@ -38,6 +41,20 @@ class HostMemory:
     """It demands STARTTLS, whether or not it offers it."""
     sender_refusal: Reply | None = None
     """How the configured sender was refused: the null sender is tried (RFC 5321 section 4.5.5)."""
+
+    def saw_hang_up(self, refusals: int) -> None:
+        """Bear fewer refusals: the host has hung up after so many."""
+        self.sessions_at_limit = 0
+        self.refusals_limit = max(1, min(self.refusals_limit, refusals or self.refusals_limit // 2))
+
+    def saw_peaceful_end(self, refusals: int, limit_max: int) -> None:
+        """Bear one more again after several sessions that reached the limit unharmed."""
+        if refusals < self.refusals_limit or self.refusals_limit >= limit_max:
+            return
+        self.sessions_at_limit += 1
+        if self.sessions_at_limit >= _PEACEFUL_SESSIONS:
+            self.sessions_at_limit = 0
+            self.refusals_limit += 1
 
 
 class HostMemories:

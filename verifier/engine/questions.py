@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from verifier.engine import verdict
+from verifier.engine import room, verdict
 from verifier.engine.asks import Ask, Batch, Probe
 from verifier.engine.domain import MailHost
 from verifier.engine.evidence import Stage
@@ -20,9 +20,6 @@ _CUTS_MAX = 3
 _PROBE_TRIES_MAX = 2
 _PROBE_CUTS_MAX = 3
 _BLOCKS_IN_A_ROW = 3
-_WORTH_GOING_ON = 3
-"""With room for fewer refusals than this a new connection asks more addresses in the same time."""
-_REFUSALS_EXPECTED = 0.5
 _ASK_NEXT_HOST = frozenset({Meaning.TEMPORARY, Meaning.SERVER_ERROR, Meaning.RELAY_DENIED, Meaning.TOO_MANY_RECIPIENTS})
 
 
@@ -75,43 +72,58 @@ class Questions:
     def take(self, session: Session) -> Batch | None:
         """Return the next batch for a session; None when it should end."""
         host, memory = session.host, session.memory
-        free = _room(session)
-        room = min(free, memory.recipients_limit)
+        free = room.of(session)
+        left = min(free, memory.recipients_limit)
         queue = self._queues.get(host, deque())
         ready = self._probes.take_ready(session)
-        is_begun = session.recipients > 0
-        is_short = is_begun and room < _WORTH_GOING_ON and len(queue) > room and memory.refusals_limit > room + 2
-        if room <= 0 or (is_short and not ready) or not (queue or ready):
+        is_short = room.is_too_short(session, left, len(queue)) and not ready
+        if left <= 0 or is_short or not (queue or ready):
             self._probes.put_aside(ready, session)
             return None
+        probes = ready[:left]
+        self._probes.put_aside(ready[left:], session)
+        left -= len(probes)
+        if memory.gives_no_reason and not probes and left > 1:
+            left -= 1  # for the random recipient that will be needed
+        batch = self._fill(session, queue, probes, left)
+        batch.is_last = not self._leaves_probes_open(batch, host) and room.is_used_up_by(
+            session, len(batch.items), free, is_more_waiting=bool(queue)
+        )
+        return batch
+
+    def _fill(self, session: Session, queue: deque[Ask], probes: list[Probe], left: int) -> Batch:
+        """Take addresses, with the random recipients that are due beside them, as long as there is room."""
         batch = Batch()
-        probes, left = ready[:room], ready[room:]
-        self._probes.put_aside(left, session)
-        room -= len(probes)
-        if memory.gives_no_reason and not probes and room > 1:
-            room -= 1  # for the random recipient that will be needed
-        while queue and room > 0:
+        # Where a refusal says why it needs no random recipient: one is asked about when the first address was accepted.
+        is_patient = session.memory.gives_reasons and len(queue) > 1
+        while queue and left > 0:
             ask = queue[0]
             if batch.items and ask.address.needs_smtputf8 != batch.needs_smtputf8:
                 break
-            probe = self._probes.of(ask.address.domain, host)
-            is_probe_due = not (probe.is_settled or probe.is_in_flight or probe in probes) and not (
-                self._accepts_then_bounces(host)
-            )
-            if is_probe_due and room == 1 and (batch.items or probes):
+            probe = self._probes.of(ask.address.domain, session.host)
+            is_probe_due = not is_patient and self._is_open(probe) and probe not in probes
+            if is_probe_due and left == 1 and (batch.items or probes):
                 break
             batch.needs_smtputf8 = ask.address.needs_smtputf8
             batch.items.append(queue.popleft())
             ask.asked += 1
-            room -= 1
-            if is_probe_due and room > 0:
+            left -= 1
+            if is_probe_due and left > 0:
                 probes.append(probe)
-                room -= 1
+                left -= 1
         for probe in probes:
             probe.is_in_flight = True
         batch.items += probes
-        batch.is_last = _is_last(session, len(batch.items), free, is_more_waiting=bool(queue))
         return batch
+
+    def _is_open(self, probe: Probe) -> bool:
+        """Tell whether a random recipient is to be asked about, and nobody does so."""
+        return not (probe.is_settled or probe.is_in_flight or self._accepts_then_bounces(probe.host))
+
+    def _leaves_probes_open(self, batch: Batch, host: str) -> bool:
+        """Tell whether an accepted address of a batch would have to wait for a random recipient."""
+        domains = {item.address.domain for item in batch.items if isinstance(item, Ask)}
+        return any(self._is_open(self._probes.of(domain, host)) for domain in domains)
 
     def record(self, batch: Batch, heard: Heard, session: Session) -> bool:
         """Take in what was heard; return whether the next batch needs a transaction of its own."""
@@ -310,25 +322,3 @@ class Questions:
         for host in ask.route.hosts:
             ask.failures += [each for each in self._down.get(host.name, ()) if each not in ask.failures]
         self._settled(ask, probe)
-
-
-def _room(session: Session) -> int:
-    """Return how many more refusals a session bears; a fresh one bears at least one, or nothing would ever be asked."""
-    memory = session.memory
-    # Who has never taken a MAIL of ours may refuse it, and the recipients that came with it.
-    risk = int(session.pipelines and not memory.takes_mail)
-    room = memory.refusals_limit - session.errors - risk
-    return room if session.recipients else max(room, 1)
-
-
-def _is_last(session: Session, size: int, room: int, *, is_more_waiting: bool) -> bool:
-    """Tell whether a session is surely not needed after a batch, so that QUIT may go along with it.
-
-    Only of hosts that give reasons and take our MAIL: of others something is likely to be left to be asked.
-    """
-    if not (session.memory.takes_mail and session.memory.gives_reasons and session.pipelines):
-        return False
-    if not is_more_waiting:
-        return True
-    rate = session.errors / session.recipients if session.recipients else _REFUSALS_EXPECTED
-    return room - size * rate < _WORTH_GOING_ON

@@ -213,6 +213,7 @@ async def open_session(
 
     A server that breaks off at TLS or EHLO is met once more without it.
     """
+    flags_before = (memory.breaks_tls, memory.wants_helo)
     for _ in range(3):
         flags = (memory.breaks_tls, memory.wants_helo)
         now = asyncio.get_running_loop().time()
@@ -230,6 +231,8 @@ async def open_session(
         except Ended:
             await session.end()
             if flags == (memory.breaks_tls, memory.wants_helo):
+                # What helped no more was not the cause: it is not held against the host.
+                memory.breaks_tls, memory.wants_helo = flags_before
                 raise
         except BaseException:
             connection.abandon()

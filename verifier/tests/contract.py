@@ -14,19 +14,21 @@ CONTRACT = Path(__file__).parent.parent / "openapi.yaml"
 PREFIX = "/api/v1"
 FILES = ("text/", "application/vnd.openxmlformats-officedocument.")
 
-ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "additionalProperties": False,
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message"],
-            "additionalProperties": False,
-            "properties": {name: {"type": "string"} for name in ("code", "message", "field")},
-        }
-    },
-}
+ERROR = jsonschema.Draft202012Validator(
+    {
+        "type": "object",
+        "required": ["error"],
+        "additionalProperties": False,
+        "properties": {
+            "error": {
+                "type": "object",
+                "required": ["code", "message"],
+                "additionalProperties": False,
+                "properties": {name: {"type": "string"} for name in ("code", "message", "field")},
+            }
+        },
+    }
+)
 
 
 @cache
@@ -63,7 +65,7 @@ async def hold(response: httpx.Response) -> None:
         assert not response.content
         return
     if response.status_code >= 400 and response.request.url.path != "/health":
-        jsonschema.validate(response.json(), ERROR)
+        ERROR.validate(response.json())
     if response.headers.get("content-type", "").startswith(FILES):
         assert response.request.url.path.endswith(("/download", "/metrics"))
     elif response.request.url.path.startswith(PREFIX) and _lists(response):

@@ -48,6 +48,12 @@ def test_ways_out_and_pauses_reach_the_engine_and_the_schedule() -> None:
     assert "hidden" not in repr(settings)
 
 
+def test_names_that_no_mail_server_could_be_told_are_refused_at_the_start() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"VERIFIER_HELO": "mx example", "VERIFIER_MAIL_FROM": "a@b.c>\r\nRSET"})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["VERIFIER_HELO", "VERIFIER_MAIL_FROM"]
+
+
 def test_tokens_of_an_identity_provider_need_its_name() -> None:
     with pytest.raises(SettingsError, match="VERIFIER_JWT_ISSUER: must be set"):
         Settings.from_env({"VERIFIER_JWKS_URL": "https://id.example.com/keys"})

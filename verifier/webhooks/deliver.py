@@ -30,17 +30,19 @@ async def run(pool: Pool, settings: Settings, stopping: asyncio.Event) -> None:
 
     Raises what the database raises when it is lost.
     """
-    sending: set[asyncio.Task[None]] = set()
+    sending: dict[asyncio.Task[None], webhooks.Due] = {}
     async with transport.client(settings.allowed_private_networks) as client:
+        sender = Sender(pool, client, settings.webhook_retry_seconds)
         stop = asyncio.create_task(stopping.wait())
         try:
             while not stopping.is_set():
-                due = await webhooks.take(pool, count=AT_ONCE - len(sending), lease_seconds=LEASE_SECONDS)
-                sender = Sender(pool, client, settings.webhook_retry_seconds)
-                sending |= {asyncio.create_task(sender.send(delivery)) for delivery in due}
+                busy = [due.user_id for due in sending.values()]
+                free = AT_ONCE - len(sending)
+                for due in await webhooks.take(pool, count=free, lease_seconds=LEASE_SECONDS, busy=busy):
+                    sending[asyncio.create_task(sender.send(due))] = due
                 await asyncio.wait({stop, *sending}, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 for done in [task for task in sending if task.done()]:
-                    sending.discard(done)
+                    del sending[done]
                     done.result()
         finally:
             for task in (stop, *sending):

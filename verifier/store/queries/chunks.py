@@ -41,8 +41,15 @@ class Taken:
         return sum(map(len, self.numbers.values()))
 
 
+SUSPECT_STALLS = 2
+
+
 class TokenLostError(Exception):
     """Another worker has taken the chunk since."""
+
+
+class SuspectError(Exception):
+    """The chunk was taken several times without progress: it may be what kills workers, and is to be taken alone."""
 
 
 class Cause(Enum):
@@ -76,37 +83,53 @@ class Ending(Enum):
     IS_PUT_OFF = auto()  # asked again after a delay, by new jobs: its rests, which become chunks of their own
 
 
-async def take(pool: Pool, job: jobs.ChunkJob) -> Taken | None:
-    """Take a chunk; None where it has ended, is not due, or its task was canceled."""
-    async with pool.acquire() as connection, connection.transaction():
+async def take(pool: Pool, job: jobs.ChunkJob, *, is_alone: bool = True) -> Taken | None:
+    """Take a chunk; None where it has ended, is not due, or its task was canceled.
+
+    Raises SuspectError for what should be taken with `is_alone`, so that a chunk that kills its worker takes no
+    blameless ones with it to their end.
+    """
+    # Statement by statement, each a transaction of its own: what a worker that dies in between leaves is consistent,
+    # and nobody waits for the task's row while we are on our way to the next one.
+    async with pool.acquire() as connection:
         row = await connection.fetchrow(
             """
             UPDATE chunk SET token = nextval('chunk_token'), attempt = attempt + 1, stalls = stalls + 1,
                 state = 'running', updated_at = now()
-            WHERE id = $1 AND state IN ('queued', 'running') AND retries = $2
+            WHERE id = $1 AND state IN ('queued', 'running') AND retries = $2 AND (stalls < $3 OR $4)
             RETURNING id, task_id, token, mail_host, is_in_zone, priority, stalls, retries, waits, pauses,
                 created_at AS born_at, ns, in_flight
             """,
-            job.chunk_id, job.retries,
+            job.chunk_id, job.retries, SUSPECT_STALLS, is_alone,
         )  # fmt: skip
         if row is None:
+            if not is_alone and await _is_suspect(connection, job):
+                raise SuspectError
             return None
         fields = dict(row)
         was_in_flight, ns = fields.pop("in_flight"), fields.pop("ns")
         taken = Taken(**fields, numbers=await _numbers(connection, fields["task_id"], ns))
         is_live = await connection.fetchval(
             """
-            UPDATE task SET processing = processing + $2, started_at = coalesce(started_at, now()),
+            WITH mine AS (UPDATE chunk SET in_flight = $3 WHERE id = $1 AND token = $2 RETURNING task_id)
+            UPDATE task SET processing = processing + $3 - $4, started_at = coalesce(started_at, now()),
                 last_requested_at = now(), updated_at = now()
-            WHERE id = $1 AND canceled_at IS NULL RETURNING true
+            FROM mine WHERE task.id = mine.task_id AND canceled_at IS NULL RETURNING true
             """,
-            taken.task_id, taken.open_count - was_in_flight,
+            taken.id, taken.token, taken.open_count, was_in_flight,
         )  # fmt: skip
-        await connection.execute(
-            "UPDATE chunk SET in_flight = $2, state = $3 WHERE id = $1",
-            taken.id, taken.open_count, "running" if is_live else "dropped",
-        )  # fmt: skip
-        return taken if is_live else None
+        if is_live:
+            return taken
+        await drop(connection, taken)
+        return None
+
+
+async def _is_suspect(connection: Connection, job: jobs.ChunkJob) -> bool:
+    found = await connection.fetchval(
+        "SELECT true FROM chunk WHERE id = $1 AND state IN ('queued', 'running') AND retries = $2 AND stalls >= $3",
+        job.chunk_id, job.retries, SUSPECT_STALLS,
+    )  # fmt: skip
+    return bool(found)
 
 
 async def _numbers(connection: Connection, task_id: UUID, ns: Sequence[int]) -> dict[str, list[int]]:
@@ -129,24 +152,36 @@ async def write(
 
     Raises TokenLostError where another worker has it now, results.TaskCanceledError where the task was canceled.
     """
-    async with pool.acquire() as connection, connection.transaction():
-        goes_on = ending is Ending.GOES_ON
-        left = taken.open_count - len(verdicts)
-        kept = await connection.fetchval(
-            """
-            UPDATE chunk SET state = $3, in_flight = $4, stalls = $5, updated_at = now()
-            WHERE id = $1 AND token = $2 AND state = 'running' RETURNING true
-            """,
-            taken.id, taken.token, _state(ending), left if goes_on else 0,
-            taken.stalls - 1 if ending is Ending.IS_RELEASED and not verdicts else 0,
-        )  # fmt: skip
-        if kept is None:
-            raise TokenLostError
-        was_processing = len(verdicts) if goes_on else taken.open_count
-        await results.write(connection, taken.task_id, verdicts, was_processing=was_processing)
+    async with pool.acquire() as connection:
         if rests:
-            await _put_off(connection, taken, rests)
+            async with connection.transaction():
+                held = "SELECT true FROM chunk WHERE id = $1 AND token = $2 AND state = 'running' FOR UPDATE"
+                if not await connection.fetchval(held, taken.id, taken.token):
+                    raise TokenLostError
+                await _put_off(connection, taken, rests)
+                await _write(connection, taken, verdicts, ending)
+        else:
+            await _write(connection, taken, verdicts, ending)
     _strike_off(taken, verdicts)
+
+
+async def _write(connection: Connection, taken: Taken, verdicts: Sequence[results.Verdict], ending: Ending) -> None:
+    goes_on = ending is Ending.GOES_ON
+    left = taken.open_count - len(verdicts)
+    given = results.arguments(verdicts, was_processing=len(verdicts) if goes_on else taken.open_count)
+    place = len(given)
+    source = f"""
+        UPDATE chunk SET state = ${place + 3}, in_flight = ${place + 4}, stalls = ${place + 5}, updated_at = now()
+        WHERE id = ${place + 1} AND token = ${place + 2} AND state = 'running' RETURNING task_id
+    """  # noqa: S608  numbers of ours
+    stalls = taken.stalls - 1 if ending is Ending.IS_RELEASED and not verdicts else 0
+    row = await connection.fetchrow(
+        results.statement(source), *given, taken.id, taken.token, _state(ending), left if goes_on else 0, stalls
+    )
+    if not row["found"]:
+        raise TokenLostError
+    if row["last_seq"] is None:
+        raise results.TaskCanceledError
 
 
 async def _put_off(connection: Connection, taken: Taken, rests: Sequence[Rest]) -> None:
@@ -190,7 +225,7 @@ def _strike_off(taken: Taken, verdicts: Sequence[results.Verdict]) -> None:
     }
 
 
-async def drop(pool: Pool, taken: Taken) -> None:
+async def drop(pool: Pool | Connection, taken: Taken) -> None:
     """End a chunk of a canceled task."""
     await pool.execute("UPDATE chunk SET state = 'dropped' WHERE id = $1 AND token = $2", taken.id, taken.token)
 

@@ -31,7 +31,20 @@ class Verdict:
     is_failure: bool = False
 
 
+SEPARATOR: Final = "\x1f"  # between reasons, which are words of ours; an array of arrays could not be unnested
+_TYPES: Final = {
+    "n": "int", "role_based": "boolean", "disposable": "boolean", "free_provider": "boolean", "score": "smallint",
+    "checked_at": "timestamptz",
+}  # fmt: skip
+_READ: Final = {
+    "score_reasons": "CASE score_reasons WHEN '' THEN '{}' ELSE string_to_array(score_reasons, E'\\x1f') END",
+    "evidence": "evidence::jsonb",
+}
+_COUNTERS: Final = 11
 _WRITTEN: Final = tuple(field.name for field in fields(Verdict) if field.name != "is_failure")
+_UNNESTED: Final = ", ".join(
+    f"${place}::{_TYPES.get(name, 'text')}[]" for place, name in enumerate(_WRITTEN, start=_COUNTERS + 1)
+)
 
 
 class TaskCanceledError(Exception):
@@ -43,33 +56,52 @@ async def write(connection: Connection, task_id: UUID, verdicts: Sequence[Verdic
 
     `was_processing` addresses leave the counter of those being asked. Raises TaskCanceledError.
     """
-    last_seq = await connection.fetchval(
-        """
-        UPDATE task SET
-            last_seq = last_seq + $2, processing = processing - $3, completed = completed + $4, failed = failed + $5,
-            exists_count = exists_count + $6, not_exists_count = not_exists_count + $7,
-            catchall_count = catchall_count + $8, invalid_syntax_count = invalid_syntax_count + $9,
-            unknown_count = unknown_count + $10, role_based_count = role_based_count + $11,
-            disposable_count = disposable_count + $12, updated_at = now(),
-            started_at = coalesce(started_at, now()),
-            last_completed_at = CASE WHEN $2 > 0 THEN now() ELSE last_completed_at END,
-            finished_at = CASE WHEN completed + failed + $2 >= email_count THEN now() END
-        WHERE id = $1 AND canceled_at IS NULL RETURNING last_seq
-        """,
-        task_id, *_changes(verdicts, was_processing),
-    )  # fmt: skip
-    if last_seq is None:
+    given = arguments(verdicts, was_processing=was_processing)
+    source = f"SELECT ${len(given) + 1}::uuid AS task_id"
+    row = await connection.fetchrow(statement(source), *given, task_id)
+    if row["last_seq"] is None:
         raise TaskCanceledError
-    first_seq = last_seq - len(verdicts) + 1
-    if verdicts:
-        await connection.copy_records_to_table(
-            "result",
-            columns=("task_id", "seq", *_WRITTEN),
-            records=(
-                (task_id, first_seq + place, *(getattr(verdict, name) for name in _WRITTEN))
-                for place, verdict in enumerate(verdicts)
-            ),
+
+
+def statement(source: str) -> str:
+    """Return the one statement that writes verdicts of the task whose `task_id` the CTE `source` yields.
+
+    It takes `arguments` and after them those of `source`; it returns how many tasks `source` named, and `last_seq`,
+    which is null where the task takes no more verdicts. One statement, because the task's row is locked from its
+    update to the commit, and all chunks of a task wait for that lock: no round trip should lie between the two.
+    """
+    return f"""
+        WITH source AS ({source}),
+        moved AS (
+            UPDATE task SET
+                last_seq = last_seq + $1, processing = processing - $2, completed = completed + $3,
+                failed = failed + $4, exists_count = exists_count + $5, not_exists_count = not_exists_count + $6,
+                catchall_count = catchall_count + $7, invalid_syntax_count = invalid_syntax_count + $8,
+                unknown_count = unknown_count + $9, role_based_count = role_based_count + $10,
+                disposable_count = disposable_count + $11, updated_at = now(),
+                started_at = coalesce(started_at, now()),
+                last_completed_at = CASE WHEN $1 > 0 THEN now() ELSE last_completed_at END,
+                finished_at = CASE WHEN completed + failed + $1 >= email_count THEN now() END
+            FROM source WHERE task.id = source.task_id AND canceled_at IS NULL RETURNING id, last_seq
+        ),
+        written AS (
+            INSERT INTO result (task_id, seq, {", ".join(_WRITTEN)})
+            SELECT moved.id, moved.last_seq - $1 + row.place, {", ".join(_READ.get(name, name) for name in _WRITTEN)}
+            FROM moved, unnest({_UNNESTED}) WITH ORDINALITY AS row ({", ".join(_WRITTEN)}, place)
         )
+        SELECT (SELECT count(*) FROM source) AS found, (SELECT last_seq FROM moved) AS last_seq
+    """  # noqa: S608  our own column names
+
+
+def arguments(verdicts: Sequence[Verdict], *, was_processing: int) -> list[object]:
+    """Return what `statement` takes: changes of the counters, then the verdicts column by column."""
+    columns: list[object] = [
+        [SEPARATOR.join(verdict.score_reasons) for verdict in verdicts]
+        if name == "score_reasons"
+        else [getattr(verdict, name) for verdict in verdicts]
+        for name in _WRITTEN
+    ]
+    return [*_changes(verdicts, was_processing), *columns]
 
 
 def _changes(verdicts: Sequence[Verdict], was_processing: int) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Webhooks: the secrets that sign them, and which ended task is still to be told to its receiver."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +11,8 @@ NOBODY = UUID(int=0)
 """Stands for the service's own credential, which has no user."""
 
 OLD_SECRET_LIFETIME = timedelta(hours=24)
+WAITING_MAX = 1000
+"""Deliveries that are looked at when turns are given; more than that wait in the order in which they are due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +62,29 @@ async def rotate(pool: Pool, user_id: UUID | None, *, fresh: bytes) -> Secret:
     return Secret(**row)
 
 
-async def take(pool: Pool, *, count: int, lease_seconds: float) -> list[Due]:
-    """Take deliveries that are due, for so long that a worker which dies meanwhile is not waited for."""
+async def take(pool: Pool, *, count: int, lease_seconds: float, busy: Iterable[UUID | None] = ()) -> list[Due]:
+    """Take deliveries that are due, for so long that a worker which dies meanwhile is not waited for.
+
+    Users take turns, and `busy` has the user of each delivery that the caller has under way: one whose receivers hang
+    does not hold up the others.
+    """
     rows = await pool.fetch(
         """
-        WITH due AS (
-            SELECT task_id FROM webhook_delivery WHERE due_at <= now() ORDER BY due_at LIMIT $1
+        WITH waiting AS (
+            SELECT task_id, due_at FROM webhook_delivery WHERE due_at <= now() ORDER BY due_at LIMIT $4
+        ), turns AS (
+            SELECT task_id, due_at, row_number() OVER (PARTITION BY coalesce(user_id, $3) ORDER BY due_at)
+                + (SELECT count(*) FROM unnest($5::uuid[]) AS busy WHERE busy = coalesce(user_id, $3)) AS turn
+            FROM waiting JOIN task ON task.id = task_id ORDER BY turn, due_at LIMIT $1
+        ), due AS (
+            SELECT task_id FROM webhook_delivery WHERE task_id IN (SELECT task_id FROM turns) AND due_at <= now()
             FOR UPDATE SKIP LOCKED
         )
         UPDATE webhook_delivery SET tries = tries + 1, due_at = now() + make_interval(secs => $2)
         FROM task WHERE task.id = webhook_delivery.task_id AND webhook_delivery.task_id IN (SELECT task_id FROM due)
         RETURNING task.id AS task_id, task.user_id, task.webhook_url AS url, tries
         """,
-        count, lease_seconds,
+        count, lease_seconds, NOBODY, WAITING_MAX, [user_id or NOBODY for user_id in busy],
     )  # fmt: skip
     return [Due(**row) for row in rows]
 

@@ -1,13 +1,16 @@
 """Uploaded files: lists of every shape in, everything else refused, the process unharmed."""
 
+import asyncio
 import codecs
 import os
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import httpx
 import pytest
 
-from verifier.files import sheet_child
+from verifier.files import sheets
 from verifier.store.database import Pool
 from verifier.tests.api import workbooks
 from verifier.tests.rest import Json, Rest, error, ok
@@ -146,9 +149,14 @@ async def test_a_cell_that_the_look_before_misses_harms_the_child_alone(rest: Re
     ok(await upload(rest, "good.txt", b"a@example.com"), 201)
 
 
-def test_the_child_has_no_secrets_and_hard_limits() -> None:
-    assert "verifier" not in (sheet_child.__doc__ or "")
-    assert sheet_child.MEMORY_BYTES_MAX <= 1 << 30
+async def test_the_child_that_reads_sheets_can_write_no_file_and_take_no_more_than_a_gigabyte() -> None:
+    told = (
+        f"import resource, runpy; runpy.run_path({str(sheets.CHILD)!r})['limit']();"
+        "print([resource.getrlimit(each) for each in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE)])"
+    )
+    child = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", told, stdout=PIPE)
+    output, _ = await child.communicate()
+    assert output.decode() == f"[({1 << 30}, {1 << 30}), (0, 0)]\n"
 
 
 @pytest.fixture
@@ -168,6 +176,29 @@ async def test_too_many_bytes_are_refused_whether_told_before_or_not(rest: Rest)
     headers = {"Content-Type": "multipart/form-data; boundary=b", "Transfer-Encoding": "chunked"}
     response = await rest.client.post("/tasks/batch/upload", content=pieces(), headers=headers)  # type: ignore[arg-type]
     assert error(response, 413)["field"] == "file"
+
+
+async def test_an_upload_that_is_cut_off_or_claims_too_much_leaves_nothing(
+    rest: Rest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    url = rest.client.base_url
+    head = (
+        f"POST {url.path}tasks/batch/upload HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: {rest.client.headers['authorization']}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: "
+    )
+    for length, sent in ((3_000_000, os.urandom(2_000_000)), (2_000_000_000, b"x")):
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(f"{head}{length}\r\n\r\n".encode() + (await _form_of(sent))[:-9])
+        await writer.drain()
+        if length > 4_000_000:
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.close()
+        await writer.wait_closed()
+    for _ in range(50):
+        ok(await rest.client.get("/tasks"))
+    assert list(tmp_path.iterdir()) == []
 
 
 async def _form_of(content: bytes) -> bytes:

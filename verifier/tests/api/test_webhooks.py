@@ -162,6 +162,32 @@ async def test_slow_endless_and_closed_receivers_hold_nobody_up(
     assert [each["last_problem"] for each in found][::2] == ["no answer in time", None]
 
 
+async def test_hanging_receivers_of_one_user_do_not_hold_up_another(
+    rest: Rest, pool: Pool, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TRY_SECONDS", 0.3)
+    monkeypatch.setattr(deliver, "AT_ONCE", 2)
+    env["VERIFIER_WEBHOOK_RETRY_SECONDS"] = "3600"
+    theirs = await rest.key_for(USER)
+    async with listening(hangs=True) as hanging, listening() as good:
+        for _ in range(12):
+            await ended(rest, hanging.url, **theirs)
+        async with delivering(pool, env):
+            await hanging.wait_for(2)
+            await ended(rest, good.url)
+            await good.wait_for(1)
+            assert len(hanging.received) < 8
+
+
+async def test_the_worker_of_a_verifier_delivers(working: Rest) -> None:
+    async with listening() as listener:
+        body = {"emails": ["alice@ok.mailverdict.test", "no"], "webhook_url": listener.url}
+        task = ok(await working.client.post("/tasks", json=body), 201)
+        [got] = await listener.wait_for(1)
+    assert json.loads(got.body)["metrics"]["verification_status"]["exists"] == 1
+    assert json.loads(got.body) == await working.task(task["id"])
+
+
 async def test_another_worker_follows_one_that_stopped_in_the_middle(
     rest: Rest, pool: Pool, env: dict[str, str]
 ) -> None:
@@ -178,7 +204,7 @@ async def test_another_worker_follows_one_that_stopped_in_the_middle(
 
 
 PRIVATE = [
-    "127.0.0.1", "localhost", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "0.0.0.0", "10.0.0.1", "192.168.1.1",  # noqa: S104
+    "127.0.0.1", "localhost", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "0.0.0.0", "10.0.0.1", "192.168.1.1",  # noqa: S104  nothing is bound to it
     "172.16.0.1", "100.64.0.1", "169.254.169.254", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]",
     "[64:ff9b::7f00:1]", "[64:ff9b:1::1]", "[2002:7f00:1::1]", "[2001:0:7f00:1::1]", "[fe80::1]", "[fc00::1]",
     "[::127.0.0.1]", "224.0.0.1", "255.255.255.255", "[ff02::1]", "localhost.", "LOCALHOST",

@@ -68,6 +68,30 @@ async def test_a_chunk_that_was_taken_too_often_without_progress_is_given_up(poo
     assert {row["reason"] for row in await results.page(pool, task.id, after=0, limit=10)} == {"other"}
 
 
+async def test_chunks_that_may_be_what_kills_workers_are_taken_one_at_a_time(pool: Pool) -> None:
+    await work.planned(pool, [0], [1])
+    suspect, blameless = await work.chunk_jobs(pool)
+    for _ in range(chunks.SUSPECT_STALLS):
+        await chunks.take(pool, suspect)
+    with pytest.raises(chunks.SuspectError):
+        await chunks.take(pool, suspect, is_alone=False)
+    assert await chunks.take(pool, blameless, is_alone=False) is not None
+    engine = Engine(EngineConfig(helo="verifier.example.com", mail_from="probe@verifier.example.com"))
+    figures = tally.Tally(pool)
+    work_of = runner.ChunkRunner(pool, engine, gate.Gate(pool), retries.Schedule((), ()), figures, asyncio.Event())
+    async with work_of.alone:  # another one is under way
+        running = asyncio.create_task(work_of.run(suspect))
+        await asyncio.sleep(0.1)
+        assert await pool.fetchval("SELECT attempt FROM chunk WHERE id = $1", suspect.chunk_id) == 2
+        assert await pool.fetchval("SELECT count(*) FROM mx_slot") == 0
+    async with asyncio.timeout(5):
+        while await pool.fetchval("SELECT attempt FROM chunk WHERE id = $1", suspect.chunk_id) != 3:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await engine.aclose()
+
+
 async def test_a_chunk_whose_verdicts_are_all_written_ends(pool: Pool) -> None:
     task = await work.task(pool, 2)
     await plans.write(pool, task.id, settled=(), chunks=[plans.NewChunk(None, True, [0, 1])])

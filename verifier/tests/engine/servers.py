@@ -91,6 +91,25 @@ class _Udp(asyncio.DatagramProtocol):
             loop.call_later(self.names.delay_seconds, self.transport.sendto, response.to_wire(), addr)
 
 
+async def _bind(
+    names: Names, over_tcp: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], port: int
+) -> tuple[asyncio.Server, asyncio.DatagramTransport]:
+    """Listen at one port for TCP and UDP; a free one for the one may be taken for the other."""
+    while True:
+        server = await asyncio.start_server(over_tcp, "127.0.0.1", port)
+        names.port = server.sockets[0].getsockname()[1]
+        try:
+            transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: _Udp(names), ("127.0.0.1", names.port)
+            )
+        except OSError:
+            server.close()
+            if port:
+                raise
+        else:
+            return server, transport
+
+
 @asynccontextmanager
 async def serving_names(names: Names, port: int = 0) -> AsyncIterator[Names]:
     """Serve names over UDP and TCP on a port of loopback, 0 for a free one."""
@@ -104,10 +123,7 @@ async def serving_names(names: Names, port: int = 0) -> AsyncIterator[Names]:
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(over_tcp, "127.0.0.1", port)
-    names.port = server.sockets[0].getsockname()[1]
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(names), ("127.0.0.1", names.port))
+    server, transport = await _bind(names, over_tcp, port)
     try:
         yield names
     finally:

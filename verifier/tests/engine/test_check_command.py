@@ -1,7 +1,11 @@
 """`verifier check`: a result a line, as JSON or for a reader."""
 
+import asyncio
 import io
 import json
+import os
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -113,3 +117,38 @@ def test_every_reason_has_a_sentence_and_a_row_in_the_paper() -> None:
     paper = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text(encoding="utf-8")
     assert [reason for reason in Reason if f"`{reason.name}`" not in paper] == []
     assert [status for status in Status if f"`{status.name}`" not in paper] == []
+
+
+async def command(given: bytes, *arguments: str, lines: int | None = None) -> tuple[list[bytes], bytes, int | None]:
+    """Run the command as a program; read so many lines and hang up, or all. None of the addresses needs a network."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "verifier", "check", *arguments), stdin=PIPE, stdout=PIPE, stderr=PIPE
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdin.write(given)
+    process.stdin.close()
+    if lines is None:
+        printed = (await process.stdout.read()).splitlines()
+    else:
+        printed = [await process.stdout.readline() for _ in range(lines)]
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+    told = await process.stderr.read()
+    return printed, told, await process.wait()
+
+
+async def test_lists_may_be_written_by_all_sorts_of_programs() -> None:
+    given = "\ufeffone\r\n\n  \njürgen\n".encode() + "grün\nlast".encode("latin-1")
+    printed, told, status = await command(given, "--json")
+    assert [json.loads(line)["input"] for line in printed] == ["one", "jürgen", "grün", "last"]
+    assert (told, status) == (b"", 0)
+    printed, told, status = await command(b"", "--json", os.fsdecode("grün".encode("latin-1")))
+    assert [json.loads(line)["input"] for line in printed] == ["grün"]
+
+
+async def test_a_reader_that_has_seen_enough_ends_it_in_peace() -> None:
+    given = b"".join(b"nonsense%d\n" % number for number in range(20_000))
+    printed, told, status = await command(given, lines=1)
+    assert printed[0].startswith(b"nonsense")
+    assert (told, status) == (b"", 0)

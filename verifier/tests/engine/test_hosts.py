@@ -68,6 +68,35 @@ async def test_a_random_recipient_that_is_put_off_is_asked_again_in_a_new_transa
     assert len(host.talks) == 1
 
 
+@pytest.mark.parametrize("goodbye", [None, "421 4.7.0 goodbye"])
+async def test_a_random_recipient_that_is_cut_off_is_asked_again_the_same_one(
+    names: Names, goodbye: str | None
+) -> None:
+    asked: list[str] = []
+
+    async def rcpt(talk: Talk, path: str) -> str | None:
+        if path == "alice@a.test":
+            return "250 ok"
+        asked.append(path)
+        return goodbye if len(asked) == 1 else "550 5.1.1 unknown"
+
+    host = MailHost(rcpt=rcpt)
+    assert only(await check(names, [host], "alice@a.test")) == EXISTS
+    assert len(asked) == 2
+    assert len(set(asked)) == 1
+    assert len(host.talks) == 2
+    assert host.said("RCPT TO:<ALICE@") == 1, "what was answered is not asked again"
+
+
+async def test_a_random_recipient_that_is_always_cut_off_leaves_a_doubt(names: Names) -> None:
+    async def rcpt(talk: Talk, path: str) -> str | None:
+        return "250 ok" if path == "alice@a.test" else None
+
+    found = await check(names, [MailHost(rcpt=rcpt)], "alice@a.test")
+    assert found["alice@a.test"].status is Status.UNKNOWN
+    assert found["alice@a.test"].is_transient
+
+
 async def test_relay_denied_by_every_host_is_gone_and_by_one_is_not(names: Names) -> None:
     denied = "554 5.7.1 Relay access denied"
     assert only(await check(names, [MailHost(unknown=denied)], "alice@a.test")) == GONE
@@ -281,6 +310,7 @@ async def test_hosts_that_accept_and_bounce_later_are_catchall_and_their_refusal
     found = await check(names, [host], "alice@a.test", "bob@a.test", accept_then_bounce=("bounces.test",))
     assert verdicts(found) == {"alice@a.test": (Status.CATCHALL, Reason.ACCEPT_ALL), "bob@a.test": GONE}
     assert host.said("RCPT") == 2
+    assert "bounces later (by the settings)" in (found["alice@a.test"].evidence[-1].text or "")
 
 
 async def test_a_budget_of_nothing_still_gives_a_result(names: Names) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -153,4 +154,50 @@ async def test_a_call_may_be_held_to_fewer_connections(names: Names) -> None:
         results = [each async for each in engine.check_many(MANY, budget_seconds=10, connections=1)]
         await engine.aclose()
     assert len(results) == len(MANY)
+    assert host.open_max == 1
+
+
+async def test_many_domains_of_a_host_that_are_dead_cost_one_question_each(names: Names) -> None:
+    host = Counting({"alice"})
+    domains = [f"d{number}.test" for number in range(60)]
+    for domain in domains:
+        names.mail(domain, (10, "mx.test", "127.0.0.1"))
+    async with servers.serving_mail(host) as port:
+        engine = Engine(servers.config(names, port))
+        dead = [f"gone@{domain}" for domain in domains[:50]]
+        living = [f"alice@{domain}" for domain in domains[50:]]
+        found = {each.input: each.status async for each in engine.check_many([*dead, *living], budget_seconds=10)}
+        await engine.aclose()
+    assert {found[email] for email in dead} == {Status.NOT_EXISTS}
+    assert {found[email] for email in living} == {Status.EXISTS}
+    # Each living one needs a random recipient beside it; the dead ones need none once the host has given its reason.
+    assert host.said("RCPT") <= 60 + 10 + 10
+    assert len(host.talks) <= 10
+    assert host.errors_max <= 9
+
+
+async def test_domains_that_become_known_later_join_the_conversation(names: Names) -> None:
+    class Slow(Names):
+        """Tells about each further domain a little later."""
+
+        def answer(self, query: object, *, over_tcp: bool) -> object:  # type: ignore[override]
+            self.delay_seconds = 0.3 if len(self.asked) > 1 else 0.0
+            return super().answer(query, over_tcp=over_tcp)  # type: ignore[arg-type]
+
+    async def rcpt(talk: Talk, path: str) -> str:
+        await asyncio.sleep(0.05)
+        return host.verdict(path)
+
+    host = Counting({"alice"}, rcpt=rcpt)
+    async with servers.serving_names(Slow()) as slow, servers.serving_mail(host) as port:
+        for number in range(4):
+            slow.mail(f"d{number}.test", (10, "mx.test", "127.0.0.1"))
+        patient = replace(servers.BUDGETS, dns_try_seconds=3.0, dns_seconds=6.0)
+        engine = Engine(servers.config(slow, port, connections_per_address=1, budgets=patient))
+        emails = [f"{local}@d{number}.test" for number in range(4) for local in ("alice", "bob", "carol")]
+        found = {each.input: each.status async for each in engine.check_many(emails, budget_seconds=10)}
+        await engine.aclose()
+    assert len(found) == len(emails)
+    assert {found[email] for email in emails if email.startswith("alice")} == {Status.EXISTS}
+    assert {found[email] for email in emails if not email.startswith("alice")} == {Status.NOT_EXISTS}
     assert host.open_max == 1
