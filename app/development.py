@@ -65,7 +65,7 @@ class _Instance:
         await _once(cluster, "db/migrations", lambda: asyncio.to_thread(_migrate, self._settings.database_url))
         settings = await verifier_up
         parts = await self._opened.enter_async_context(wiring.open_parts(settings))
-        account, token = await service.development_account(parts)
+        account, token = await service.development_account(parts, settings)
         await self._opened.enter_async_context(service.worker(parts, settings))
         api = await self._opened.enter_async_context(
             service.api(parts, settings, listener, drain_seconds=DRAIN_SECONDS)

@@ -65,10 +65,10 @@ async def api(
         await running.stop()
 
 
-async def development_account(parts: Parts) -> tuple[str, str]:
+async def development_account(parts: Parts, settings: Settings) -> tuple[str, str]:
     """Give the address of the account that development has, and a bearer token for it; both are made at need."""
     now = parts.now()
-    account = await accounts.ensure_development_account(parts.db, now)
+    account = await accounts.ensure_development_account(parts.db, now, welcome_credits=settings.welcome_credits)
     tokens = parts.credentials.tokens
     return account.email, tokens.issue(account.id, account.email, now=now, lifetime=DEVELOPMENT_TOKEN_LIFETIME)
 

@@ -10,10 +10,13 @@ from pathlib import Path
 T = typing.TypeVar("T")
 Environment = typing.Literal["development", "production"]
 LogFormat = typing.Literal["console", "json"]
+Payments = typing.Literal["none", "mock"]
 LogLevel = typing.Literal["debug", "info", "warning", "error"]
 
 SECRET_CHARACTERS_MIN = 32
 ONE_MEBIBYTE = 1024 * 1024
+CREDITS_MAX = 10_000_000
+WELCOME_CREDITS_IN_DEVELOPMENT = 1_000_000
 
 # Every variable of the service with the value it has when it is not set. `.env.example` lists the same: a test holds
 # them together.
@@ -33,6 +36,8 @@ DEFAULTS: Mapping[str, str] = {
     "DATABASE_POOL_SIZE": "10",
     "UPLOAD_BYTES_MAX": str(100 * ONE_MEBIBYTE),
     "WORKER_CONCURRENCY": "8",
+    "PAYMENTS": "",
+    "WELCOME_CREDITS": "",
 }
 
 REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
@@ -83,6 +88,10 @@ class Settings:
     database_pool_size: int = 10
     upload_bytes_max: int = 100 * ONE_MEBIBYTE
     worker_concurrency: int = 8
+    payments: Payments = "mock"
+    """`mock`: whoever is signed in adds credits to the own account. Development only."""
+    welcome_credits: int = WELCOME_CREDITS_IN_DEVELOPMENT
+    """What a new account begins with."""
 
     @property
     def is_production(self) -> bool:
@@ -111,9 +120,20 @@ class Settings:
             database_pool_size=reader.number("DATABASE_POOL_SIZE", 2, 500),
             upload_bytes_max=reader.number("UPLOAD_BYTES_MAX", 1024, 100 * 1024 * ONE_MEBIBYTE),
             worker_concurrency=reader.number("WORKER_CONCURRENCY", 1, 1000),
+            payments=reader.choice(
+                "PAYMENTS", typing.get_args(Payments), "none" if environment == "production" else "mock"
+            ),
+            welcome_credits=reader.number(
+                "WELCOME_CREDITS",
+                0,
+                CREDITS_MAX,
+                default=0 if environment == "production" else WELCOME_CREDITS_IN_DEVELOPMENT,
+            ),
         )
         if environment == "production":
             reader.require(REQUIRED_IN_PRODUCTION)
+            if settings.payments == "mock":
+                reader.problems.append("PAYMENTS must not be mock in production: anyone could add credits")
         if reader.problems:
             raise SettingsError(reader.problems)
         return settings
@@ -127,6 +147,10 @@ def public_url(host: str, port: int) -> str:
     return f"http://{reachable}:{port}"
 
 
+def _named(text: str, allowed: tuple[T, ...]) -> T:
+    return next(one for one in allowed if one == text.lower())
+
+
 class _Reader:
     """Reads variables one by one and collects what is wrong with them."""
 
@@ -137,16 +161,18 @@ class _Reader:
     def text(self, name: str) -> str:
         return self._env.get(name, "").strip() or DEFAULTS[name]
 
-    def choice(self, name: str, allowed: tuple[T, ...]) -> T:
+    def choice(self, name: str, allowed: tuple[T, ...], default: T | None = None) -> T:
         return self._parsed(
             name,
-            lambda text: next(one for one in allowed if one == text.lower()),
+            lambda text: default if default is not None and not text else _named(text, allowed),
             f"must be one of {', '.join(map(str, allowed))}",
             allowed[0],
         )
 
-    def number(self, name: str, least: int, most: int) -> int:
+    def number(self, name: str, least: int, most: int, *, default: int | None = None) -> int:
         def parse(text: str) -> int:
+            if default is not None and not text:
+                return default
             value = int(text)
             if not least <= value <= most:
                 raise ValueError

@@ -41,6 +41,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             hub=hub,
             announcer=announcer,
             upload_bytes_max=settings.upload_bytes_max,
+            is_billing_mock=settings.payments == "mock",
         )
 
 

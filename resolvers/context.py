@@ -36,6 +36,8 @@ class Parts:
     hub: Hub
     announcer: Announcer
     upload_bytes_max: int
+    is_billing_mock: bool = False
+    """Anyone may add credits to the own account: development only."""
     now: Callable[[], datetime] = utc_now
 
 

@@ -4,13 +4,13 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import tasks
+from resolvers import credits, tasks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
 _IDS_MAX = 100
 
-Row = models.Account | models.Task | models.TaskResult
+Row = models.Account | models.CreditTransaction | models.Task | models.TaskResult
 
 
 async def node(info: Info, id: str) -> Row | None:
@@ -33,6 +33,8 @@ async def _find(context: Context, text: str) -> Row | None:
             return await tasks.by_uuid(context, ids.parse(kind, text))
         case "result":
             return await _result(context, text)
+        case "transaction":
+            return await credits.by_uuid(context, ids.parse(kind, text))
         case "user":
             return await _account(context, text)
         case _:

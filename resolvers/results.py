@@ -89,6 +89,7 @@ async def verify_email(info: Info, *, email: str, timeout_ms: int) -> models.Ema
     """Verify one address now."""
     parts = info.context.parts
     return await verification.verify(
+        parts.db,
         parts.upstream,
         parts.upstream_keys,
         info.context.require(ApiKeyScope.VERIFY),

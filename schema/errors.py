@@ -14,6 +14,7 @@ UserErrorCode = words(
         "NOT_FOUND": "The thing does not exist or is not yours.",
         "IDEMPOTENCY_CONFLICT": "The key was used before with other input.",
         "WRONG_STATE": "The thing is in a state that does not allow this.",
+        "INSUFFICIENT_CREDITS": "The balance does not cover this.",
         "UNREADABLE_FILE": "The file cannot be read as the type it claims.",
     },
 )

@@ -5,12 +5,14 @@ nothing of the schema; so arguments are declared here, and passed on by name whe
 """
 
 import inspect
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from enum import Enum
 from typing import Annotated, Any, TypeVar
 
 import strawberry
+from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.base import get_object_definition
 
 from db.models import ApiKeyScope
@@ -46,6 +48,14 @@ def plain(description: str, name: str | None = None) -> Declared:
 def edge(resolver: Callable[..., Any], description: str, **arguments: inspect.Parameter) -> Declared:
     """Declare what is found by a resolver: another row, or something that takes arguments."""
     return strawberry.field(resolver=_asking(resolver, None, arguments), description=description)
+
+
+def complete(cls: type, name: str, kind: Any, declared: Declared) -> None:  # noqa: ANN401 - of any type
+    """Add a field to a type that was declared before `kind` could be: two types that lead to each other."""
+    declared.python_name = name
+    declared.origin = cls
+    declared.type_annotation = StrawberryAnnotation(kind, namespace=vars(sys.modules[cls.__module__]))
+    get_object_definition(cls, strict=True).fields.append(declared)
 
 
 def root(resolver: Callable[..., Any], needs: Needs, description: str, **arguments: inspect.Parameter) -> Declared:

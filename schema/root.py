@@ -7,11 +7,13 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, nodes, tasks
+from resolvers import accounts, credits, nodes, tasks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
+from schema.credits import Credits, CreditTransaction
 from schema.field import PUBLIC, REQUIRED, argument, root
+from schema.mutations.credits import CreditMutations
 from schema.mutations.tasks import TaskMutations
 from schema.nodes import Node
 from schema.results import TaskResult
@@ -51,13 +53,14 @@ class Query:
         filter=argument(TaskFilter | None, "Only tasks that match."),
         order_by=argument(TaskOrder | None, "Sort order."),
     )
+    credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(TaskMutations):
+class Mutation(TaskMutations, CreditMutations):
     pass
 
 
@@ -76,7 +79,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[TaskResult, User],
+    types=[TaskResult, User, CreditTransaction],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

@@ -81,6 +81,8 @@ class Task(Node):
     domain_count: int = plain("Different domains among the well-formed addresses.")
     metrics: TaskMetrics = plain("Counts so far; final once the task is COMPLETED.")
     failure_reason: str | None = plain("Why the task failed; null unless FAILED.")
+    credits_reserved: int = plain("Credits held for addresses not yet checked.")
+    credits_spent: int = plain("Credits spent on addresses already checked.")
     results: TaskResultConnection | None = edge(
         result_rows.results,
         "Verdicts per address, in the order of the input.",

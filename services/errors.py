@@ -9,6 +9,7 @@ ServiceError
 ├── NotFound              does not exist, or is not the caller's
 ├── WrongState            the thing is in a state that does not allow this
 ├── IdempotencyConflict   the key was used before with other input
+├── InsufficientCredits   the balance does not cover this
 ├── AccessError           about who asks; never a userError
 │   ├── Unauthenticated
 │   └── Forbidden
@@ -32,6 +33,7 @@ class UserErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
     WRONG_STATE = "WRONG_STATE"
+    INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     UNREADABLE_FILE = "UNREADABLE_FILE"
 
 
@@ -93,6 +95,12 @@ class IdempotencyConflict(ServiceError):
     """This idempotency key was used before with other input. Choose a new key for a new request."""
 
     code = UserErrorCode.IDEMPOTENCY_CONFLICT
+
+
+class InsufficientCredits(ServiceError):
+    """The balance does not cover this."""
+
+    code = UserErrorCode.INSUFFICIENT_CREDITS
 
 
 class AccessError(ServiceError):

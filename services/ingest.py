@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from db.models import OPEN_STATUSES, EmailVerification, PartState, TaskStatus
+from db.models import OPEN_STATUSES, EmailVerification, PartState, Task, TaskStatus
 from db.queries import parts as part_queries
 from db.queries import results as result_queries
 from db.queries import tasks as task_queries
 from db.queries.parts import PartKey, Snapshot
 from db.session import Database, Session
+from services import credits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ _NOTHING = Snapshot(processing=0, completed=0, failed=0, verdicts={}, requested_
 
 
 async def record_batch(
-    session: Session, key: PartKey, batch: Sequence[EmailVerification], *, seen: int, cursor: int
+    session: Session, key: PartKey, batch: Sequence[EmailVerification], *, seen: int, cursor: int, now: datetime
 ) -> Recorded | None:
-    """Write a batch of verdicts and move the part's cursor from `seen`. The seam where credits are settled.
+    """Write a batch of verdicts, move the part's cursor from `seen`, and pay for what is new: all or nothing.
 
     None when the batch is not to be counted: its task has ended (results that come later are dropped), or another
     worker has recorded it.
@@ -37,7 +38,9 @@ async def record_batch(
         return None
     if not await part_queries.advance(session, key, seen=seen, cursor=cursor):
         return None
-    new_count, chargeable_count = await result_queries.write(session, key[0], batch)
+    chargeable = credits.chargeable(task.charge_policy)
+    new_count, chargeable_count = await result_queries.write(session, key[0], batch, chargeable)
+    await credits.settle(session, task, chargeable_count, now)
     return Recorded(new_count, chargeable_count)
 
 
@@ -58,7 +61,7 @@ async def end_part(db: Database, key: PartKey, snapshot: Snapshot, now: datetime
         task = await task_queries.lock(session, key[0])
         if task is None or task.status not in OPEN_STATUSES:
             return False
-        return await _end(session, key, snapshot, now)
+        return await _end(session, task, key, snapshot, now)
 
 
 async def send_again(db: Database, key: PartKey, remade_count: int, now: datetime) -> bool:
@@ -72,19 +75,20 @@ async def send_again(db: Database, key: PartKey, remade_count: int, now: datetim
             return False
         await part_queries.change(session, key, remade_count=remade_count, processing=0)
         if not await part_queries.has_waiting(session, key):
-            return await _end(session, key, _NOTHING, now)
+            return await _end(session, task, key, _NOTHING, now)
         await part_queries.change(session, key, state=PartState.WAITING, upstream_id=None, cursor=0, due_at=now)
         await task_queries.move_counters(session, key[0], now)
         return False
 
 
-async def _end(session: Session, key: PartKey, snapshot: Snapshot, now: datetime) -> bool:
+async def _end(session: Session, task: Task, key: PartKey, snapshot: Snapshot, now: datetime) -> bool:
     await part_queries.write_snapshot(session, key, snapshot)
     await part_queries.change(session, key, state=PartState.ENDED)
     await task_queries.move_counters(session, key[0], now)
     if await part_queries.has_open(session, key[0]):
         return False
     await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
+    await credits.release(session, task, now)
     return True
 
 
@@ -96,3 +100,4 @@ async def fail(db: Database, task_id: UUID, reason: str, now: datetime) -> None:
             return
         await part_queries.stop_all(session, task_id, now)
         await task_queries.finish(session, task_id, TaskStatus.FAILED, now, reason)
+        await credits.release(session, task, now)

@@ -14,7 +14,7 @@ from db.models import ApiKeyScope, ColumnRole, IdempotencyKey, Task, TaskPart, T
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import files
+from services import credits, files
 from services.actor import Actor
 from services.errors import IdempotencyConflict, Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, AddressRecord, InputRow, Intake, RowRecord, inline_rows
@@ -50,6 +50,7 @@ async def create(
         Required: the list is empty.
         TooLarge: more than 10,000 entries, or a name or key that is too long.
         IdempotencyConflict: the key was used with other input.
+        InsufficientCredits: fewer credits are available than there are different addresses.
 
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
@@ -84,6 +85,7 @@ async def upload(
     Raises:
         UnreadableFile, Required, Invalid, TooLarge: what is wrong with the file, in words.
         IdempotencyConflict: the key was used with other input.
+        InsufficientCredits: fewer credits are available than there are different addresses.
 
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
@@ -124,6 +126,7 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
             raise WrongState(message, field=("input", "taskId"))
         await part_queries.stop_all(session, task.id, now)
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
+        await credits.release(session, task, now)
         await session.refresh(task)
     announcer.changed([task.id])
     return task
@@ -218,6 +221,8 @@ async def _store(
         _count(task, intake, now)
         parts = [_part(task, n, size, now) for n, size in enumerate(intake.part_sizes, 1)]
         await queries.add(session, task, parts)
+        # Last, so that nobody of the account waits while a long list is read.
+        await credits.hold(session, task, intake.well_formed_count, now)
     announcer.changed([task.id])
     return task
 

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import datetime
 
-from db.models import ApiKeyScope, EmailVerification, Verdict, VerdictReason
-from services import addresses
+from db import ids
+from db.models import ApiKeyScope, CreditTransactionKind, EmailVerification, Verdict, VerdictReason
+from db.session import Database
+from services import addresses, credits
 from services.actor import Actor
 from services.errors import Invalid, Required, UpstreamDown
 from services.intake import INPUT_CHARACTERS_MAX
@@ -15,12 +17,22 @@ TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 1_000, 30_000
 
 
 async def verify(
-    upstream: Upstream, keys: UpstreamKeys, actor: Actor, *, email: str, timeout_ms: int, now: datetime
+    db: Database,
+    upstream: Upstream,
+    keys: UpstreamKeys,
+    actor: Actor,
+    *,
+    email: str,
+    timeout_ms: int,
+    now: datetime,
 ) -> EmailVerification:
     """The verdict on one address within a time limit; when the time runs out, UNKNOWN with TIMEOUT.
 
+    A verdict that costs is paid for before it is told; there must be a credit for it before upstream is asked.
+
     Raises:
         Required, Invalid: nothing to verify, or a time limit out of range.
+        InsufficientCredits: there is no credit for it.
         UpstreamDown: the verifier cannot be reached.
 
     """
@@ -37,6 +49,7 @@ async def verify(
     address = addresses.parse(email)
     if address is None:
         return _without_evidence(None, Verdict.INVALID_SYNTAX, VerdictReason.SYNTAX, now)
+    await credits.require(db, actor.account_id, 1, now)
     try:
         key = await keys.of(actor.account_id)
         found = await upstream.verify(key, address.email, timeout_seconds=timeout_ms / 1000)
@@ -44,6 +57,10 @@ async def verify(
         if error.is_timeout:
             return _without_evidence(address.email, Verdict.UNKNOWN, VerdictReason.TIMEOUT, now)
         raise
+    if found.verdict in credits.chargeable(credits.POLICY):
+        request = credits.Request(f"verify:{ids.new_uuid()}", (address.email,), actor_id=actor.account_id)
+        async with db.transaction() as session:
+            await credits.deduct(session, actor.account_id, 1, request, now, kind=CreditTransactionKind.SPENT)
     # An address that upstream does not take for one has no normal form.
     return replace(found, email=None) if found.verdict is Verdict.INVALID_SYNTAX else found
 

@@ -17,7 +17,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import ingest
+from services import credits, ingest
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.progress import Announcer, Hub
 from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
@@ -32,6 +32,7 @@ _GIVE_UP_AFTER = timedelta(hours=24)
 _IDLE_SECONDS = 1.0
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
+_EXPIRY_SECONDS = 60.0
 _RECOVER_SECONDS = 1.0
 _REST_SECONDS_MIN = 0.02
 _ACT_SECONDS = 25.0
@@ -52,7 +53,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        beating = asyncio.create_task(self._beat())
+        chores = [asyncio.create_task(self._beat()), asyncio.create_task(self._expire_credits())]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
 
@@ -77,7 +78,8 @@ class Worker:
                         acting.add(task)
                         task.add_done_callback(end)
         finally:
-            beating.cancel()
+            for chore in chores:
+                chore.cancel()
             await self.announcer.flush()
 
     async def tick(self, now: datetime) -> int:
@@ -172,7 +174,9 @@ class Worker:
                 message = "The verifier's results do not move on."
                 raise UpstreamDown(message)
             async with self.db.transaction() as session:
-                recorded = await ingest.record_batch(session, key, page.results, seen=cursor, cursor=page.next_after)
+                recorded = await ingest.record_batch(
+                    session, key, page.results, seen=cursor, cursor=page.next_after, now=datetime.now(UTC)
+                )
             if recorded is None:
                 return
             cursor, drained, pages = page.next_after, drained + recorded.new_count, pages + 1
@@ -278,3 +282,12 @@ class Worker:
             except Exception:  # noqa: BLE001 - a missed beat shows in readiness; the next may work
                 log.warning("heartbeat_failed")
             await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _expire_credits(self) -> None:
+        while True:
+            try:
+                if count := await credits.expire_due(self.db, datetime.now(UTC)):
+                    log.info("credits_expired", accounts=count)
+            except Exception:
+                log.exception("credits_not_expired")
+            await asyncio.sleep(_EXPIRY_SECONDS)

@@ -9,16 +9,20 @@ from db.queries import accounts
 from db.queries import tasks as task_queries
 from db.session import Database
 from resolvers.context import Parts
-from services import tasks
+from services import billing, tasks
 from services.actor import Actor
 from services.intake import Intake, inline_rows
 
 
-async def account(db: Database, email: str = "owner@example.com", role: UserRole = UserRole.MEMBER) -> Account:
-    """An account."""
+async def account(
+    db: Database, email: str = "owner@example.com", role: UserRole = UserRole.MEMBER, balance: int = 1_000_000
+) -> Account:
+    """An account with credits."""
     async with db.transaction() as session:
         await accounts.add(session, account_id=ids.new_uuid(), email=email, role=role, now=datetime.now(UTC))
         found = await accounts.by_email(session, email)
+        if found is not None:
+            await billing.welcome(session, found.id, balance, datetime.now(UTC))
     assert found is not None
     return found
 

@@ -1,10 +1,20 @@
 """Tables, and the pictures of them that are read from one row."""
 
 from db.models.accounts import Account, ApiKey, ApiKeyScope, UserRole
+from db.models.credits import (
+    BALANCE_MAX,
+    CreditAccount,
+    CreditEntry,
+    CreditHold,
+    CreditHoldLot,
+    CreditLot,
+    CreditTransaction,
+    CreditTransactionKind,
+    Ledger,
+)
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
 from db.models.results import (
-    CHARGEABLE_VERDICTS,
     EmailVerification,
     EvidenceStage,
     EvidenceStep,
@@ -30,17 +40,25 @@ from db.models.tasks import (
 )
 
 __all__ = [
-    "CHARGEABLE_VERDICTS",
+    "BALANCE_MAX",
     "OPEN_STATUSES",
     "Account",
     "ApiKey",
     "ApiKeyScope",
     "ColumnRole",
+    "CreditAccount",
+    "CreditEntry",
+    "CreditHold",
+    "CreditHoldLot",
+    "CreditLot",
+    "CreditTransaction",
+    "CreditTransactionKind",
     "EmailVerification",
     "EvidenceStage",
     "EvidenceStep",
     "IdempotencyKey",
     "JobStatusCounts",
+    "Ledger",
     "OrderDirection",
     "PartState",
     "Table",

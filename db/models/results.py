@@ -24,10 +24,6 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
-CHARGEABLE_VERDICTS = (Verdict.EXISTS, Verdict.NOT_EXISTS, Verdict.CATCHALL)
-"""The verdicts that cost a credit; UNKNOWN and INVALID_SYNTAX are free."""
-
-
 class VerdictReason(StrEnum):
     """Why an address got its verdict."""
 

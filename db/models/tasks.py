@@ -110,6 +110,8 @@ class Task(Table):
     disposable_count: Mapped[int] = mapped_column(default=0)
     chargeable_count: Mapped[int] = mapped_column(default=0)
     """Ingested verdicts that cost a credit; outlives purged results."""
+    charge_policy: Mapped[int | None]
+    """Version of the policy of charges that it was made under; null for a task that costs nothing."""
 
     file_name: Mapped[str | None]
     file_size_bytes: Mapped[int | None]
@@ -134,6 +136,18 @@ class Task(Table):
     def is_open(self) -> bool:
         """It still waits for verdicts."""
         return self.status in OPEN_STATUSES
+
+    @property
+    def credits_spent(self) -> int:
+        """Credits spent on addresses already checked."""
+        return self.chargeable_count if self.charge_policy is not None else 0
+
+    @property
+    def credits_reserved(self) -> int:
+        """Credits still held: one a well-formed address, less those spent, until the task ends."""
+        if self.charge_policy is None or not self.is_open:
+            return 0
+        return self.total_count - self.malformed_count - self.chargeable_count
 
     @property
     def metrics(self) -> TaskMetrics:

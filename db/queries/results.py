@@ -1,6 +1,6 @@
 """Verdicts: written by batch as they arrive, read by row in the order of the input."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,6 @@ import orjson
 from sqlalchemy import Row, Select, func, select, text
 
 from db.models import (
-    CHARGEABLE_VERDICTS,
     EmailVerification,
     EvidenceStep,
     TaskAddress,
@@ -55,13 +54,15 @@ RETURNING (SELECT count(*) FROM written), (SELECT count(*) FROM written WHERE ve
 """)
 
 
-async def write(session: Session, task_id: UUID, batch: Sequence[EmailVerification]) -> tuple[int, int]:
-    """Write verdicts to a task's addresses: how many were new, and how many of those cost a credit."""
+async def write(
+    session: Session, task_id: UUID, batch: Sequence[EmailVerification], chargeable: Collection[Verdict]
+) -> tuple[int, int]:
+    """Write verdicts to a task's addresses: how many were new, and how many of those are among the `chargeable`."""
     records = [_to_json(v) for v in batch]
     values = {
         "task_id": task_id,
         "batch": orjson.dumps(records).decode(),
-        "chargeable": [v.value for v in CHARGEABLE_VERDICTS],
+        "chargeable": [v.value for v in chargeable],
     }
     row = (await session.execute(_WRITE, values)).one()
     return row[0], row[1]

@@ -3,14 +3,15 @@
 import strawberry
 
 from db.models import ApiKeyScope
-from resolvers import outcomes, results, tasks
+from resolvers import credits, outcomes, results, tasks
+from schema.credits import Credits
 from schema.errors import USER_ERRORS, UserError
-from schema.field import mutation, picture, plain
+from schema.field import edge, mutation, picture, plain
 from schema.scalars import Upload
 from schema.tasks import Task
 from schema.verdicts import EmailVerification
 
-_IDEMPOTENCY_KEY = (
+IDEMPOTENCY_KEY = (
     "Repeat-safe key, 1 to 64 characters, chosen by the caller. Counted per account and operation. The same key with "
     "the same input returns the first result (for ever where credits move, else for 24 hours); with other input it is "
     "refused with IDEMPOTENCY_CONFLICT."
@@ -26,7 +27,7 @@ class CreateTaskInput:
         description="Addresses to verify, 1 to 10,000. Malformed ones get the verdict INVALID_SYNTAX; duplicates are "
         "checked and charged once. Longer lists are uploaded."
     )
-    idempotency_key: str | None = strawberry.field(description=_IDEMPOTENCY_KEY, default=strawberry.UNSET)
+    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
 @picture(outcomes.Outcome, "What createTask gives back. Either the result fields are set or `userErrors` is not empty.")
@@ -71,7 +72,7 @@ class UploadTaskFileInput:
     column_mapping: ColumnMappingInput | None = strawberry.field(
         description="Which column holds what.", default=strawberry.UNSET
     )
-    idempotency_key: str | None = strawberry.field(description=_IDEMPOTENCY_KEY, default=strawberry.UNSET)
+    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
 @picture(
@@ -104,6 +105,7 @@ class VerifyEmailInput:
 )
 class VerifyEmailPayload:
     verification: EmailVerification | None = plain("What was found out.")
+    credits: Credits | None = edge(credits.left, "Credits left.")
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 

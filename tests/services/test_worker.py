@@ -336,7 +336,9 @@ async def test_a_batch_that_comes_again_changes_nothing(
     page = await upstream.results(upstream_key, known, after=0)
     for seen, cursor in ((0, 20), (20, 21), (21, 21), (20, 20)):  # stale, moved on, and twice the same
         async with parts.db.transaction() as session:
-            recorded = await ingest.record_batch(session, (task.id, 1), page.results, seen=seen, cursor=cursor)
+            recorded = await ingest.record_batch(
+                session, (task.id, 1), page.results, seen=seen, cursor=cursor, now=clock.now
+            )
         assert recorded is None or recorded.new_count == 0
     assert (await row_of(parts.db, task.id)).chargeable_count == 20
     await raw("UPDATE task_part SET cursor = 3 RETURNING 1")  # as if a commit had been lost
@@ -360,7 +362,8 @@ async def test_a_result_that_comes_twice_in_one_page_counts_once(
     known.done = 10
     page = await upstream.results(upstream_key, known.id, after=0)
     async with parts.db.transaction() as session:
-        recorded = await ingest.record_batch(session, (task.id, 1), [*page.results, *page.results], seen=0, cursor=10)
+        twice = [*page.results, *page.results]
+        recorded = await ingest.record_batch(session, (task.id, 1), twice, seen=0, cursor=10, now=clock.now)
     assert recorded == ingest.Recorded(new_count=10, chargeable_count=10)
 
 

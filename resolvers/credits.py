@@ -1,0 +1,152 @@
+"""Balances and their ledger, and credits moved by hand."""
+
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from db import ids, models
+from db.models import ApiKeyScope, CreditTransactionKind
+from db.queries import credits as queries
+from db.queries.credits import TransactionConditions
+from resolvers import outcomes, pages, tasks
+from resolvers.context import Context, Info
+from services import billing, credits
+from services.errors import BadRequest, NotFound
+
+
+class Filter(Protocol):
+    """The shape of a CreditTransactionFilter."""
+
+    kind: list[CreditTransactionKind] | None
+    created_after: datetime | None
+    created_before: datetime | None
+
+
+async def own(info: Info) -> models.CreditAccount:
+    """The caller's balance."""
+    return await _balance(info.context, info.context.require(ApiKeyScope.CREDITS_READ).account_id)
+
+
+async def of_account(info: Info, root: models.Account) -> models.CreditAccount | None:
+    """An account's balance, for its owner and for administrators."""
+    actor = info.context.require(ApiKeyScope.CREDITS_READ)
+    return await _balance(info.context, root.id) if actor.reaches(root.id) else None
+
+
+async def left(info: Info, root: outcomes.Outcome) -> models.CreditAccount | None:
+    """The balance after a mutation: of the account that it changed, else of the caller; None when nothing was done."""
+    actor = info.context.actor
+    if root.user_errors or actor is None:
+        return None
+    transaction: models.CreditTransaction | None = root.transaction
+    account_id = transaction.account_id if transaction is not None else actor.account_id
+    info.context.load.credit_account.clear(account_id)
+    return await _balance(info.context, account_id)
+
+
+async def _balance(context: Context, account_id: UUID) -> models.CreditAccount:
+    found = await context.load.credit_account.load(account_id)
+    return found or credits.nothing(account_id, context.parts.now())
+
+
+async def by_uuid(context: Context, transaction_id: UUID | None) -> models.CreditTransaction | None:
+    """One entry of the ledger that the caller may see."""
+    actor = context.require(ApiKeyScope.CREDITS_READ)
+    row = await context.load.credit_transaction.load(transaction_id) if transaction_id is not None else None
+    return row if row is not None and actor.reaches(row.account_id) else None
+
+
+async def transactions(
+    info: Info,
+    root: models.CreditAccount,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    filter: Filter | None = None,
+) -> pages.Page[models.CreditTransaction]:
+    """The ledger of an account, newest first."""
+    window = pages.window(first, after, last, before, lambda values: (_seq(values),))
+    conditions = _conditions(filter)
+    db = info.context.parts.db
+    async with db.read() as session:
+        found = await queries.page(session, root.account_id, conditions, window)
+    rows: list[models.CreditTransaction] = [row for (row,) in found.rows]
+    edges = [pages.Edge(pages.cursor(row.seq), row) for row in rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await queries.count(session, root.account_id, conditions)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+def _seq(values: list[Any]) -> int:
+    (seq,) = values
+    if not isinstance(seq, int) or not 0 <= seq < 1 << 63:
+        raise ValueError
+    return seq
+
+
+def _conditions(given: Filter | None) -> TransactionConditions:
+    if given is None:
+        return TransactionConditions()
+    if given.kind is not None and not given.kind:
+        message = "`kind` takes at least one value."
+        raise BadRequest(message)
+    return TransactionConditions(given.kind, given.created_after, given.created_before)
+
+
+async def actor(info: Info, root: models.CreditTransaction) -> models.Account | None:
+    """Who moved the credits; None for the service itself."""
+    return await info.context.load.account.load(root.actor_id) if root.actor_id is not None else None
+
+
+async def task(info: Info, root: models.CreditTransaction) -> models.Task | None:
+    """The task that was paid for."""
+    return await tasks.by_uuid(info.context, root.task_id) if root.task_id is not None else None
+
+
+def _account_id(user_id: str | None) -> UUID | None:
+    if user_id is None:
+        return None
+    account_id = ids.parse("user", user_id)
+    if account_id is None:
+        message = "No such account."
+        raise NotFound(message, field=("input", "userId"))
+    return account_id
+
+
+@outcomes.gives("transaction")
+async def add_tokens(
+    info: Info, *, amount: int, note: str, idempotency_key: str, user_id: str | None = None
+) -> models.CreditTransaction:
+    """Add credits to an account."""
+    parts = info.context.parts
+    return await billing.add(
+        parts.db,
+        info.context.require(None),
+        account_id=_account_id(user_id),
+        amount=amount,
+        note=note,
+        idempotency_key=idempotency_key,
+        is_mock=parts.is_billing_mock,
+        now=parts.now(),
+    )
+
+
+@outcomes.gives("transaction")
+async def deduct_tokens(
+    info: Info, *, amount: int, note: str, idempotency_key: str, user_id: str | None = None
+) -> models.CreditTransaction:
+    """Take credits from an account."""
+    parts = info.context.parts
+    return await billing.take(
+        parts.db,
+        info.context.require(ApiKeyScope.CREDITS_DEDUCT),
+        account_id=_account_id(user_id),
+        amount=amount,
+        note=note,
+        idempotency_key=idempotency_key,
+        now=parts.now(),
+    )

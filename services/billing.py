@@ -1,0 +1,112 @@
+"""Credits moved by hand: added and taken by the people who may, with a reason in the ledger."""
+
+from datetime import datetime
+from uuid import UUID
+
+from db.models import ApiKeyScope, CreditTransaction
+from db.queries import accounts as account_queries
+from db.session import Database, Session
+from services import credits
+from services.actor import Actor
+from services.credits import Request
+from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge
+
+AMOUNT_MAX = 10_000_000
+NOTE_CHARACTERS_MAX = 500
+KEY_CHARACTERS_MAX = 64
+
+
+async def add(
+    db: Database,
+    actor: Actor,
+    *,
+    account_id: UUID | None,
+    amount: int,
+    note: str,
+    idempotency_key: str,
+    is_mock: bool,
+    now: datetime,
+) -> CreditTransaction:
+    """Add credits: an administrator to any account, its owner only where billing is a mock. Never by a key.
+
+    Raises:
+        Forbidden: the caller may not add credits.
+        NotFound: no such account, or another's.
+        Invalid, Required, TooLarge: amount, note or key are not acceptable.
+        IdempotencyConflict: the key was used with other input.
+
+    """
+    actor.require(None)
+    if not (actor.is_admin or is_mock):
+        message = "Only an administrator adds credits."
+        raise Forbidden(message)
+    request = _request(actor, "addTokens", account_id, amount, note, idempotency_key)
+    async with db.transaction() as session:
+        return await credits.grant(session, await _reached(session, actor, account_id), amount, request, now)
+
+
+async def take(
+    db: Database,
+    actor: Actor,
+    *,
+    account_id: UUID | None,
+    amount: int,
+    note: str,
+    idempotency_key: str,
+    now: datetime,
+) -> CreditTransaction:
+    """Take credits: from one's own account for a service used, from any by an administrator.
+
+    Raises:
+        NotFound: no such account, or another's.
+        Invalid, Required, TooLarge: amount, note or key are not acceptable.
+        InsufficientCredits: fewer are available.
+        IdempotencyConflict: the key was used with other input.
+
+    """
+    actor.require(ApiKeyScope.CREDITS_DEDUCT)
+    request = _request(actor, "deductTokens", account_id, amount, note, idempotency_key)
+    async with db.transaction() as session:
+        return await credits.deduct(session, await _reached(session, actor, account_id), amount, request, now)
+
+
+async def welcome(session: Session, account_id: UUID, amount: int, now: datetime) -> None:
+    """Give a new account its first credits, once."""
+    if amount:
+        request = Request(f"welcome:{account_id}", (account_id,), note="Welcome")
+        await credits.grant(session, account_id, amount, request, now)
+
+
+async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> UUID:
+    chosen = account_id or actor.account_id
+    if not actor.reaches(chosen) or not await account_queries.by_ids(session, [chosen]):
+        message = "No such account."
+        raise NotFound(message, field=("input", "userId"))
+    return chosen
+
+
+def _request(
+    actor: Actor, operation: str, account_id: UUID | None, amount: int, note: str, idempotency_key: str
+) -> Request:
+    if not 1 <= amount <= AMOUNT_MAX:
+        message = f"An amount is 1 to {AMOUNT_MAX:,}."
+        raise Invalid(message, field=("input", "amount"))
+    note = note.strip()
+    if not note:
+        message = "Give the reason."
+        raise Required(message, field=("input", "note"))
+    if len(note) > NOTE_CHARACTERS_MAX:
+        message = f"A note has at most {NOTE_CHARACTERS_MAX} characters; this one has {len(note)}."
+        raise TooLarge(message, field=("input", "note"))
+    if "\0" in note:
+        message = "A note is text."
+        raise Invalid(message, field=("input", "note"))
+    if not 1 <= len(idempotency_key) <= KEY_CHARACTERS_MAX or not idempotency_key.isprintable():
+        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
+        raise Invalid(message, field=("input", "idempotencyKey"))
+    return Request(
+        f"{operation}:{actor.account_id}:{idempotency_key}",
+        (account_id or actor.account_id, amount, note),
+        note=note,
+        actor_id=actor.account_id,
+    )

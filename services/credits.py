@@ -1,0 +1,274 @@
+"""Credits: what verdicts cost, and every way in which a balance changes. Each change is repeat-safe by its key.
+
+Lock order: idempotency key, task, then the account's row of credits, then its holds and lots. Whoever changes credits
+holds the account's row; it is taken last and for as short as can be, since everybody of an account waits for it.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from uuid import UUID
+
+from db import ids
+from db.models import BALANCE_MAX, CreditAccount, CreditTransaction, CreditTransactionKind, Ledger, Task, Verdict
+from db.queries import credits as queries
+from db.queries.credits import Books, Draft, Entry, Hold
+from db.session import Database, Session
+from services import ledger
+from services.errors import IdempotencyConflict, InsufficientCredits, Invalid
+
+POLICIES: Mapping[int, Mapping[Verdict, int]] = MappingProxyType(
+    {
+        1: {
+            Verdict.EXISTS: 1,
+            Verdict.NOT_EXISTS: 1,
+            Verdict.CATCHALL: 1,
+            Verdict.UNKNOWN: 0,
+            Verdict.INVALID_SYNTAX: 0,
+        }
+    }
+)
+"""Credits by verdict, 0 or 1. A version is never changed: tasks name the one that they were made under."""
+POLICY = 1
+"""The version for new tasks."""
+
+PRIORITY = 50
+_EXPIRY_ACCOUNTS = 100
+_SOURCES = {
+    CreditTransactionKind.PURCHASED: Ledger.CASH,
+    CreditTransactionKind.GRANTED: Ledger.PROMOTION,
+    CreditTransactionKind.REFUNDED: Ledger.REVENUE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What asks for a change: the key makes it repeat-safe, the rest tells of it in the ledger."""
+
+    key: str
+    asked: tuple[object, ...]
+    note: str | None = None
+    actor_id: UUID | None = None
+    external_ref: str | None = None
+
+    @property
+    def hash(self) -> bytes:
+        """Of what the client asked for: the same key with something else is refused."""
+        return hashlib.sha256("\0".join(map(str, self.asked)).encode("utf-8", "replace")).digest()
+
+
+def chargeable(policy: int | None) -> frozenset[Verdict]:
+    """The verdicts that cost a credit under a policy."""
+    return frozenset(verdict for verdict, cost in POLICIES[policy or POLICY].items() if cost)
+
+
+def nothing(account_id: UUID, now: datetime) -> CreditAccount:
+    """The balance of an account that never had a credit."""
+    return CreditAccount(account_id=account_id, balance=0, held=0, debt=0, updated_at=now)
+
+
+async def grant(
+    session: Session,
+    account_id: UUID,
+    amount: int,
+    request: Request,
+    now: datetime,
+    *,
+    kind: CreditTransactionKind = CreditTransactionKind.GRANTED,
+    priority: int = PRIORITY,
+    expires_at: datetime | None = None,
+) -> CreditTransaction:
+    """Give credits: granted, purchased or refunded.
+
+    Raises:
+        Invalid: the balance would grow beyond what can be told.
+        IdempotencyConflict: the key was used for something else.
+
+    """
+
+    def move(books: Books) -> list[Entry]:
+        if books.balance + amount > BALANCE_MAX:
+            message = f"A balance is at most {BALANCE_MAX:,}."
+            raise Invalid(message, field=("input", "amount"))
+        return ledger.give(books, amount, _SOURCES[kind], priority=priority, expires_at=expires_at)
+
+    return await _change(session, account_id, kind, request, now, move)
+
+
+async def deduct(
+    session: Session,
+    account_id: UUID,
+    amount: int,
+    request: Request,
+    now: datetime,
+    *,
+    kind: CreditTransactionKind = CreditTransactionKind.DEDUCTED,
+) -> CreditTransaction:
+    """Take free credits, for a service used (DEDUCTED) or for a verdict (SPENT).
+
+    Raises:
+        InsufficientCredits: fewer are available.
+        IdempotencyConflict: the key was used for something else.
+
+    """
+    return await _change(
+        session, account_id, kind, request, now, lambda books: ledger.take(books, amount, Ledger.REVENUE, now)
+    )
+
+
+async def charge_back(
+    session: Session, account_id: UUID, amount: int, request: Request, now: datetime
+) -> CreditTransaction:
+    """Take back what a payment had paid for; what is not there any more becomes a debt."""
+    kind = CreditTransactionKind.CHARGED_BACK
+    return await _change(session, account_id, kind, request, now, lambda books: ledger.charge_back(books, amount, now))
+
+
+async def hold(session: Session, task: Task, amount: int, now: datetime) -> None:
+    """Set credits aside for a task, whose row the caller holds.
+
+    Raises:
+        InsufficientCredits: fewer are available.
+
+    """
+    task.charge_policy = POLICY
+    if not amount:
+        return
+    held = Hold(ids.new_uuid(), task.id, amount, 0, 0, {})
+    request = Request(f"hold:{task.id}", (task.id, amount))
+    kind = CreditTransactionKind.RESERVED
+
+    def move(books: Books) -> list[Entry]:
+        return ledger.hold(books, amount, held, now)
+
+    await _change(session, task.account_id, kind, request, now, move, held=held)
+
+
+async def settle(session: Session, task: Task, amount: int, now: datetime) -> None:
+    """Pay for new verdicts out of a task's hold. The caller holds the task's row, as it was before them.
+
+    The key names how many verdicts are paid for with this batch. Unlike a cursor, which turns back when a part is made
+    again, that only grows: no verdict can be paid for twice.
+    """
+    if task.charge_policy is None or not amount:
+        return
+    key = f"settle:{task.id}:{task.chargeable_count + amount}"
+    books = await queries.open_books(session, task.account_id, now, key=key, task_id=task.id)
+    held = books.hold
+    if held is None:
+        message = f"task {task.id} has no hold"
+        raise ValueError(message)
+    request, kind = Request(key, (task.id, amount)), CreditTransactionKind.SPENT
+
+    def move(books: Books) -> list[Entry]:
+        return ledger.settle(books, held, amount)
+
+    await _change(session, task.account_id, kind, request, now, move, held=held, books=books)
+
+
+async def release(session: Session, task: Task, now: datetime) -> None:
+    """Free what is left of a task's hold, once it has ended; what is past its date by now is gone."""
+    if task.charge_policy is None:
+        return
+    key = f"release:{task.id}"
+    books = await queries.open_books(session, task.account_id, now, key=key, task_id=task.id)
+    held = books.hold
+    if held is None or not held.rest:
+        return
+    request, kind = Request(key, (task.id,)), CreditTransactionKind.RELEASED
+
+    def move(books: Books) -> list[Entry]:
+        return ledger.release(books, held)
+
+    await _change(session, task.account_id, kind, request, now, move, held=held, books=books)
+    await _expire(session, books, now)
+
+
+async def expire_due(db: Database, now: datetime) -> int:
+    """Take away free credits past their date, an account a transaction; how many accounts those were."""
+    async with db.read() as session:
+        account_ids = await queries.with_expired_lots(session, now, limit=_EXPIRY_ACCOUNTS)
+    for account_id in account_ids:
+        async with db.transaction() as writing:
+            await _expire(writing, await queries.open_books(writing, account_id, now, key=""), now)
+    return len(account_ids)
+
+
+async def require(db: Database, account_id: UUID, amount: int, now: datetime) -> None:
+    """Refuse what an account has no credits for, before work is done for it.
+
+    Raises:
+        InsufficientCredits: fewer are available.
+
+    """
+    async with db.read() as session:
+        account = (await queries.by_accounts(session, [account_id])).get(account_id) or nothing(account_id, now)
+    if account.available < amount:
+        message = f"This takes {amount:,} credits; {account.available:,} are available."
+        raise InsufficientCredits(message)
+
+
+async def _change(
+    session: Session,
+    account_id: UUID,
+    kind: CreditTransactionKind,
+    request: Request,
+    now: datetime,
+    move: Callable[[Books], list[Entry]],
+    *,
+    held: Hold | None = None,
+    books: Books | None = None,
+) -> CreditTransaction:
+    """Change an account's credits once: a repeated request gives the first transaction again."""
+    if books is None:
+        books = await queries.open_books(session, account_id, now, key=request.key, external_ref=request.external_ref)
+    if books.posted is not None:
+        if books.posted.idempotency_key == request.key and books.posted.request_hash != request.hash:
+            raise IdempotencyConflict(field=("input", "idempotencyKey"))
+        return books.posted
+    await _expire(session, books, now)
+    posted = await _post(session, books, kind, request, now, move, held.task_id if held else None)
+    if held is not None:
+        await queries.write_hold(session, books, held, now)
+    return posted
+
+
+async def _post(
+    session: Session,
+    books: Books,
+    kind: CreditTransactionKind,
+    request: Request,
+    now: datetime,
+    move: Callable[[Books], list[Entry]],
+    task_id: UUID | None = None,
+) -> CreditTransaction:
+    balance, held = books.balance, books.held
+    entries = move(books)
+    transaction = CreditTransaction(
+        id=ids.new_uuid(),
+        account_id=books.account_id,
+        kind=kind,
+        amount=books.balance - balance,
+        reserved_amount=books.held - held,
+        balance_after=books.balance,
+        note=request.note,
+        actor_id=request.actor_id,
+        task_id=task_id,
+        external_ref=request.external_ref,
+        idempotency_key=request.key,
+        request_hash=request.hash,
+        created_at=now,
+    )
+    if not await queries.post(session, books, Draft(transaction, entries)):
+        raise IdempotencyConflict(field=("input", "idempotencyKey"))
+    return transaction
+
+
+async def _expire(session: Session, books: Books, now: datetime) -> None:
+    lot = ledger.first_expired(books, now)
+    if lot is not None:
+        request = Request(f"expire:{lot.id}:{lot.remaining}", (books.account_id,))
+        kind = CreditTransactionKind.EXPIRED
+        await _post(session, books, kind, request, now, lambda books: ledger.expire(books, now))
