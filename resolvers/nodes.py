@@ -4,13 +4,13 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import tasks
+from resolvers import accounts, keys, tasks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
 _IDS_MAX = 100
 
-Row = models.Account | models.Task | models.TaskResult
+Row = models.Account | models.ApiKey | models.AuthSession | models.Task | models.TaskResult
 
 
 async def node(info: Info, id: str) -> Row | None:
@@ -35,6 +35,10 @@ async def _find(context: Context, text: str) -> Row | None:
             return await _result(context, text)
         case "user":
             return await _account(context, text)
+        case "key":
+            return await keys.by_uuid(context, ids.parse("key", text))
+        case "session":
+            return await accounts.session_by_uuid(context, ids.parse("session", text))
         case _:
             return None
 

@@ -1,6 +1,7 @@
 """Tables, and the pictures of them that are read from one row."""
 
 from db.models.accounts import Account, ApiKey, ApiKeyScope, UserRole
+from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
 from db.models.results import (
@@ -35,14 +36,19 @@ __all__ = [
     "Account",
     "ApiKey",
     "ApiKeyScope",
+    "AuthSession",
     "ColumnRole",
+    "Credential",
     "EmailVerification",
     "EvidenceStage",
     "EvidenceStep",
     "IdempotencyKey",
     "JobStatusCounts",
+    "OneTimeToken",
     "OrderDirection",
     "PartState",
+    "RefreshToken",
+    "SigningKey",
     "Table",
     "Task",
     "TaskAddress",
@@ -55,6 +61,7 @@ __all__ = [
     "TaskRow",
     "TaskSource",
     "TaskStatus",
+    "TokenPurpose",
     "UserRole",
     "Verdict",
     "VerdictReason",
