@@ -13,6 +13,7 @@ import uvloop
 
 from benchmarks import workload
 from verifier.lab import Lab
+from verifier.lab.catalogue import CATALOGUE
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,7 +44,10 @@ class LabProcess:
 async def running(
     *, domains: int, hosts: int, delay_ms: int, ports: Sequence[int] = (0, 0)
 ) -> AsyncIterator[LabProcess]:
-    """Run the lab until the block ends; its ports are those of DNS and SMTP, 0 picks a free one."""
+    """Run the lab until the block ends; its ports are those of DNS and SMTP, 0 picks a free one.
+
+    No domains at all: the sandbox, with every behaviour that the lab has.
+    """
     command = [sys.executable, "-m", "benchmarks.lab", *map(str, (domains, hosts, delay_ms, *ports))]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -62,7 +66,7 @@ async def serve(domains: int, hosts: int, delay_ms: int, dns_port: int, smtp_por
     """Serve until standard input ends; every line of it is answered with the counters, which begin anew."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    catalogue = workload.catalogue(domains, hosts)
+    catalogue = workload.catalogue(domains, hosts) if domains else CATALOGUE
     async with Lab(dns_port, smtp_port, delay_ms / 1000, catalogue=catalogue) as lab:
         print(json.dumps({"zone": lab.zone_setting}), flush=True)
         while await reader.readline():

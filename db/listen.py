@@ -13,6 +13,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _RECONNECT_SECONDS = 1.0
+_LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver raises when its connection goes; the last when that happens just as a query begins."""
 PAYLOAD_BYTES_MAX = 7900
 """PostgreSQL refuses a payload of 8,000 bytes and more."""
 
@@ -29,7 +31,7 @@ class Listener:
         while True:
             try:
                 await self._listen_once()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _LOST as error:
                 log.warning("listener_lost", channel=self._channel, error=type(error).__name__)
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -62,7 +64,7 @@ class Notifier:
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await asyncpg.connect(self._url)
                 await self._connection.execute("SELECT pg_notify($1, $2)", channel, payload)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _LOST as error:
                 log.warning("notification_lost", channel=channel, error=type(error).__name__)
                 await self.close()
 

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+import strawberry
+
 from db import ids, models
 from db.models import ApiKeyScope, ColumnRole, OrderDirection, TaskOrderField, TaskStatus
 from db.queries import tasks as queries
@@ -133,8 +135,8 @@ async def create_task(
 class ColumnRef(Protocol):
     """The shape of a ColumnRefInput: one of the two is set."""
 
-    name: str | None
-    index: int | None
+    name: strawberry.Some[str] | None
+    index: strawberry.Some[int] | None
 
 
 class UploadedFile(Protocol):
@@ -178,7 +180,7 @@ def _mapping(given: Any) -> dict[ColumnRole, str | int]:  # noqa: ANN401 - a Col
     for role in ColumnRole:
         ref = getattr(given, role.value.lower(), None)
         if ref:
-            mapping[role] = ref.name if ref.name is not None else ref.index
+            mapping[role] = ref.name.value if ref.name is not None else ref.index.value
     return mapping
 
 

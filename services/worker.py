@@ -20,7 +20,7 @@ from db.session import Database
 from services import ingest
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.progress import Announcer, Hub
-from services.upstream.contract import LIST_IDS_MAX, RESULTS_MAX, Upstream, UpstreamTask
+from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
 from services.upstream_keys import UpstreamKeys
 
 log = structlog.get_logger(__name__)
@@ -66,6 +66,8 @@ class Worker:
                 while not stop.is_set():
                     try:
                         acts = await self._acts(datetime.now(UTC), slots=self.concurrency - len(acting))
+                        if not acts:
+                            await self._rest(stop, wake, is_busy=len(acting) >= self.concurrency)
                     except Exception:  # the loop outlives a lost database: it logs, waits and goes on
                         log.exception("worker_tick_failed")
                         await asyncio.sleep(_RECOVER_SECONDS)
@@ -74,8 +76,6 @@ class Worker:
                         task = group.create_task(act)
                         acting.add(task)
                         task.add_done_callback(end)
-                    if not acts:
-                        await self._rest(stop, wake)
         finally:
             beating.cancel()
             await self.announcer.flush()
@@ -177,7 +177,7 @@ class Worker:
                 return
             cursor, drained, pages = page.next_after, drained + recorded.new_count, pages + 1
             # A part that runs is not chased to its newest result: its counters move, and it is soon looked at again.
-            if not task.is_over and (pages == _PAGES_MAX or len(page.results) < RESULTS_MAX):
+            if not task.is_over and pages == _PAGES_MAX:
                 break
         now = datetime.now(UTC)
         if task.is_over:
@@ -251,10 +251,15 @@ class Worker:
         await ingest.fail(self.db, part.task_id, reason, now)
         self.announcer.changed([part.task_id])
 
-    async def _rest(self, stop: asyncio.Event, wake: asyncio.Event) -> None:
-        """Sleep until a part is due, a task changes, an act has ended, or a second has passed."""
-        async with self.db.read() as session:
-            due_at = await queries.next_due_at(session)
+    async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
+        """Sleep until a part is due, a task changes, an act has ended, or a second has passed.
+
+        With every slot taken (`is_busy`) what is due has to wait for an act to end.
+        """
+        due_at = None
+        if not is_busy:
+            async with self.db.read() as session:
+                due_at = await queries.next_due_at(session)
         wait = _IDLE_SECONDS
         if due_at is not None:
             wait = min(max((due_at - datetime.now(UTC)).total_seconds(), _REST_SECONDS_MIN), _IDLE_SECONDS)

@@ -1,7 +1,6 @@
 """Everything that a proof needs, as processes of their own: PostgreSQL, the lab, the REST process and workers."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -12,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -36,6 +36,7 @@ class Machine:
     env: dict[str, str]
     client: httpx.AsyncClient
     database: asyncpg.Pool
+    rest: Process
     started: int = 0
     workers: list[Process] = field(default_factory=list)
 
@@ -48,6 +49,14 @@ class Machine:
         await until_ready(worker, ready, self.folder / f"worker-{self.started}.log")
         return worker
 
+    async def restart_rest(self) -> None:
+        """Start the REST process again, on the port that it had."""
+        ready = self.folder / "rest.json"
+        ready.unlink()
+        env = {**self.env, "VERIFIER_PORT": str(self.client.base_url.port)}
+        self.rest = await start(self.folder, "rest", ["-m", "verifier", "serve", "--ready-file", str(ready)], env)
+        await until_ready(self.rest, ready, self.folder / "rest.log")
+
     async def create(self, emails: Sequence[str], headers: dict[str, str] | None = None) -> str:
         """Make a task and return its id."""
         response = await self.client.post("/tasks", json={"emails": list(emails)}, headers=headers)
@@ -57,7 +66,7 @@ class Machine:
 
     async def user(self) -> dict[str, str]:
         """Make a user and return the headers that speak for it."""
-        made = await self.client.post("/keys", json={"user_id": os.urandom(16).hex()})
+        made = await self.client.post("/keys", json={"user_id": str(uuid4())})
         made.raise_for_status()
         return {"Authorization": f"Bearer {made.json()['key']}"}
 
@@ -92,21 +101,27 @@ class Machine:
 
 async def start(folder: Path, name: str, command: Sequence[str], env: dict[str, str]) -> Process:
     """Start a Python process of ours; its log goes to the folder."""
+    settings = [f"{key}={value}" for key, value in env.items()]
     with (folder / f"{name}.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            sys.executable, *command, cwd=ROOT, env={**os.environ, **env}, stdout=log, stderr=log
+            "env", *settings, sys.executable, *command, cwd=ROOT, stdout=log, stderr=log
         )
 
 
 async def until_ready(process: Process, ready: Path, log: Path) -> dict[str, Any]:
     """Wait for a process' ready file and return what it says."""
     until = time.monotonic() + READY_SECONDS
-    while not ready.exists():
+    while not (said := _read(ready)):
         if process.returncode is not None or time.monotonic() > until:
-            raise RuntimeError(f"a process did not start:\n{log.read_text(errors='replace')}")
+            raise RuntimeError(f"a process did not start:\n{_read(log).decode(errors='replace')}")
         await asyncio.sleep(0.02)
-    facts: dict[str, Any] = orjson.loads(ready.read_bytes())
+    facts: dict[str, Any] = orjson.loads(said)
     return facts
+
+
+def _read(path: Path) -> bytes:
+    """Return what a file holds; nothing where there is none yet."""
+    return path.read_bytes() if path.exists() else b""
 
 
 async def stop(process: Process, number: int = signal.SIGTERM) -> None:
@@ -124,7 +139,7 @@ async def running(
     async with AsyncExitStack() as held:
         folder = Path(tempfile.mkdtemp(prefix="slow-"))
         held.callback(shutil.rmtree, folder, ignore_errors=True)
-        server = held.enter_context(postgres.cluster(folder))
+        server = held.enter_context(postgres.cluster(folder, postgres.SAFE))
         connection = await asyncpg.connect(server)
         await connection.execute("CREATE DATABASE verifier")
         await connection.close()
@@ -145,18 +160,21 @@ async def running(
         }
         rest_ready = folder / "rest.json"
         rest = await start(folder, "rest", ["-m", "verifier", "serve", "--ready-file", str(rest_ready)], all_env)
-        held.push_async_callback(stop, rest)
-        base_url = (await until_ready(rest, rest_ready, folder / "rest.log"))["url"]
+        try:
+            base_url = (await until_ready(rest, rest_ready, folder / "rest.log"))["url"]
+        except BaseException:
+            await stop(rest)
+            raise
         client = await held.enter_async_context(
             httpx.AsyncClient(base_url=base_url, headers={"Authorization": f"Bearer {KEY}"}, timeout=120, verify=False)  # noqa: S501  loopback
         )
-        pool = await asyncpg.create_pool(url, min_size=1, max_size=4)
+        pool = await asyncpg.create_pool(url, min_size=0, max_size=4)
         held.callback(pool.terminate)
-        machine = Machine(folder, all_env, client, pool)
+        machine = Machine(folder, all_env, client, pool, rest)
         try:
             for _ in range(workers):
                 await machine.start_worker()
             yield machine
         finally:
-            for worker in machine.workers:
-                await stop(worker)
+            for process in (*machine.workers, machine.rest):
+                await stop(process)

@@ -32,7 +32,7 @@ class Client:
         body = (await self.post(query, **variables)).json()
         return [error["extensions"]["code"] for error in body.get("errors", ())]
 
-    async def upload(self, content: bytes, name: str, selection: str, **given: Any) -> dict[str, Any]:
+    async def upload(self, content: bytes, name: str, selection: str, /, **given: Any) -> dict[str, Any]:
         """What uploadTaskFile gives back."""
         query = f"mutation($input: UploadTaskFileInput!) {{ uploadTaskFile(input: $input) {{ {selection} }} }}"
         operations = {"query": query, "variables": {"input": {"file": None, **given}}}

@@ -1,4 +1,4 @@
-"""The verifier's commands: `python -m verifier serve | work | migrate | lab | check`, each with --help."""
+"""The verifier's commands: `python -m verifier serve | work | migrate | lab | check | doctor`, each with --help."""
 
 import argparse
 import asyncio
@@ -56,6 +56,24 @@ def _work(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _purge(_: argparse.Namespace) -> int:
+    read = settings.from_environment({settings.Need.DATABASE})
+    logs.configure(read.log_format)
+    from verifier.dispatch import housekeeping
+    from verifier.store import database
+
+    async def main() -> None:
+        pool = await database.open_pool(read.database_url, size=1)
+        try:
+            purged = await housekeeping.once(pool, housekeeping.Retention.of(read))
+        finally:
+            await pool.close()
+        print(f"results of {purged.tasks} tasks, {purged.log_rows} log rows, pace of {purged.mail_hosts} mail hosts")
+
+    _run(main())
+    return 0
+
+
 def _lab(arguments: argparse.Namespace) -> int:
     read = settings.from_environment()
     logs.configure(read.log_format)
@@ -84,6 +102,14 @@ def _check(arguments: argparse.Namespace) -> int:
     return check_command.run(read.engine_config(), arguments.addresses, as_json=arguments.json)
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    read = settings.from_environment()
+    logs.configure(read.log_format)
+    from verifier.doctor import command
+
+    return command.run(read.engine_config(), arguments.hosts, as_json=arguments.json)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m verifier", description="Verify e-mail addresses over DNS and SMTP.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -103,9 +129,13 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("--dns-port", type=int, required=True, metavar="N", help="port of the DNS server; 0 for any")
     lab.add_argument("--smtp-port", type=int, required=True, metavar="N", help="port of the SMTP servers; 0 for any")
     lab.add_argument("--delay-ms", type=int, metavar="N", help="round trip of every answer, in milliseconds")
+    add("purge", _purge, "Delete now what is past its time: results, logs; workers do so by themselves, too.")
     check = add("check", _check, "Check addresses now and print what was found.")
     check.add_argument("--json", action="store_true", help="one JSON result a line")
     check.add_argument("addresses", nargs="*", metavar="ADDRESS", help="addresses; from standard input if none")
+    doctor = add("doctor", _doctor, "Tell whether mail hosts can be asked from here; 1 if not.")
+    doctor.add_argument("--json", action="store_true", help="one JSON object")
+    doctor.add_argument("hosts", nargs="*", metavar="MX", help="mail hosts to greet, to see that port 25 is open")
     return parser
 
 

@@ -1,7 +1,9 @@
 """`verifier check`: asks about addresses now and prints each result as it is found."""
 
 import asyncio
+import shutil
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from itertools import islice
@@ -10,9 +12,10 @@ from typing import TextIO
 import orjson
 import uvloop
 
+from verifier import check_text
 from verifier.engine.check import Engine
 from verifier.engine.config import EngineConfig
-from verifier.engine.evidence import Evidence, Result
+from verifier.engine.evidence import Result, Status
 
 _ADDRESSES_AT_A_TIME = 10_000
 _BUDGET_SECONDS = 120.0
@@ -30,7 +33,13 @@ def run(config: EngineConfig, addresses: Iterable[str], *, as_json: bool, out: T
 
 
 async def print_results(config: EngineConfig, texts: Iterator[str], *, as_json: bool, out: TextIO) -> None:
-    """Check texts, 10,000 at a time so that memory stays flat, and write each result when it is found."""
+    """Check texts, 10,000 at a time so that memory stays flat, and write each result when it is found.
+
+    A terminal gets colours, lines that fit, and the numbers at the end; a pipe gets plain lines of any length.
+    """
+    is_terminal = out.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    told: Counter[Status] = Counter()
     engine = Engine(config)
     try:
         while batch := list(islice(texts, _ADDRESSES_AT_A_TIME)):
@@ -38,10 +47,15 @@ async def print_results(config: EngineConfig, texts: Iterator[str], *, as_json: 
             results: AsyncGenerator[Result, None] = engine.check_many(batch, budget_seconds=budget_seconds)
             async with aclosing(results):
                 async for result in results:
-                    out.write(as_line(result) if as_json else as_text(result))
+                    told[result.status] += 1
+                    out.write(
+                        as_line(result) if as_json else check_text.of(result, with_colour=is_terminal, width=width)
+                    )
                     out.flush()
     finally:
         await engine.aclose()
+    if is_terminal and not as_json and told.total() > 1:
+        out.write(check_text.summary(told))
 
 
 def as_line(result: Result) -> str:
@@ -76,35 +90,6 @@ def as_fields(result: Result) -> dict[str, object]:
             for seen in result.evidence
         ],
     }
-
-
-def as_text(result: Result) -> str:
-    """Return a result for a reader: the verdict, its reason, and what was seen."""
-    flags = [
-        name
-        for name, is_set in (
-            ("role account", result.role_based),
-            ("disposable", result.disposable),
-            ("free provider", result.free_provider),
-            (f"did you mean {result.suggestion}?", result.suggestion is not None),
-            ("asking again later may tell more", result.is_transient),
-        )
-        if is_set
-    ]
-    head = f"{_printable(result.email)}  {str(result.status).upper()}  {result.reason}  score {result.score}"
-    lines = [head + (f"  ({', '.join(flags)})" if flags else "")]
-    lines += [f"    {_seen(each)}" for each in result.evidence]
-    return "\n".join(lines) + "\n"
-
-
-def _seen(seen: Evidence) -> str:
-    parts = [f"{seen.stage:<14}", seen.host or "", str(seen.code or ""), seen.enhanced_code or "", seen.text or ""]
-    return " ".join(_printable(part) for part in parts if part)
-
-
-def _printable(text: str) -> str:
-    """Return a text without what could move a terminal's cursor: replies are written by strangers."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _with(first: str, rest: Iterator[str]) -> Iterator[str]:

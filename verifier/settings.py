@@ -9,7 +9,8 @@ from ipaddress import ip_address, ip_network
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from verifier.engine.config import EngineConfig, Nameserver, Network, Zone
+from verifier.engine import egress
+from verifier.engine.config import Egress, EngineConfig, Nameserver, Network, Zone
 
 KEY_LENGTH_MIN = 32
 PORT_MAX = 65535
@@ -51,9 +52,19 @@ class Settings:
     zone_retry_seconds: tuple[float, ...]
     pause_seconds: tuple[float, ...]
     zone_pause_seconds: tuple[float, ...]
+    egress: tuple[Egress, ...] = field(repr=False)
     egress_name: str
+    accept_then_bounce: tuple[str, ...]
     result_days: float
     unread_result_days: float
+    jwt_secret: str = field(repr=False)
+    jwks_url: str
+    jwt_issuer: str
+    jwt_audience: str
+    rate_limit: int
+    service_rate_limit: int
+    upload_bytes_max: int
+    webhook_retry_seconds: tuple[float, ...]
     log_format: str
     lab_delay_ms: int
 
@@ -66,7 +77,7 @@ class Settings:
             database_url=reader.read("VERIFIER_DATABASE_URL", "", _database_url),
             host=reader.text("VERIFIER_HOST", "127.0.0.1"),
             port=reader.read("VERIFIER_PORT", "8025", _port),
-            service_key=reader.read("VERIFIER_SERVICE_KEY", "", _service_key),
+            service_key=reader.read("VERIFIER_SERVICE_KEY", "", _secret),
             helo=helo,
             mail_from=reader.text("VERIFIER_MAIL_FROM", "") or f"probe@{helo}",
             nameservers=reader.read_list("VERIFIER_NAMESERVERS", "", _nameserver),
@@ -78,13 +89,27 @@ class Settings:
             zone_retry_seconds=reader.read_list("VERIFIER_ZONE_RETRY_SECONDS", "1,2,4", _seconds),
             pause_seconds=reader.read_list("VERIFIER_PAUSE_SECONDS", "300,1800", _seconds),
             zone_pause_seconds=reader.read_list("VERIFIER_ZONE_PAUSE_SECONDS", "0.5", _seconds),
+            egress=reader.read("VERIFIER_EGRESS", "", egress.parse),
             egress_name=reader.text("VERIFIER_EGRESS_NAME", "") or socket.gethostname(),
+            accept_then_bounce=reader.read_list("VERIFIER_ACCEPT_THEN_BOUNCE", "", _suffix),
             result_days=reader.read("VERIFIER_RESULT_DAYS", "1", _days),
             unread_result_days=reader.read("VERIFIER_UNREAD_RESULT_DAYS", "30", _days),
+            jwt_secret=reader.read("VERIFIER_JWT_SECRET", "", _secret),
+            jwks_url=reader.read("VERIFIER_JWKS_URL", "", _http_url),
+            jwt_issuer=reader.text("VERIFIER_JWT_ISSUER", ""),
+            jwt_audience=reader.text("VERIFIER_JWT_AUDIENCE", "authenticated"),
+            rate_limit=reader.read("VERIFIER_RATE_LIMIT", "6000", _natural),
+            service_rate_limit=reader.read("VERIFIER_SERVICE_RATE_LIMIT", "60000", _natural),
+            upload_bytes_max=reader.read("VERIFIER_UPLOAD_BYTES_MAX", "33554432", _positive),
+            webhook_retry_seconds=reader.read_list(
+                "VERIFIER_WEBHOOK_RETRY_SECONDS", "5,300,1800,7200,18000,36000,50400", _seconds
+            ),
             log_format=reader.read("VERIFIER_LOG_FORMAT", "console", _log_format),
             lab_delay_ms=reader.read("VERIFIER_LAB_DELAY_MS", "0", _natural),
         )
         missing = [f"{need.value}: must be set" for need in Need if need in needs and not env.get(need.value)]
+        if (settings.jwt_secret or settings.jwks_url) and not settings.jwt_issuer:
+            missing.append("VERIFIER_JWT_ISSUER: must be set with VERIFIER_JWT_SECRET or VERIFIER_JWKS_URL")
         if problems := missing + reader.problems:
             raise SettingsError(problems)
         return settings
@@ -99,6 +124,8 @@ class Settings:
             zones=self.zones,
             allow_networks=self.allowed_private_networks,
             concurrency=self.concurrency,
+            accept_then_bounce=self.accept_then_bounce,
+            egress=self.egress,
         )
 
 
@@ -137,7 +164,17 @@ def _database_url(text: str) -> str:
     return text
 
 
-def _service_key(text: str) -> str:
+def _http_url(text: str) -> str:
+    if text and not (urlsplit(text).scheme in {"http", "https"} and urlsplit(text).hostname):
+        raise ValueError("must begin with https:// or http://")
+    return text
+
+
+def _suffix(text: str) -> str:
+    return text.lower().strip(".")
+
+
+def _secret(text: str) -> str:
     if text and len(text) < KEY_LENGTH_MIN:
         raise ValueError(f"must have at least {KEY_LENGTH_MIN} characters")
     return text

@@ -15,9 +15,12 @@ def main(threads: int, helo: str, mail_from: str) -> None:
     addresses = sys.stdin.read().split()
 
     def check(address: str) -> bool | None:
-        answer: bool | None = validate_email(
-            address, check_blacklist=False, smtp_helo_host=helo, smtp_from_address=mail_from
-        )
+        try:
+            answer: bool | None = validate_email(
+                address, check_blacklist=False, smtp_helo_host=helo, smtp_from_address=mail_from
+            )
+        except Exception:  # noqa: BLE001 - broken TLS and strange replies come out of it as they are: no verdict
+            return None
         return answer
 
     started_at = time.monotonic()

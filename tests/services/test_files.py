@@ -251,7 +251,8 @@ class Endless(io.RawIOBase):
         return True
 
     def _made(self) -> Iterator[bytes]:
-        return (b"%d,person%d@example.com,%s\n" % (n, n, b"x" * 50) for n in range(self._count))
+        block = b"".join(b"%d,person%d@example.com,%s\n" % (n, n, b"x" * 50) for n in range(1000))
+        return (block for _ in range(self._count // 1000))
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         while len(self._rest) < len(buffer) and (line := next(self._lines, None)) is not None:

@@ -98,16 +98,18 @@ GARBAGE = [
 ]
 
 
-async def test_an_answer_that_is_garbage_is_a_fault_of_upstreams(faulty: FaultyUpstream) -> None:
+async def test_an_answer_that_is_garbage_is_a_fault_of_upstreams(
+    faulty: FaultyUpstream, upstream: HttpUpstream
+) -> None:
     for body in GARBAGE:
-        upstream = HttpUpstream(faulty.url)  # its own: garbage is what opens the breaker
+        fresh = HttpUpstream(faulty.url)  # its own: garbage is what opens the breaker
         for operation in ("list", "results"):
             faulty.err_always(operation, Fault(200, body))
         with pytest.raises(UpstreamDown):
-            await upstream.tasks(KEY, [uuid.uuid4()])
+            await fresh.tasks(KEY, [uuid.uuid4()])
         with pytest.raises(UpstreamDown):
-            await upstream.results(KEY, uuid.uuid4(), after=0)
-        await upstream.close()
+            await fresh.results(KEY, uuid.uuid4(), after=0)
+        await fresh.close()
 
 
 async def test_what_a_newer_verifier_says_is_read_as_far_as_we_know_it(

@@ -1,6 +1,8 @@
 """Request bodies: bounded, JSON, with no field that the contract does not name."""
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -9,6 +11,7 @@ from starlette.requests import Request
 from verifier.api import errors, negotiation
 
 SMALL_BYTES_MAX = 64 * 1024
+SECONDS_MAX = 60.0
 
 
 async def read_object(request: Request, *, bytes_max: int, fields: Collection[str]) -> dict[str, Any]:
@@ -30,11 +33,22 @@ async def read_object(request: Request, *, bytes_max: int, fields: Collection[st
 
 async def _read(request: Request, bytes_max: int) -> bytes:
     received = bytearray()
-    async for piece in request.stream():
-        received += piece
-        if len(received) > bytes_max:
-            raise errors.BadRequest(f"the body has more than {bytes_max} bytes", code="body_too_large")
+    async with in_time(SECONDS_MAX):
+        async for piece in request.stream():
+            received += piece
+            if len(received) > bytes_max:
+                raise errors.BadRequest(f"the body has more than {bytes_max} bytes", code="body_too_large")
     return bytes(received)
+
+
+@asynccontextmanager
+async def in_time(seconds: float) -> AsyncIterator[None]:
+    """Read a body within; raise BadRequest where it does not come, so that nobody holds a connection for nothing."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise errors.BadRequest(f"the body did not come within {seconds:g} s", code="incomplete") from error
 
 
 def text(body: dict[str, Any], name: str, *, length_max: int) -> str:

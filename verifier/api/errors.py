@@ -138,9 +138,9 @@ async def answer_cut_off(_: Request, __: Exception) -> Response:
 
 
 async def answer_lost(request: Request, error: Exception) -> Response:
-    """Answer while the database does not: it is expected back."""
-    log.warning("database away", path=request.url.path, problem=repr(error))
-    message = "the verifier cannot reach its database; try again"
+    """Answer while the database (or the disk) does not: it is expected back."""
+    log.warning("cannot work", path=request.url.path, problem=repr(error))
+    message = "the verifier cannot work at the moment; try again"
     return _answer(503, "unavailable", message, None, {"Retry-After": str(LOST_RETRY_SECONDS)})
 
 

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from verifier.api import errors
 
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]+")
+_DIGITS_MAX = 18  # what the database counts with; a greater number is as good as this one
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+\- ][0-9]{2}:[0-9]{2})"
 )
@@ -20,14 +21,17 @@ def uuid(text: str) -> UUID | None:
     return UUID(text) if _UUID.fullmatch(text) else None
 
 
-def number(request: Request, name: str, *, default: int, least: int, most: int = 10**18) -> int:
+def number(request: Request, name: str, *, default: int, least: int, most: int | None = None) -> int:
     """Return a whole number of the query; raise BadRequest outside its bounds."""
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
-        raise errors.BadRequest(f"must be a whole number from {least} to {most}", field=name)
-    return int(text)
+    digits = text.lstrip("0") or "0"
+    value = int(digits) if _NUMBER.fullmatch(text) and len(digits) <= _DIGITS_MAX else 10**_DIGITS_MAX
+    if not _NUMBER.fullmatch(text) or value < least or (most is not None and value > most):
+        bounds = f"from {least}" if most is None else f"from {least} to {most}"
+        raise errors.BadRequest(f"must be a whole number {bounds}", field=name)
+    return value
 
 
 def optional_uuid(request: Request, name: str) -> UUID | None:

@@ -14,6 +14,7 @@ class Rates:
 
     def __init__(self) -> None:
         self._full_at: dict[object, float] = {}
+        self._look_at = CALLERS_MAX
 
     def take(self, caller: object, *, per_minute: int, now: float | None = None) -> float:
         """Count a request; return the seconds after which it would be allowed, 0 where it is. 0 per minute: no limit.
@@ -23,8 +24,9 @@ class Rates:
         if per_minute == 0:
             return 0.0
         now = time.monotonic() if now is None else now
-        if len(self._full_at) >= CALLERS_MAX:
+        if len(self._full_at) >= self._look_at:
             self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
+            self._look_at = max(CALLERS_MAX, 2 * len(self._full_at))
         full_at = max(self._full_at.get(caller, now), now) + MINUTE_SECONDS / per_minute
         wait = full_at - now - MINUTE_SECONDS
         if wait > 0:

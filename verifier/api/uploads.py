@@ -7,12 +7,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
-from verifier.api import authentication, errors, negotiation, parts, webhook_url
+from verifier.api import authentication, bodies, errors, negotiation, parts, webhook_url
 from verifier.api import tasks as task_routes
 from verifier.files import problems, reading
 
 MULTIPART = "multipart/form-data"
 FIELDS = ("file", "webhook_url")
+SECONDS_MAX = 600.0
 FRAME_BYTES_MAX = 16 * 1024  # boundaries, headers and the other field, beside the file
 
 
@@ -25,7 +26,8 @@ async def create(request: Request) -> Response:
     try:
         file, url = _fields(form)
         async with shared.files:
-            emails = await reading.addresses(file.file, file.filename or "", count_max=task_routes.ADDRESSES_MAX)
+            name, kind = file.filename or "", file.content_type or ""
+            emails = await reading.addresses(file.file, name, kind, count_max=task_routes.ADDRESSES_MAX)
     except problems.TooManyAddresses as error:
         raise errors.BadRequest(str(error), field="file", code="too_many_addresses") from error
     except problems.Unreadable as error:
@@ -55,13 +57,14 @@ class _Form(MultiPartParser):
 async def _form(request: Request, file_bytes_max: int) -> FormData:
     """Read the form; a file over 1 MB goes to disk, without a name there. Raises TooLarge and BadRequest."""
     try:
-        return await _Form(
-            request.headers,
-            _bounded(request, file_bytes_max + FRAME_BYTES_MAX),
-            max_files=1,
-            max_fields=len(FIELDS),
-            max_part_size=FRAME_BYTES_MAX,
-        ).parse()
+        async with bodies.in_time(SECONDS_MAX):
+            return await _Form(
+                request.headers,
+                _bounded(request, file_bytes_max + FRAME_BYTES_MAX),
+                max_files=1,
+                max_fields=len(FIELDS),
+                max_part_size=FRAME_BYTES_MAX,
+            ).parse()
     except MultiPartException as error:
         raise errors.BadRequest(error.message, code="invalid_multipart") from error
 

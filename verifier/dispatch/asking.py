@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from verifier.engine.check import Engine
@@ -40,10 +40,11 @@ class Asking:
         return found
 
     async def _ask(self) -> None:
-        async for result in self.engine.check_many(self.emails, budget_seconds=self.budget_seconds):
-            self.everything.append(result)
-            if self.is_settled(result):
-                self.found.append(result)
-            if len(self.found) >= self.batch:
-                self.has_batch.set()
+        async with aclosing(self.engine.check_many(self.emails, budget_seconds=self.budget_seconds)) as results:
+            async for result in results:
+                self.everything.append(result)
+                if self.is_settled(result):
+                    self.found.append(result)
+                if len(self.found) >= self.batch:
+                    self.has_batch.set()
         self.has_ended = True

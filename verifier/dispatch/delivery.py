@@ -173,8 +173,11 @@ class Delivery:
         if self._may_wait_for_pause():
             self._put_off(Cause.PAUSED, emails, mail_host, answer.wait_seconds)
             return []
-        ns = [n for email in emails for n in self.taken.numbers[email]]
-        return verdicts.blocked(ns, mail_host, answer.refusal)
+        return [
+            row
+            for email in emails
+            for row in verdicts.blocked(email, self.taken.numbers[email], mail_host, answer.refusal)
+        ]
 
     def _may_wait_for_pause(self) -> bool:
         taken = self.taken

@@ -4,9 +4,11 @@ import asyncio
 import random
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
 import structlog
 
+from verifier.settings import Settings
 from verifier.store.database import Pool
 from verifier.store.queries import purge
 
@@ -22,6 +24,11 @@ class Retention:
 
     read: timedelta
     unread: timedelta
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return what the settings say."""
+        return cls(timedelta(days=settings.result_days), timedelta(days=settings.unread_result_days))
 
 
 async def once(pool: Pool, retention: Retention) -> purge.Purged:

@@ -1,5 +1,6 @@
 """When a verdict that may still change is asked for again, and when it stands."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,8 @@ class Schedule:
     def delay_seconds(self, waits: int, *, is_in_zone: bool, born_at: datetime | None = None) -> float | None:
         """Return the wait after an address waited so many times already; None where its verdict stands now."""
         delays = self.zone_seconds if is_in_zone else self.seconds
-        return delays[waits] if waits < len(delays) and not _is_old(born_at) else None
+        left = _left_seconds(born_at)
+        return min(delays[waits], left) if waits < len(delays) and left > 0 else None
 
     def pauses(self, *, is_in_zone: bool) -> Sequence[float]:
         """Return how long a mail host is paused, by the number of blocks in a row."""
@@ -30,8 +32,9 @@ class Schedule:
 
     def waits_for_pause(self, pauses: int, *, is_in_zone: bool, born_at: datetime | None = None) -> bool:
         """Tell whether a chunk that waited for the end of so many pauses waits for one more."""
-        return pauses < len(self.pauses(is_in_zone=is_in_zone)) and not _is_old(born_at)
+        return pauses < len(self.pauses(is_in_zone=is_in_zone)) and _left_seconds(born_at) > 0
 
 
-def _is_old(born_at: datetime | None) -> bool:
-    return born_at is not None and datetime.now(UTC) - born_at > STANDS_AFTER
+def _left_seconds(born_at: datetime | None) -> float:
+    """Return how long an address may still wait."""
+    return math.inf if born_at is None else (STANDS_AFTER - (datetime.now(UTC) - born_at)).total_seconds()

@@ -37,16 +37,25 @@ class ChunkRunner:
     stopping: asyncio.Event
     egress: str | None = None
     deliveries: set[Delivery] = field(default_factory=set)
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one chunk at a time that was taken before without progress."""
 
     async def run(self, job: jobs.ChunkJob) -> None:
         """Run one chunk. Raises gate.MailHostBusy and Interrupted, both of which ask for another delivery."""
+        try:
+            await self._deliver(job, is_alone=False)
+        except chunks.SuspectError:
+            async with self.alone:
+                await self._deliver(job, is_alone=True)
+
+    async def _deliver(self, job: jobs.ChunkJob, *, is_alone: bool) -> None:
         if self.stopping.is_set():
             raise Interrupted
         async with self.gate.lease() as lease:
             answers: dict[str, Answer] = {}
             if job.mail_host is not None:
                 answers[job.mail_host] = await self.gate.wait(lease, job.mail_host)
-            taken = await chunks.take(self.pool, job)
+            taken = await chunks.take(self.pool, job, is_alone=is_alone)
             if taken is None:
                 return
             try:
@@ -76,7 +85,8 @@ class ChunkRunner:
         """Sort the addresses of a packed chunk; a domain that does not answer at once stands for itself."""
         domains = {email: email.rpartition("@")[2] for email in emails}
         lookups = {domain: asyncio.create_task(self.engine.mail_host_group(domain)) for domain in set(domains.values())}
-        await asyncio.wait(lookups.values(), timeout=LOOKUP_SECONDS)
+        if lookups:
+            await asyncio.wait(lookups.values(), timeout=LOOKUP_SECONDS)
         groups: dict[str, list[str]] = {}
         for email, domain in domains.items():
             lookup = lookups[domain]

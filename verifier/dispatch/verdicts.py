@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from verifier.engine import score, signals, syntax
 from verifier.engine.evidence import Evidence, Reason, Result, Status
 from verifier.store import text
 from verifier.store.queries.results import Verdict
@@ -67,15 +68,28 @@ def refusal(found: Iterable[Result]) -> str | None:
     return None
 
 
-def blocked(ns: Iterable[int], mail_host: str, told: str | None) -> list[Verdict]:
-    """Return rows for addresses that were not asked about, because their mail host blocks us and `told` us so."""
+def blocked(email: str, ns: Iterable[int], mail_host: str, told: str | None) -> list[Verdict]:
+    """Return rows for an address that was not asked about, because its mail host blocks us and `told` us so."""
     refused: dict[str, Any] = orjson.loads(told) if told else {"reason": Reason.BLOCKED, "evidence": []}
+    reason = Reason(refused["reason"])
+    parsed = syntax.parse(email)
+    seen = signals.read(parsed) if isinstance(parsed, syntax.Address) else signals.Signals()
+    points, reasons = score.rate(Status.UNKNOWN, reason, seen, has_suggestion=False)
+    result = Result(
+        input=email,
+        email=email,
+        status=Status.UNKNOWN,
+        reason=reason,
+        checked_at=datetime.now(UTC),
+        role_based=seen.role_based,
+        disposable=seen.disposable,
+        free_provider=seen.free_provider,
+        score=points,
+        score_reasons=reasons,
+        mail_host=mail_host.partition(",")[0],
+    )
     evidence = orjson.dumps(refused["evidence"]).decode()
-    host = text.storable(mail_host.partition(",")[0])
-    return [
-        replace(row, reason=refused["reason"], mail_host=host, evidence=evidence, is_failure=False)
-        for row in given_up(ns)
-    ]
+    return [replace(row, evidence=evidence) for row in of(result, ns)]
 
 
 def _evidence(item: Evidence) -> dict[str, object]:

@@ -19,8 +19,10 @@ from verifier.engine.check import Engine
 from verifier.settings import Settings
 from verifier.store import database
 from verifier.store.queries import jobs, orphans, workers
+from verifier.webhooks import deliver
 
-POOL_SIZE = 12
+POOL_SIZE = 14
+CHUNKS_A_CONNECTION = 0.75  # a chunk may use two; those that wait for one stand in no order of priority
 BATCH = 10
 LONG_PLANS = 2  # at a time, in a lane of their own
 HEARTBEAT_SECONDS = 5.0  # a killed worker's jobs are picked by another one after this long
@@ -53,7 +55,7 @@ class Worker:
         figures = tally.Tally(self.pool)
         chunk_runner = self._runner(figures)
         queues = [self._chunk_queue(chunk_runner), self._plan_queue()]
-        most = [max(2 * BATCH, self.settings.concurrency), LONG_PLANS]
+        most = [max(2 * BATCH, int(CHUNKS_A_CONNECTION * self.settings.concurrency)), LONG_PLANS]
         serving = {
             asyncio.create_task(
                 queue.run(
@@ -67,7 +69,9 @@ class Worker:
         }
         parts = (
             chunk_runner.gate.renew(), chunk_runner.watch(), figures.keep_flushing(), self._say_alive(),
-            self._reconcile(), housekeeping.keep_purging(self.pool, _retention(self.settings)), self._probe(),
+            self._reconcile(), self._probe(),
+            housekeeping.keep_purging(self.pool, housekeeping.Retention.of(self.settings)),
+            deliver.run(self.pool, self.settings, self.stopping),
             *(self._probe_listener(queue) for queue in queues),
         )  # fmt: skip
         beside = [asyncio.create_task(part) for part in parts]
@@ -214,7 +218,3 @@ async def _close(engine: Engine, pool: database.Pool) -> None:
             await pool.close()
     except (TimeoutError, *database.LOST):
         pool.terminate()
-
-
-def _retention(settings: Settings) -> housekeeping.Retention:
-    return housekeeping.Retention(timedelta(days=settings.result_days), timedelta(days=settings.unread_result_days))

@@ -8,6 +8,8 @@ from verifier.engine.evidence import Evidence, Stage
 from verifier.engine.findings import Answered, Failure, Findings
 from verifier.engine.syntax import Address
 
+_ORDER = {stage: number for number, stage in enumerate(Stage)}
+
 
 @dataclass(slots=True, eq=False)
 class Ask:
@@ -52,8 +54,9 @@ class Ask:
             seen.append(probe.answered.as_evidence(Stage.CATCHALL_PROBE))
         elif probe is not None and probe.failure is not None:
             seen.append(probe.failure.evidence)
-        order = list(Stage)
-        return tuple(sorted(dict.fromkeys(seen), key=lambda each: order.index(each.stage)))
+        if not self.failures and len(self.answers) == 1:
+            return tuple(seen)  # in order as they are, which is nearly always so
+        return tuple(sorted(dict.fromkeys(seen), key=lambda each: _ORDER[each.stage]))
 
 
 @dataclass(slots=True, eq=False)

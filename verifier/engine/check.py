@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from verifier.engine import egress, lists, score, signals, suggest, syntax, verdict, wire
@@ -56,8 +55,13 @@ class Engine:
                 return result
         raise RuntimeError("a check ended without a result")
 
-    async def check_many(self, emails: Sequence[str], *, budget_seconds: float) -> AsyncGenerator[Result, None]:
-        """Yield one result for each text, as they are found, within a time; equal ones are asked about once."""
+    async def check_many(
+        self, emails: Sequence[str], *, budget_seconds: float, connections: int | None = None
+    ) -> AsyncGenerator[Result, None]:
+        """Yield one result for each text, as they are found, within a time; equal ones are asked about once.
+
+        `connections` is how many it may open to one mail host at a time, where that is fewer than the engine may.
+        """
         deadline = asyncio.get_running_loop().time() + budget_seconds
         inputs: dict[Address, list[str]] = {}
         for text in emails:
@@ -68,13 +72,13 @@ class Engine:
                 inputs.setdefault(parsed, []).append(text)
         found: asyncio.Queue[tuple[Address, Result]] = asyncio.Queue()
         work = asyncio.create_task(
-            self._check_all(list(inputs), deadline, lambda address, result: found.put_nowait((address, result)))
+            self._check_all(list(inputs), _Call(deadline, connections, lambda *each: found.put_nowait(each)))
         )
         try:
             for _ in range(len(inputs)):
                 address, result = await _next(found, work)
                 for text in inputs[address]:
-                    yield replace(result, input=text)
+                    yield result if text == result.input else replace(result, input=text)
             await work
         finally:
             work.cancel()
@@ -84,32 +88,33 @@ class Engine:
         """Give up what is still being asked."""
         await self._resolver.aclose()
 
-    async def _check_all(self, addresses: list[Address], deadline: float, found: Found) -> None:
+    async def _check_all(self, addresses: list[Address], call: "_Call") -> None:
         """Read which mail hosts the domains have, converse with each set of them; a slow domain delays no other."""
         by_domain: dict[str, list[Address]] = {}
         for address in addresses:
             by_domain.setdefault(address.domain, []).append(address)
-        gate = asyncio.Semaphore(_DOMAINS_AT_A_TIME)
-        by_group: dict[Group, list[Route]] = {}
+        named: asyncio.Queue[Route] = asyncio.Queue()
+        unread = iter(by_domain)
         async with asyncio.TaskGroup() as tasks:
-            reading = {tasks.create_task(self._names(domain, deadline, gate)) for domain in by_domain}
-            begun_at = time.monotonic()
-            while reading:
-                done, reading = await asyncio.wait(reading, timeout=_QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                for named in [task.result() for task in done]:
-                    by_group.setdefault(self._group(named), []).append(named)
-                # Domains of one set of mail hosts share a conversation when they are known at about the same time.
-                if not done or not reading or time.monotonic() - begun_at > _GATHERING_SECONDS_MAX:
-                    for routes in by_group.values():
-                        tasks.create_task(self._ask(routes, by_domain, deadline, found))
-                    by_group.clear()
-                    begun_at = time.monotonic()
+            for _ in range(min(_DOMAINS_AT_A_TIME, len(by_domain))):
+                tasks.create_task(self._read_names(unread, call.deadline, named))
+            left = len(by_domain)
+            while left:
+                read = await _gather(named, left)
+                left -= len(read)
+                by_group: dict[Group, list[Route]] = {}
+                for route in read:
+                    by_group.setdefault(self._group(route), []).append(route)
+                for routes in by_group.values():
+                    tasks.create_task(self._ask(routes, by_domain, call))
 
-    async def _ask(
-        self, named: list[Route], by_domain: dict[str, list[Address]], deadline: float, found: Found
-    ) -> None:
+    async def _read_names(self, domains: Iterator[str], deadline: float, named: "asyncio.Queue[Route]") -> None:
+        for domain in domains:
+            named.put_nowait(await self._names(domain, deadline))
+
+    async def _ask(self, named: list[Route], by_domain: dict[str, list[Address]], call: "_Call") -> None:
         """Ask about the addresses of the domains of one set of mail hosts; those of domains without are judged."""
-        routes = await asyncio.gather(*(self._addresses(route, deadline) for route in named))
+        routes = await asyncio.gather(*(self._addresses(route, call.deadline) for route in named))
         asks: list[Ask] = []
         for route in routes:
             of_domain = [Ask(address, route) for address in by_domain[route.domain]]
@@ -117,9 +122,9 @@ class Engine:
                 asks += of_domain
             else:
                 for ask in of_domain:
-                    found(ask.address, self._result(ask, None))
+                    call.found(ask.address, self._result(ask, None))
         if asks:
-            await self._converse(asks, deadline, found)
+            await self._converse(asks, call)
 
     def _group(self, route: Route) -> Group:
         """Return the key of a conversation: the same mail hosts, asked by the same ways."""
@@ -133,9 +138,9 @@ class Engine:
         findings: Findings = ask.findings(probe, accepts_then_bounces=accepts_then_bounces)
         return _conclude(ask, verdict.judge(findings), ask.evidence(probe))
 
-    async def _names(self, domain: str, deadline: float, gate: asyncio.Semaphore) -> Route:
+    async def _names(self, domain: str, deadline: float) -> Route:
         try:
-            async with asyncio.timeout_at(deadline), gate:
+            async with asyncio.timeout_at(deadline):
                 return await self._domains.names(domain)
         except TimeoutError:
             return _too_late(domain)
@@ -147,22 +152,51 @@ class Engine:
         except TimeoutError:
             return _too_late(named.domain)
 
-    async def _converse(self, asks: list[Ask], deadline: float, found: Found) -> None:
+    async def _converse(self, asks: list[Ask], call: "_Call") -> None:
         """Hold one conversation. A fault of ours costs the addresses it met, not the others."""
         settled: set[Address] = set()
 
         def settle(ask: Ask, probe: Probe | None) -> None:
             result = self._result(ask, probe)
             settled.add(ask.address)
-            found(ask.address, result)
+            call.found(ask.address, result)
 
         try:
-            await Conversation(self._parts, asks, settle).run(deadline)
+            await Conversation(self._parts, asks, settle, call.connections).run(call.deadline)
         except Exception:  # noqa: BLE001 - logged, and told as UNKNOWN: one fault must not cost a whole task
             _log.exception("a conversation failed", extra={"group": asks[0].route.group})
         for ask in asks:
             if ask.address not in settled:
-                found(ask.address, _unfinished(ask))
+                call.found(ask.address, _unfinished(ask))
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """What the steps of one call share: its end on the loop's clock, its limit, and who is told."""
+
+    deadline: float
+    connections: int | None
+    found: Found
+
+
+async def _gather(named: "asyncio.Queue[Route]", most: int) -> list[Route]:
+    """Return the routes that come without a pause, at most so many and for at most a second.
+
+    Domains of one set of mail hosts share a conversation when they are known at about the same time.
+    """
+    loop = asyncio.get_running_loop()
+    read = [await named.get()]
+    until = loop.time() + _GATHERING_SECONDS_MAX
+    while len(read) < most and loop.time() < until:
+        if not named.empty():
+            read.append(named.get_nowait())
+            continue
+        try:
+            async with asyncio.timeout(_QUIET_SECONDS):
+                read.append(await named.get())
+        except TimeoutError:
+            break
+    return read
 
 
 async def _next(found: "asyncio.Queue[tuple[Address, Result]]", work: "asyncio.Task[None]") -> tuple[Address, Result]:

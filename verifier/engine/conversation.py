@@ -39,13 +39,20 @@ class Parts:
 class Conversation:
     """Talks to the mail hosts of one group until every address is settled; `settled` is called once for each."""
 
-    def __init__(self, parts: Parts, asks: Sequence[Ask], settled: Callable[[Ask, Probe | None], None]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        asks: Sequence[Ask],
+        settled: Callable[[Ask, Probe | None], None],
+        connections: int | None = None,
+    ) -> None:
         self._parts = parts
         self._config = parts.config
         self._questions = Questions(parts.catchall, parts.accepts_then_bounces, settled)
         self._fruitless: dict[str, int] = {}
         self._busy: dict[str, int] = {}
-        self._lanes = parts.config.connections_per_address
+        limit = parts.config.connections_per_address
+        self._lanes = limit if connections is None else max(1, min(connections, limit))
         self._deadline = math.inf
         self._domain = asks[0].address.domain  # all of them leave by the same ways
         for ask in asks:

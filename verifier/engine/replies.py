@@ -112,6 +112,7 @@ def assemble(code: int, texts: list[str]) -> Reply:
     return Reply(code, enhanced_code, joined, tuple(plain) if len(plain) > 1 else ())
 
 
+@lru_cache(maxsize=_MEANINGS_MAX)
 def meaning_at_rcpt(reply: Reply) -> Meaning:
     """Return what a reply to RCPT means. Code class first, then enhanced code, then text, but for four cases.
 

@@ -3,6 +3,8 @@
 The verdict gives the ground, each signal takes a little off. A role account is not bad, only less sure.
 """
 
+from functools import lru_cache
+
 from verifier.engine.evidence import Reason, Status
 from verifier.engine.signals import Signals
 
@@ -20,6 +22,7 @@ _FREE = -2
 _TYPO = -30
 
 
+@lru_cache(maxsize=1024)
 def rate(status: Status, reason: Reason, signals: Signals, *, has_suggestion: bool) -> tuple[int, tuple[str, ...]]:
     """Return the score and what made it, as "name:points" in the order of weight given above."""
     parts = [(str(status), _GROUND[status])]

@@ -44,16 +44,26 @@ class Broken(Exception):
         super().__init__(f"{cause}: {detail}")
 
 
+def is_name(text: str) -> bool:
+    """Tell whether a text may be said in EHLO: one word, so that no second command can hide in it."""
+    return _WORD.fullmatch(text) is not None
+
+
+def is_path(text: str) -> bool:
+    """Tell whether a text may stand in MAIL FROM or RCPT TO."""
+    return _PATH.fullmatch(text) is not None
+
+
 def greeting(verb: Verb, name: str) -> bytes:
     """Return the EHLO or HELO command."""
-    if not _WORD.fullmatch(name):
+    if not is_name(name):
         raise ValueError(f"not a name to greet with: {name!r}")
     return f"{verb.value} {name}\r\n".encode("ascii")
 
 
 def envelope(verb: Verb, path: str, *, with_smtputf8: bool = False) -> bytes:
     """Return the MAIL or RCPT command for an address; the empty path is the null sender."""
-    if path and not _PATH.fullmatch(path):
+    if path and not is_path(path):
         raise ValueError(f"not a path: {path!r}")
     return f"{verb.value}<{path}>{' SMTPUTF8' if with_smtputf8 else ''}\r\n".encode()
 

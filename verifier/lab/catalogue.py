@@ -3,15 +3,11 @@
 from dataclasses import replace
 
 from verifier.engine.evidence import Reason, Status
-from verifier.lab import manners, routes
+from verifier.lab import manners, refusals, routes
 from verifier.lab.dialects import DIALECTS
 from verifier.lab.domain import (
     ACCEPT_ALL,
-    BLOCKED,
     FULL,
-    GREYLISTED,
-    NO_SUCH_USER,
-    SENDER_REJECTED,
     SERVER_ERROR,
     TEMPORARY,
     Domain,
@@ -19,18 +15,10 @@ from verifier.lab.domain import (
     Host,
     always,
     mail,
-    slow,
 )
-from verifier.lab.script import FAULT, RELAY, TAKEN, Script
+from verifier.lab.script import TAKEN, Script
 
 _FOR_EVER_SECONDS = 3600.0
-
-_LISTED = (
-    "554 5.7.1 Service unavailable; Client host [{client}] blocked using zen.spamhaus.org; "
-    "https://www.spamhaus.org/query/ip/{client}"
-)
-_REFUSED = "550 Transaction refused"
-_SPF = "550 5.7.23 The message was rejected because of Sender Policy Framework violation"
 
 _MAILBOXES = (
     Domain(name="ok", about="A plain host that tells who is there.", hosts=(routes.OK_HOST,)),
@@ -42,6 +30,54 @@ _MAILBOXES = (
         "Over quota, without an enhanced code.",
         Script(known="552 Requested mail action aborted: mailbox quota exceeded", unknown="550 No such user here"),
         FULL,
+    ),
+    mail("full550", "Over quota, for good.", Script(known="550 5.2.2 <{address}>: Mailbox full"), FULL),
+    mail(
+        "full451",
+        "Over quota, for now.",
+        Script(known="451 4.2.2 <{address}>: user is over quota, try again later"),
+        FULL,
+    ),
+    always(
+        "diskfull",
+        "The server's disk is full, not a mailbox.",
+        Script(known=(_DISK := "452 4.3.1 Insufficient system storage"), unknown=_DISK),
+        SERVER_ERROR,
+    ),
+    always(
+        "misconfigured",
+        "A fault of the server, told as a permanent one.",
+        Script(known=(_SETUP := "554 5.3.5 System incorrectly configured"), unknown=_SETUP),
+        SERVER_ERROR,
+    ),
+    mail(
+        "inactive",
+        "Inactive mailboxes, without an enhanced code.",
+        Script(known="550 Account <{address}> is inactive"),
+        Expected(Status.NOT_EXISTS, Reason.MAILBOX_DISABLED),
+    ),
+    always(
+        "unverified",
+        "Has yet to ask somebody else whether a mailbox exists.",
+        Script(
+            known=(_UNVERIFIED := "450 4.1.1 <{address}>: Recipient address rejected: unverified address"),
+            unknown=_UNVERIFIED,
+        ),
+        TEMPORARY,
+    ),
+    replace(
+        mail(
+            "unsure",
+            "Takes its users, and is never sure of strange names.",
+            Script(strange="450 4.1.1 <{address}>: Recipient address rejected: unverified address"),
+            TEMPORARY,
+        ),
+        or_else=TEMPORARY,
+    ),
+    replace(
+        mail("mostlycatchall", "Takes strange names, and refuses some that it knew.", Script(strange=TAKEN)),
+        known=ACCEPT_ALL,
+        or_else=ACCEPT_ALL,
     ),
     mail(
         "disabled",
@@ -68,101 +104,14 @@ _MAILBOXES = (
     ),
 )
 
-_BLOCKS = (
-    always("blocked", "Blocks the client at RCPT.", Script(known=_LISTED, unknown=_LISTED), BLOCKED),
-    always(
-        "blockedplain",
-        "Blocks the client at RCPT, without an enhanced code.",
-        Script(
-            known=(_S3140 := "550 Mail from {client} was rejected: listed on our block list (S3140)"), unknown=_S3140
-        ),
-        BLOCKED,
-    ),
-    always("blockedbanner", "Blocks the client at once.", Script(banner=_LISTED), BLOCKED),
-    always(
-        "blockedmail",
-        "Blocks the client at MAIL.",
-        Script(mail="550 5.7.25 The IP address sending this message does not have a PTR record setup"),
-        BLOCKED,
-    ),
-    always(
-        "noptr",
-        "Greets nobody whose address has no name.",
-        Script(banner="554 5.7.1 Client host rejected: cannot find your reverse hostname, [{client}]"),
-        BLOCKED,
-    ),
-    always("spf", "Refuses at RCPT by the sender's policy.", Script(known=_SPF, unknown=_SPF), BLOCKED),
-    always(
-        "sameanswer",
-        "Refuses everybody with the same words, which say nothing of users.",
-        Script(known=_REFUSED, unknown=_REFUSED),
-        BLOCKED,
-    ),
-    mail(
-        "nullonly",
-        "Takes no sender but the null one.",
-        Script(mail="550 5.1.8 <{sender}>: Sender address rejected", null_sender="250 2.1.0 Ok"),
-    ),
-    always(
-        "senderrefused",
-        "Refuses every sender.",
-        Script(mail="553 5.1.8 <{sender}>: Sender address rejected: Domain not found"),
-        SENDER_REJECTED,
-    ),
-    mail("nullrefused", "Refuses the null sender.", Script(null_sender="550 5.7.1 Null sender refused")),
-    always(
-        "relaydenied",
-        "Its only mail host does not serve it.",
-        Script(known=RELAY, unknown=RELAY),
-        NO_SUCH_USER,
-    ),
-    always(
-        "servererror",
-        "A fault of the server at RCPT.",
-        Script(known=FAULT, unknown=FAULT),
-        SERVER_ERROR,
-    ),
-    always(
-        "mailbusy",
-        "Always too busy for MAIL.",
-        Script(mail="451 4.3.2 Please try again later"),
-        TEMPORARY,
-    ),
-    always(
-        "nomail",
-        "Takes no mail at all (RFC 7504).",
-        Script(banner="521 5.3.2 {host} does not accept mail"),
-        BLOCKED,
-    ),
-    always(
-        "busy",
-        "Always too busy.",
-        Script(banner="421 4.3.2 {host} Service not available, try again later"),
-        TEMPORARY,
-    ),
-)
-
-_GREYLISTS = (
-    mail("greylisted", "Puts every recipient off for 1.5 s.", Script(greylist_seconds=1.5)),
-    mail(
-        "greycatchall",
-        "Takes every recipient, after 1.5 s.",
-        Script(greylist_seconds=1.5, unknown=TAKEN),
-        ACCEPT_ALL,
-        ACCEPT_ALL,
-    ),
-    slow("postgrey", "Puts every recipient off for 3 s.", Script(greylist_seconds=3.0)),
-    slow("greyforever", "Puts every recipient off for ever.", Script(greylist_seconds=1e9), GREYLISTED, GREYLISTED),
-)
-
 _DIALECTS = tuple(mail(name, f"Answers as {dialect.of} does.", dialect.script) for name, dialect in DIALECTS.items())
 
 CATALOGUE: tuple[Domain, ...] = (
     *_MAILBOXES,
     *_DIALECTS,
     *routes.ROUTES,
-    *_BLOCKS,
-    *_GREYLISTS,
+    *refusals.BLOCKS,
+    *refusals.GREYLISTS,
     *manners.MANNERS,
     *manners.LIMITS,
 )

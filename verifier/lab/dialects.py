@@ -121,5 +121,46 @@ DIALECTS: dict[str, Dialect] = {
         "a Chinese host",
         Script(known="250 2.1.5 Ok", unknown="550 5.1.1 用户不存在: <{address}>", extensions=(*EXTENSIONS, "SMTPUTF8")),
     ),
+    "zimbra": Dialect(
+        "Zimbra, whose reason is the address again",
+        Script(unknown="550 5.1.1 <{address}>: Recipient address rejected: {address}"),
+    ),
+    "courier": Dialect("Courier", Script(known="250 Ok.", unknown="550 User <{address}> unknown")),
+    "cpanel": Dialect("Exim under cPanel", Script(known="250 Accepted", unknown='550 No Such User Here"')),
+    "domino": Dialect("Domino", Script(known="250 {address}... Recipient ok", unknown="550 {address}... No such user")),
+    "mimecast": Dialect(
+        "Mimecast",
+        Script(
+            known="250 Recipient OK", unknown="550 Invalid Recipient - https://community.mimecast.com/docs/DOC-1369"
+        ),
+    ),
+    "proofpoint": Dialect("Proofpoint", Script(known="250 2.1.5 <{address}>... Ok", unknown="550 5.1.1 User Unknown")),
+    "icloud": Dialect("iCloud", Script(unknown="550 5.1.1 <{address}>: user does not exist")),
+    "mailru": Dialect(
+        "mail.ru",
+        Script(
+            known="250 OK",
+            unknown="550 Message was not accepted -- invalid mailbox.  Local mailbox {address} is unavailable: "
+            "user not found",
+        ),
+    ),
+    "qq": Dialect(
+        "QQ", Script(known="250 Ok", unknown="550 Mailbox not found. http://service.mail.qq.com/cgi-bin/help?id=20022")
+    ),
+    "netease": Dialect("163.com", Script(known="250 Mail OK", unknown="550 User not found: {address}")),
+    "list": Dialect("a host with a list's code", Script(unknown="550 5.2.0 <{address}>: mailbox does not exist")),
+    "nullmx556": Dialect(
+        "a relay that knows a null MX (RFC 7505)",
+        Script(unknown="556 5.1.10 <{address}>: Recipient address has null MX"),
+    ),
+    "italian": Dialect("an Italian host", Script(known="250 Ok", unknown="550 Utente sconosciuto: {address}")),
+    "portuguese": Dialect(
+        "a Portuguese host in Latin-1",
+        Script(known="250 Destinatário aceito", unknown="550 Usuário não encontrado: {address}", encoding="latin-1"),
+    ),
+    "polish": Dialect("a Polish host", Script(known="250 Ok", unknown="550 Nieznany użytkownik {address}")),
+    "russian": Dialect("a Russian host", Script(known="250 Принято", unknown="550 Пользователь не найден: {address}")),
+    "japanese": Dialect("a Japanese host", Script(known="250 2.1.5 Ok", unknown="550 宛先不明: {address}")),
+    "textless": Dialect("a host of few words", Script(known="250 ok", unknown="550 5.1.1")),
 }
 """The name of a dialect is the name of its domain."""

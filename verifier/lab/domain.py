@@ -33,6 +33,7 @@ BLOCKED = Expected(Status.UNKNOWN, Reason.BLOCKED)
 SENDER_REJECTED = Expected(Status.UNKNOWN, Reason.SENDER_REJECTED)
 GREYLISTED = Expected(Status.UNKNOWN, Reason.GREYLISTED)
 SERVER_ERROR = Expected(Status.UNKNOWN, Reason.SERVER_ERROR)
+UNROUTABLE = Expected(Status.UNKNOWN, Reason.UNROUTABLE)
 TEMPORARY = Expected(Status.UNKNOWN, Reason.TEMPORARY)
 
 
@@ -44,6 +45,11 @@ class Dns(Enum):
     MX_ALIAS = "MX records that name aliases of the domain's hosts (against RFC 2181 section 10.3)"
     ALIAS = "a CNAME to another domain"
     NULL_MX = "one MX with the root as its host (RFC 7505)"
+    NULL_BESIDE = "a null MX beside a real one, against RFC 7505"
+    LOST_BESIDE = "the best MX names a host that does not exist, the next ones are the domain's hosts"
+    FAILING_HOST = "an MX that names a host whose address cannot be told"
+    PRIVATE_HOST = "an MX that names a host in a private network"
+    METADATA_HOST = "an MX that names a host where clouds keep their secrets"
     LOST_HOSTS = "MX records that name hosts that do not exist"
     NO_DATA = "the name is there, but neither MX nor address"
     NXDOMAIN = "there is no such name"

@@ -31,6 +31,9 @@ class Geography:
             ZONE: Answer({"NS": [f"ns.{ZONE}."]}),
             f"ns.{ZONE}": Answer({"A": ["127.0.0.1"]}),
             HOSTS_ZONE: Answer(),
+            host_name("failing"): Answer(code=dns.rcode.SERVFAIL),
+            host_name("private"): Answer({"A": ["10.0.0.1", "192.168.1.1"], "AAAA": ["fd00::1"]}),
+            host_name("metadata"): Answer({"A": ["169.254.169.254"], "AAAA": ["fe80::1", "::ffff:169.254.169.254"]}),
         }
         self._addresses_given = 0
         for domain in catalogue:
@@ -75,39 +78,43 @@ class Geography:
         return f"127.77.{number // _HOSTS_A_NETWORK}.{number % _HOSTS_A_NETWORK + 1}"
 
     def _answer(self, domain: Domain) -> Answer:
+        if domain.dns in _ALIKE:
+            return _ALIKE[domain.dns]
         exchanges = [f"{host.preference} {host_name(host.name)}." for host in domain.hosts]
         match domain.dns:
-            case Dns.MAIL:
-                return Answer({"MX": exchanges})
             case Dns.MX_ALIAS:
-                return Answer(
-                    {"MX": [f"{host.preference} {host_name(f'{host.name}-alias')}." for host in domain.hosts]}
-                )
+                exchanges = [f"{host.preference} {host_name(f'{host.name}-alias')}." for host in domain.hosts]
+            case Dns.NULL_BESIDE:
+                exchanges.insert(0, "0 .")
+            case Dns.LOST_BESIDE:
+                exchanges.insert(0, f"5 {_LOST[0]}.")
             case Dns.TRUNCATED:
                 # The further records say that the list is long; they name a host that is there.
-                more = [
-                    f"{preference} {host_name(domain.hosts[0].name)}."
-                    for preference in range(20, 20 + _TRUNCATED_PADDING)
-                ]
-                return Answer({"MX": exchanges + more}, is_truncated=True)
+                name = host_name(domain.hosts[0].name)
+                exchanges += [f"{preference} {name}." for preference in range(20, 20 + _TRUNCATED_PADDING)]
+                return Answer({"MX": exchanges}, is_truncated=True)
             case Dns.IMPLICIT:
                 return Answer({"A": [self.addresses[host.name] for host in domain.hosts]})
             case Dns.ALIAS:
                 return Answer({"CNAME": [f"{domain.alias_of}.{ZONE}."]})
-            case Dns.NULL_MX:
-                return Answer({"MX": ["0 ."]})
-            case Dns.LOST_HOSTS:
-                return Answer({"MX": [f"10 gone-1.{HOSTS_ZONE}.", f"20 gone-2.{HOSTS_ZONE}."]})
-            case Dns.SERVFAIL:
-                return Answer(code=dns.rcode.SERVFAIL)
-            case Dns.REFUSED:
-                return Answer(code=dns.rcode.REFUSED)
-            case Dns.SILENT:
-                return Answer(is_silent=True)
-            case _:
-                return Answer({"TXT": ['"v=spf1 -all"']})
+        return Answer({"MX": exchanges})
 
 
 def host_name(short: str) -> str:
     """The full name of a mail host."""
     return f"{short}.{HOSTS_ZONE}"
+
+
+_LOST = (host_name("gone-1"), host_name("gone-2"))
+_ALIKE = {
+    Dns.NULL_MX: Answer({"MX": ["0 ."]}),
+    Dns.LOST_HOSTS: Answer({"MX": [f"10 {_LOST[0]}.", f"20 {_LOST[1]}."]}),
+    Dns.FAILING_HOST: Answer({"MX": [f"10 {host_name('failing')}."]}),
+    Dns.PRIVATE_HOST: Answer({"MX": [f"10 {host_name('private')}."]}),
+    Dns.METADATA_HOST: Answer({"MX": [f"10 {host_name('metadata')}."]}),
+    Dns.NO_DATA: Answer({"TXT": ['"v=spf1 -all"']}),
+    Dns.SERVFAIL: Answer(code=dns.rcode.SERVFAIL),
+    Dns.REFUSED: Answer(code=dns.rcode.REFUSED),
+    Dns.SILENT: Answer(is_silent=True),
+}
+"""What is told of domains whose mail hosts are not the lab's."""

@@ -14,6 +14,11 @@ from verifier.lab.script import Script
 from verifier.lab.session import Reply, Session, Then
 
 _LINE_BYTES_MAX = 64 * 1024
+_VERBS = frozenset(
+    {"EHLO", "HELO", "STARTTLS", "MAIL", "RCPT", "RSET", "NOOP", "VRFY", "EXPN", "HELP", "AUTH", "DATA", "BDAT", "QUIT"}
+)
+OTHER_VERB = "…"
+"""What everything else is counted as, so that no client can fill the counters."""
 _BYTE_EVERY_SECONDS = 0.001
 
 
@@ -98,7 +103,8 @@ class Connection(asyncio.Protocol):
 
     def _command(self, line: str) -> bool:
         """Answer one line; tells whether the next one is read."""
-        verb = line.partition(" ")[0].upper()[:10]
+        word = line.partition(" ")[0].upper()
+        verb = word if word in _VERBS else OTHER_VERB
         self._log.command(self._host.name, self._number, verb, line)
         reply = self._session.receive(line, is_pipelined=bool(self._outbox))
         if verb == "RCPT" and _is_refusal(reply.data):

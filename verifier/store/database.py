@@ -19,6 +19,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InvalidCatalogNameError,  # the server is there, the database is not
 )
 
 CONNECT_TIMEOUT_SECONDS = 5.0

@@ -8,19 +8,23 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 START_SECONDS = 30
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+SAFE = ("max_connections=200",)
 PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
-def cluster(directory: Path) -> Iterator[str]:
-    """Run a cluster in a new directory; yields the URL of its `postgres` database."""
+def cluster(directory: Path, settings: Sequence[str] = FAST) -> Iterator[str]:
+    """Run a cluster in a new directory; yields the URL of its `postgres` database.
+
+    With `FAST` a commit may be lost when one of its processes is killed; `SAFE` is what PostgreSQL does by itself.
+    """
     owner = _owner()
     binaries = _binaries(directory)
     data = directory / "data"
@@ -41,7 +45,7 @@ def cluster(directory: Path) -> Iterator[str]:
         "--no-sync",
     ]
     subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, **shared)
-    options = [word for setting in FAST for word in ("-c", setting)]
+    options = [word for setting in settings for word in ("-c", setting)]
     with (directory / "log").open("wb") as log:
         server = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-k", data, "-h", "", *options],

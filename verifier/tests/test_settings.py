@@ -32,6 +32,30 @@ def test_zones_and_name_servers_are_read() -> None:
     )
 
 
+def test_ways_out_and_pauses_reach_the_engine_and_the_schedule() -> None:
+    settings = Settings.from_env(
+        {
+            "VERIFIER_EGRESS": "google.com=192.0.2.1|192.0.2.2 *=socks5://u:hidden@proxy.example.com:1080",
+            "VERIFIER_ACCEPT_THEN_BOUNCE": "Bounces.example.com.",
+            "VERIFIER_PAUSE_SECONDS": "10, 20",
+            "VERIFIER_EGRESS_NAME": "rack-1",
+        }
+    )
+    config = settings.engine_config()
+    assert [(entry.suffix, len(entry.ways)) for entry in config.egress] == [("google.com", 2), ("", 1)]
+    assert config.accept_then_bounce == ("bounces.example.com",)
+    assert (settings.pause_seconds, settings.zone_pause_seconds, settings.egress_name) == ((10, 20), (0.5,), "rack-1")
+    assert "hidden" not in repr(settings)
+
+
+def test_tokens_of_an_identity_provider_need_its_name() -> None:
+    with pytest.raises(SettingsError, match="VERIFIER_JWT_ISSUER: must be set"):
+        Settings.from_env({"VERIFIER_JWKS_URL": "https://id.example.com/keys"})
+    assert "s" * 32 not in repr(
+        Settings.from_env({"VERIFIER_JWT_SECRET": "s" * 32, "VERIFIER_JWT_ISSUER": "https://id"})
+    )
+
+
 def test_all_problems_are_told_at_once() -> None:
     bad = {
         "VERIFIER_DATABASE_URL": "postgresql+asyncpg://x",
@@ -43,6 +67,16 @@ def test_all_problems_are_told_at_once() -> None:
         "VERIFIER_CONCURRENCY": "0",
         "VERIFIER_RETRY_SECONDS": "60,soon",
         "VERIFIER_ZONE_RETRY_SECONDS": "inf",
+        "VERIFIER_PAUSE_SECONDS": "-1",
+        "VERIFIER_ZONE_PAUSE_SECONDS": "a while",
+        "VERIFIER_EGRESS": "google.com",
+        "VERIFIER_RESULT_DAYS": "one",
+        "VERIFIER_UNREAD_RESULT_DAYS": "-1",
+        "VERIFIER_JWKS_URL": "id.example.com",
+        "VERIFIER_RATE_LIMIT": "many",
+        "VERIFIER_SERVICE_RATE_LIMIT": "-1",
+        "VERIFIER_UPLOAD_BYTES_MAX": "0",
+        "VERIFIER_WEBHOOK_RETRY_SECONDS": "5;300",
         "VERIFIER_LOG_FORMAT": "xml",
     }
     with pytest.raises(SettingsError) as caught:

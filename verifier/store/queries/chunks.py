@@ -41,8 +41,15 @@ class Taken:
         return sum(map(len, self.numbers.values()))
 
 
+SUSPECT_STALLS = 2
+
+
 class TokenLostError(Exception):
     """Another worker has taken the chunk since."""
+
+
+class SuspectError(Exception):
+    """The chunk was taken several times without progress: it may be what kills workers, and is to be taken alone."""
 
 
 class Cause(Enum):
@@ -76,20 +83,26 @@ class Ending(Enum):
     IS_PUT_OFF = auto()  # asked again after a delay, by new jobs: its rests, which become chunks of their own
 
 
-async def take(pool: Pool, job: jobs.ChunkJob) -> Taken | None:
-    """Take a chunk; None where it has ended, is not due, or its task was canceled."""
+async def take(pool: Pool, job: jobs.ChunkJob, *, is_alone: bool = True) -> Taken | None:
+    """Take a chunk; None where it has ended, is not due, or its task was canceled.
+
+    Raises SuspectError for what should be taken with `is_alone`, so that a chunk that kills its worker takes no
+    blameless ones with it to their end.
+    """
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(
             """
             UPDATE chunk SET token = nextval('chunk_token'), attempt = attempt + 1, stalls = stalls + 1,
                 state = 'running', updated_at = now()
-            WHERE id = $1 AND state IN ('queued', 'running') AND retries = $2
+            WHERE id = $1 AND state IN ('queued', 'running') AND retries = $2 AND (stalls < $3 OR $4)
             RETURNING id, task_id, token, mail_host, is_in_zone, priority, stalls, retries, waits, pauses,
                 created_at AS born_at, ns, in_flight
             """,
-            job.chunk_id, job.retries,
+            job.chunk_id, job.retries, SUSPECT_STALLS, is_alone,
         )  # fmt: skip
         if row is None:
+            if not is_alone and await _is_suspect(connection, job):
+                raise SuspectError
             return None
         fields = dict(row)
         was_in_flight, ns = fields.pop("in_flight"), fields.pop("ns")
@@ -107,6 +120,14 @@ async def take(pool: Pool, job: jobs.ChunkJob) -> Taken | None:
             taken.id, taken.open_count, "running" if is_live else "dropped",
         )  # fmt: skip
         return taken if is_live else None
+
+
+async def _is_suspect(connection: Connection, job: jobs.ChunkJob) -> bool:
+    found = await connection.fetchval(
+        "SELECT true FROM chunk WHERE id = $1 AND state IN ('queued', 'running') AND retries = $2 AND stalls >= $3",
+        job.chunk_id, job.retries, SUSPECT_STALLS,
+    )  # fmt: skip
+    return bool(found)
 
 
 async def _numbers(connection: Connection, task_id: UUID, ns: Sequence[int]) -> dict[str, list[int]]:

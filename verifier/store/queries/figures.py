@@ -49,11 +49,11 @@ async def by_mail_host(pool: Pool, *, limit: int) -> list[Record]:
         WITH ranked AS (
             SELECT *, row_number() OVER (ORDER BY addresses DESC, mail_host) <= $1 AS is_named FROM mail_host_figures
         )
-        SELECT CASE WHEN is_named THEN mail_host ELSE 'other' END AS mail_host,
-            {", ".join(f"sum({name})::float AS {name}" for name in COLUMNS)},
+        SELECT CASE WHEN is_named THEN ranked.mail_host ELSE 'other' END AS mail_host,
+            {", ".join(f"sum(ranked.{name})::float AS {name}" for name in COLUMNS)},
             min(slots) FILTER (WHERE is_named) AS slots, min(gap_seconds) FILTER (WHERE is_named) AS gap_seconds,
             count(*) FILTER (WHERE paused_until > now()) AS paused
-        FROM ranked LEFT JOIN mx_gate USING (mail_host) GROUP BY 1 ORDER BY 1
+        FROM ranked LEFT JOIN mx_gate ON mx_gate.mail_host = ranked.mail_host GROUP BY 1 ORDER BY 1
         """,  # noqa: S608  our own column names
         limit,
     )

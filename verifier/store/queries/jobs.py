@@ -18,6 +18,9 @@ VERIFY = "verify"
 RETRY = "verify.retry"  # apart, so that delayed jobs are not walked over at every pick of a fresh one
 
 PLAN_PRIORITY = 2**30
+SHORT_MAX = 50
+"""A list of so many addresses is short: it is one chunk (two with a sandbox), whatever their mail hosts are."""
+LONG_MAX = 10_000
 ABSENT_AFTER = timedelta(seconds=30)
 
 
@@ -64,12 +67,12 @@ def retry_by(egress: str) -> str:
     return f"{RETRY}@{egress}"
 
 
-async def enqueue_plan(connection: Connection, task_id: UUID, *, is_short: bool) -> None:
+async def enqueue_plan(connection: Connection, task_id: UUID, *, addresses: int) -> None:
     """Have a task cut into chunks; does nothing where that is waiting already.
 
-    Of long ones, the k-th of a user stands k behind the first of every other.
+    Of long ones, the k-th of a user comes after the first of every other, and shorter ones before longer ones.
     """
-    if is_short:
+    if addresses <= SHORT_MAX:
         entrypoint, priority = PLAN, PLAN_PRIORITY
     else:
         waiting = await connection.fetchval(
@@ -79,7 +82,7 @@ async def enqueue_plan(connection: Connection, task_id: UUID, *, is_short: bool)
             """,
             task_id,
         )
-        entrypoint, priority = PLAN_LONG, -waiting
+        entrypoint, priority = PLAN_LONG, -(waiting * LONG_MAX + min(addresses, LONG_MAX))
     await _queries(connection).enqueue(
         entrypoint, str(task_id).encode(), priority, dedupe_key=f"plan:{task_id}", on_conflict="skip"
     )

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from verifier.store.database import Connection, Pool
-from verifier.store.queries import jobs, plans
+from verifier.store.queries import jobs
 
 LOCK_KEY = 7_205_759_404  # one worker looks at a time
 BATCH = 1000
@@ -51,5 +51,5 @@ async def _plans(connection: Connection, quiet_for: timedelta) -> int:
         quiet_for, BATCH,
     )  # fmt: skip
     for row in rows:
-        await jobs.enqueue_plan(connection, row["id"], is_short=row["email_count"] <= plans.SHORT_MAX)
+        await jobs.enqueue_plan(connection, row["id"], addresses=row["email_count"])
     return len(rows)

@@ -9,8 +9,6 @@ from verifier.store.database import Connection, Pool
 from verifier.store.queries import jobs, results
 
 ATTEMPTS_MAX = 5
-SHORT_MAX = 50
-"""A list of so many addresses is short: it is one chunk (two with a sandbox), whatever their mail hosts are."""
 LEVEL = 64
 """Priorities that share one level; the more chunks a plan has, the lower it stands within its levels."""
 
@@ -27,7 +25,7 @@ class Unplanned:
     @property
     def is_short(self) -> bool:
         """Tell whether it is planned without asking for mail hosts."""
-        return sum(map(len, self.numbers.values())) <= SHORT_MAX
+        return sum(map(len, self.numbers.values())) <= jobs.SHORT_MAX
 
 
 @dataclass(frozen=True, slots=True)

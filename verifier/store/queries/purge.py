@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from verifier.store.database import Connection, Pool
+from verifier.store.queries import series
 
 LOCK_KEY = 7_205_759_405  # one program purges at a time
 BATCH = 20_000
@@ -55,6 +56,7 @@ async def _results(connection: Connection, purged: Purged, read_for: timedelta, 
         if task_id is None:
             return
         async with connection.transaction():
+            await series.keep(connection, [task_id])
             for table in ("result", "address", "chunk"):
                 await connection.execute(f"DELETE FROM {table} WHERE task_id = $1", task_id)  # noqa: S608  our tables
             await connection.execute("UPDATE task SET purged_at = now() WHERE id = $1", task_id)

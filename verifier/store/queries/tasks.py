@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from verifier.store import text
 from verifier.store.database import Connection, Pool
-from verifier.store.queries import jobs, plans
+from verifier.store.queries import jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def create(pool: Pool, new: NewTask) -> Task:
                 (task.id, n, text.encode(email), normalised) for n, (email, normalised) in enumerate(new.addresses)
             ),
         )
-        await jobs.enqueue_plan(connection, task.id, is_short=len(new.addresses) <= plans.SHORT_MAX)
+        await jobs.enqueue_plan(connection, task.id, addresses=len(new.addresses))
         return task
 
 

@@ -122,7 +122,9 @@ BAD_PARAMETERS = [
     ("limit", "ten"),
     ("limit", ""),
     ("offset", "-1"),
-    ("offset", "9" * 30),
+    ("limit", "9" * 5000),
+    ("offset", "1e3"),
+    ("offset", "\u0661"),
     ("ids", "no-id"),
     ("ids", ",".join([NOBODY] * 101)),
     ("user_id", "me"),
@@ -132,6 +134,12 @@ BAD_PARAMETERS = [
     ("created_before", "2026-13-01T10:00:00Z"),
     ("created_before", "0001-01-01T00:00:00+14:00"),
 ]
+
+
+async def test_an_offset_beyond_every_task_gives_an_empty_page(rest: Rest) -> None:
+    await rest.create(["a@example.com"])
+    for offset in ("1", "000000000000000000000001", "9" * 5000):
+        assert ok(await rest.client.get("/tasks", params={"offset": offset}))["tasks"] == []
 
 
 async def test_a_bad_parameter_is_named(rest: Rest) -> None:

@@ -1,6 +1,7 @@
 """JWTs of an identity provider: whom they let in, and every way in which they do not."""
 
 import base64
+import hmac
 import json
 import time
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
@@ -16,7 +18,7 @@ from verifier.api.key_set import KeySet
 from verifier.tests.api.listener import Listener, listening
 from verifier.tests.rest import Json, Rest, error, ok
 
-SECRET = "the-secret-of-the-identity-provider-0123456789"
+SECRET = "the-secret-of-the-identity-provider-of-these-tests-0123456789-abcdef"
 ISSUER = "https://identity.example.com/auth/v1"
 USER = "7b0c5a0e-6c4b-4a7e-9d5e-1f2f3f4f5f6f"
 OTHER = "0f9e8d7c-6b5a-4433-8211-aabbccddeeff"
@@ -72,6 +74,14 @@ def raw(header: bytes, content: bytes = b"{}", signature: bytes = b"") -> str:
     return ".".join(parts)
 
 
+def by_public_key_as_secret() -> str:
+    """The oldest trick: HS256 with the public key, which everybody knows, as secret."""
+    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    unsigned = raw(b'{"alg":"HS256","kid":"ec"}', json.dumps(claims()).encode()).removesuffix(".")
+    signature = hmac.digest(EC_KEY.public_key().public_bytes(*form), unsigned.encode(), "sha256")
+    return f"{unsigned}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
 async def test_each_kind_of_token_lets_its_user_in_and_no_other(rest: Rest) -> None:
     tokens = [by_ec(), by_secret(), jwt.encode(claims(), RSA_KEY, algorithm="RS256", headers={"kid": "rsa"})]
     for token in tokens:
@@ -89,7 +99,6 @@ async def test_each_kind_of_token_lets_its_user_in_and_no_other(rest: Rest) -> N
 
 def bad_tokens() -> list[str]:
     unsigned = b'{"alg":"none","typ":"JWT"}', json.dumps(claims()).encode()
-    public = ECAlgorithm.to_jwk(EC_KEY.public_key())
     past = int(time.time()) - 3600
     return [
         raw(*unsigned),
@@ -102,7 +111,7 @@ def bad_tokens() -> list[str]:
         jwt.encode(claims(), RSA_KEY, algorithm="RS512", headers={"kid": "rsa"}),
         jwt.encode(claims(), RSA_KEY, algorithm="RS512", headers={"kid": "rsa-512"}),
         jwt.encode(claims(), RSA_KEY, algorithm="PS256", headers={"kid": "rsa"}),
-        jwt.encode(claims(), public + " " * 40, algorithm="HS256", headers={"kid": "ec"}),
+        by_public_key_as_secret(),
         jwt.encode(claims(), SECRET, algorithm="HS384"),
         jwt.encode(claims(), SECRET + "x", algorithm="HS256"),
         jwt.encode(claims(), OTHER_EC_KEY, algorithm="ES256", headers={"kid": "broken"}),
@@ -131,7 +140,7 @@ async def test_every_other_token_is_refused_and_none_is_a_fault_of_ours(rest: Re
 
 
 async def test_unknown_key_ids_cause_one_fetch(rest: Rest, provider: Listener) -> None:
-    for n in range(50):
+    for n in range(20):
         token = jwt.encode(claims(), EC_KEY, algorithm="ES256", headers={"kid": f"unknown-{n}"})
         error(await rest.client.get("/tasks", headers={"Authorization": f"Bearer {token}"}), 401)
     assert len(provider.received) == 1

@@ -46,6 +46,17 @@ async def test_a_list_is_read_in_every_format(rest: Rest, pool: Pool) -> None:
         assert await addresses(pool, task) == TWO, name
 
 
+async def test_the_media_type_tells_what_the_name_does_not(rest: Rest) -> None:
+    xlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    named = {"text/csv": LISTS["named.csv"], "text/plain; charset=utf-8": LISTS["plain.txt"], xlsx: LISTS["book.xlsx"]}
+    for media_type, content in named.items():
+        for name in ("file", "file.tmp"):
+            made = await rest.client.post("/tasks/batch/upload", files={"file": (name, content, media_type)})
+            assert ok(made, 201)["email_count"] == 2
+    refused = await rest.client.post("/tasks/batch/upload", files={"file": ("a", b"a@b.com", "image/png")})
+    assert error(refused, 400)["code"] == "unreadable_file"
+
+
 async def test_malformed_and_foreign_addresses_are_kept_as_they_are(rest: Rest, pool: Pool) -> None:
     lines = ["bücher@example.com", "no at sign", "ünï@bücher.example", '"a b"@example.com']
     for encoding in ("utf-8", "cp1252"):

@@ -99,7 +99,7 @@ async def test_a_canceled_task_takes_no_more_verdicts(working: Rest) -> None:
         while not (await working.results(task["id"]))["results"]:
             await asyncio.sleep(0.02)
     assert (await working.client.post(f"/tasks/{task['id']}/cancel")).status_code == 202
-    await asyncio.sleep(2)  # the greylisted address would have been asked again by now
+    await asyncio.sleep(1.2)  # the greylisted address would have been asked again by now
     jobs = (await working.task(task["id"]))["metrics"]["job_status"]
     assert jobs == {"pending": 1, "processing": 0, "completed": 1, "failed": 0}
     assert len(await working.all_results(task["id"])) == 1

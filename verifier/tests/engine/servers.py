@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from typing import cast
 
 import dns.flags
@@ -256,3 +257,9 @@ def config(names: Names, smtp_port: int = 25, **changes: object) -> EngineConfig
         budgets=BUDGETS,
     )
     return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def open_config(names: Names, smtp_port: int, *networks: str) -> EngineConfig:
+    """Return a configuration without zones, as in the world, with networks that may be asked all the same."""
+    plain = config(names, zones=(), allow_networks=tuple(ip_network(each) for each in networks))
+    return replace(plain, smtp_port=smtp_port)

@@ -3,11 +3,14 @@
 import io
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from verifier import check_command
+from verifier import check_command, check_text
 from verifier.engine.config import EngineConfig
+from verifier.engine.evidence import Reason, Result, Status
 from verifier.tests.engine import servers
 from verifier.tests.engine.servers import MailHost, Names
 
@@ -62,6 +65,51 @@ async def test_each_address_is_one_line_of_json_in_the_contracts_fields(config: 
 
 async def test_a_reader_sees_verdict_reason_and_evidence_and_no_control_characters(config: EngineConfig) -> None:
     text = await printed(config, "bob@a.test", as_json=False)
-    assert text.startswith("bob@a.test  NOT_EXISTS  no_such_user  score 0\n")
-    assert "550 5.1.1" in text
+    first, sentence, *seen = text.splitlines()
+    assert first == "bob@a.test  NOT_EXISTS  no_such_user  score 0"
+    assert sentence == "    The mail host says that there is no such mailbox."
+    assert [line.split()[0] for line in seen] == ["dns", "connect", "banner", "ehlo", "mail", "rcpt", "catchall_probe"]
+    assert "mx.test 550 5.1.1 \N{REPLACEMENT CHARACTER}[2Jno such user" in text
     assert "\x1b" not in text
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_a_terminal_gets_colours_lines_that_fit_and_the_numbers(
+    config: EngineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    out = Terminal()
+    await check_command.print_results(config, iter(["alice@a.test", "bob@a.test"]), as_json=False, out=out)
+    lines = out.getvalue().splitlines()
+    assert any(line.startswith("alice@a.test  \x1b[1;32mEXISTS  accepted\x1b[0m") for line in lines)
+    assert lines[-1] == "2 addresses: 1 exists, 1 not_exists"
+    seen = [line for line in lines if line.startswith("    ") and " s " in line]
+    assert max(map(len, seen)) == 60
+    assert not [line for line in lines if "\x1b[2J" in line]
+
+
+def test_flags_and_the_score_are_told_in_words() -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    result = Result(
+        *("info@gmial.com", "info@gmial.com", Status.UNKNOWN, Reason.GREYLISTED, now),
+        role_based=True,
+        free_provider=True,
+        suggestion="info@gmail.com",
+        score=8,
+        score_reasons=("unknown:+40", "role_based:-10"),
+        is_transient=True,
+    )
+    text = check_text.of(result)
+    assert "A role account, not a person. A free provider. Did you mean info@gmail.com? Asking again" in text
+    assert "score          unknown:+40, role_based:-10" in text
+
+
+def test_every_reason_has_a_sentence_and_a_row_in_the_paper() -> None:
+    assert set(check_text.SENTENCES) == set(Reason)
+    paper = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text(encoding="utf-8")
+    assert [reason for reason in Reason if f"`{reason.name}`" not in paper] == []
+    assert [status for status in Status if f"`{status.name}`" not in paper] == []

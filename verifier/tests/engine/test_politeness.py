@@ -6,7 +6,9 @@ import time
 
 import pytest
 
+from verifier.engine.check import Engine
 from verifier.engine.evidence import Reason, Status
+from verifier.tests.engine import servers
 from verifier.tests.engine.asking import check, verdicts
 from verifier.tests.engine.servers import MailHost, Names, Rcpt, Talk
 
@@ -141,3 +143,14 @@ async def test_recipients_that_are_never_answered_cost_two_waits_not_one_each(na
     assert all(result.is_transient for result in found.values())
     assert time.monotonic() - begun_at < 1.7  # two waits of 0.5 s, side by side on two connections
     assert len(host.talks) <= 4
+
+
+async def test_a_call_may_be_held_to_fewer_connections(names: Names) -> None:
+    host = Counting(USERS)
+    names.mail("a.test", (10, "mx.test", "127.0.0.1"))
+    async with servers.serving_mail(host) as port:
+        engine = Engine(servers.config(names, port))
+        results = [each async for each in engine.check_many(MANY, budget_seconds=10, connections=1)]
+        await engine.aclose()
+    assert len(results) == len(MANY)
+    assert host.open_max == 1

@@ -163,3 +163,35 @@ def test_only_a_5xx_about_the_address_or_dns_makes_it_gone(
     if judged.status in {Status.EXISTS, Status.CATCHALL}:
         assert route is RouteOutcome.MAIL_HOSTS
         assert answers
+
+
+_AGAINST_US = [
+    "blocked using zen.spamhaus.org",
+    "Client host rejected: cannot find your reverse hostname",
+    "your IP is on our block list (S3140), user unknown to us",
+    "Service unavailable; Client host [192.0.2.1] blocked",
+    "SPF validation failed",
+    "Sender address rejected: Domain not found",
+    "too many connections from your host",
+]
+_put_off = st.builds(lambda code, text: f"{code} {text}", st.integers(400, 499), _texts)
+_blocking = st.builds(
+    lambda code, enhanced, text: f"{code} {enhanced}{text}",
+    st.sampled_from([550, 553, 554, 571]),
+    st.sampled_from(["", "5.7.1 ", "5.7.25 ", "5.7.606 "]),
+    st.sampled_from(_AGAINST_US),
+)
+
+
+@given(
+    st.sampled_from([RouteOutcome.MAIL_HOSTS, RouteOutcome.DNS_FAILURE, RouteOutcome.UNROUTABLE]),
+    st.lists(st.one_of(_put_off, _blocking), max_size=4),
+    st.lists(_failures, max_size=3),
+    st.none() | _answers,
+)
+def test_no_4xx_no_dns_failure_and_no_block_of_ours_ever_makes_it_gone(
+    route: RouteOutcome, lines: list[str], failures: list[Failure], probe: Answered | None
+) -> None:
+    answers = tuple(answered(" ".join(line.split())) for line in lines)
+    judged = verdict.judge(Findings(route, ("mx",), answers, tuple(failures), probe))
+    assert judged.status is not Status.NOT_EXISTS

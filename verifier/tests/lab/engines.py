@@ -16,12 +16,14 @@ HELO = "client.example.org"
 MAIL_FROM = f"probe@{HELO}"
 HASTE = 0.2
 """The catalogue's waits are a fifth of those of the sandbox."""
-RETRY_SECONDS = (0.35, 0.7, 0.7)
+RETRY_SECONDS = (0.35, 0.7, 0.7, 0.7, 0.7)
 BUDGET_SECONDS = 20.0
-BUDGETS = Budgets(dns_try_seconds=0.6, dns_seconds=1.2, connect_seconds=0.6, command_seconds=1.0)
-"""The sandbox's silence is waited for less long than the world's."""
-_NOT_ASKED_AGAIN = {DNS_FAILURE, NO_CONNECTION, TIMEOUT}
-"""Who never answers is not asked again: nothing but waiting comes of it."""
+BUDGETS = Budgets(dns_try_seconds=1.5, dns_seconds=3.0, connect_seconds=1.0, command_seconds=1.5)
+"""The sandbox's silence is waited for less long than the world's, but longer than a busy machine may take."""
+_SILENT = {DNS_FAILURE, NO_CONNECTION, TIMEOUT}
+"""Who never answers is asked once: nothing but waiting comes of more."""
+_TRIES_MAX = 2
+"""How often those are asked who are rightly told as unknown."""
 
 
 def config_for(lab: Lab, budgets: Budgets = BUDGETS) -> EngineConfig:
@@ -55,11 +57,19 @@ async def checked(engine: Engine, addresses: Iterable[str], budget_seconds: floa
 
 
 async def settled(engine: Engine, addresses: Iterable[str]) -> list[Result]:
-    """Check addresses, and again those that asked for it, after the sandbox's waits."""
-    pending, done = list(addresses), []
-    for wait_seconds in (*RETRY_SECONDS, None):
+    """Check addresses, and again those that asked for it, after the sandbox's waits; the silent ones meanwhile."""
+    asked = list(addresses)
+    silent = [address for address in asked if expected(address) in _SILENT]
+    others = [address for address in asked if expected(address) not in _SILENT]
+    found = await asyncio.gather(checked(engine, silent), _settled_in_rounds(engine, others))
+    return [result for results in found for result in results]
+
+
+async def _settled_in_rounds(engine: Engine, addresses: list[str]) -> list[Result]:
+    pending, done = addresses, []
+    for tries, wait_seconds in enumerate((*RETRY_SECONDS, None), 1):
         results = await checked(engine, pending)
-        again = {result.input for result in results if wait_seconds and _is_asked_again(result)}
+        again = {result.input for result in results if wait_seconds and _is_asked_again(result, tries)}
         pending = [address for address in pending if address in again]
         done += [result for result in results if result.input not in again]
         if not pending:
@@ -68,9 +78,9 @@ async def settled(engine: Engine, addresses: Iterable[str]) -> list[Result]:
     return done
 
 
-def _is_asked_again(result: Result) -> bool:
+def _is_asked_again(result: Result, tries: int) -> bool:
     found, right = (result.status, result.reason), expected(result.input)
-    return result.is_transient and not (found == right and right in _NOT_ASKED_AGAIN)
+    return result.is_transient and (found != right or tries < _TRIES_MAX)
 
 
 def complaints(results: Iterable[Result]) -> list[str]:

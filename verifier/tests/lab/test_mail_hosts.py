@@ -10,6 +10,7 @@ import pytest
 from verifier.lab import Lab
 from verifier.lab.domain import ZONE
 from verifier.tests.lab.dialogue import dialogue
+from verifier.tests.lab.engines import hasty_lab
 
 TRANSACTION = ["EHLO client.test", "MAIL FROM:<probe@client.test>"]
 
@@ -85,12 +86,12 @@ async def test_a_host_has_its_manners(lab: Lab, host_name: str, lines: list[str]
     )
 
 
-async def test_a_greylisting_host_takes_a_recipient_after_its_wait(lab: Lab) -> None:
-    async with dialogue(lab, "greylisted") as host:
+async def test_a_greylisting_host_takes_a_recipient_after_its_wait() -> None:
+    async with hasty_lab() as lab, dialogue(lab, "greylisted") as host:
         await host.read()
         await host.greet("client.test")
         assert (await host.ask(rcpt("greylisted"))).startswith(b"450 4.2.0")
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(0.3)
         assert (await host.ask(rcpt("greylisted"))).startswith(b"250")
         assert (await host.ask(rcpt("greylisted", "nobody"))).startswith(b"450 4.2.0")
 
@@ -188,6 +189,55 @@ async def test_lines_may_end_in_lf_and_come_byte_by_byte(lab: Lab) -> None:
         assert await host.read() == f"220 barelf.mx.{ZONE} ESMTP ready\n".encode()
     async with dialogue(lab, "bytewise") as host:
         assert await host.read() == f"220 bytewise.mx.{ZONE} ESMTP ready\r\n".encode()
+
+
+async def test_connecting_to_a_blackholed_port_is_neither_granted_nor_refused(lab: Lab) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(
+            asyncio.open_connection(lab.geography.addresses["blackholed"], lab.smtp_port), timeout=0.5
+        )
+
+
+async def test_a_host_with_an_ipv6_address_alone_answers_there(lab: Lab) -> None:
+    assert lab.geography.addresses["ipv6"] == "::1"
+    async with dialogue(lab, "ipv6") as host:
+        assert (await host.read()).startswith(b"220 ipv6.mx.")
+        await host.greet("client.test")
+        assert (await host.ask(rcpt("ipv6only"))).startswith(b"250")
+
+
+async def test_the_replies_of_a_tarpit_come_late_after_ten_errors() -> None:
+    async with hasty_lab() as lab, dialogue(lab, "tarpit") as host:
+        await host.read()
+        await host.greet("client.test")
+        started_at = time.monotonic()
+        for _ in range(10):
+            assert (await host.ask(rcpt("tarpit", "nobody"))).startswith(b"550")
+        assert time.monotonic() - started_at < 0.2
+        assert (await host.ask(rcpt("tarpit", "nobody"))).startswith(b"550")
+        assert time.monotonic() - started_at >= 0.2
+
+
+async def test_recipients_over_the_rate_are_put_off_until_the_window_has_moved_on() -> None:
+    async with hasty_lab() as lab, dialogue(lab, "tenawhile") as host:
+        await host.read()
+        await host.greet("client.test")
+        assert [(await host.ask(rcpt("tenawhile")))[:3] for _ in range(12)] == [b"250"] * 10 + [b"451"] * 2
+        await asyncio.sleep(0.35)
+        assert (await host.ask(rcpt("tenawhile"))).startswith(b"250")
+
+
+async def test_a_block_begins_midway_holds_for_new_connections_and_ends() -> None:
+    async with hasty_lab() as lab:
+        async with dialogue(lab, "blockslater") as host:
+            await host.read()
+            await host.greet("client.test")
+            assert [(await host.ask(rcpt("blockslater")))[:3] for _ in range(14)] == [b"250"] * 12 + [b"554"] * 2
+        async with dialogue(lab, "blockslater") as host:
+            assert (await host.read()).startswith(b"554 5.7.1")
+        await asyncio.sleep(0.65)
+        async with dialogue(lab, "blockslater") as host:
+            assert (await host.read()).startswith(b"220")
 
 
 async def test_a_closed_port_refuses(lab: Lab) -> None:

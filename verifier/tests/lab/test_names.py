@@ -37,6 +37,12 @@ async def test_a_domain_names_its_mail_hosts_and_they_have_addresses(lab: Lab) -
     assert told(await ask(lab, "bestdown-2.mx", "A")) == [lab.geography.addresses["bestdown-2"]]
 
 
+async def test_a_mail_host_may_have_dead_addresses_or_one_of_ipv6_alone(lab: Lab) -> None:
+    assert len(told(await ask(lab, "deadaddresses.mx", "A"))) == 3
+    assert told(await ask(lab, "ipv6.mx", "AAAA")) == ["::1"]
+    assert told(await ask(lab, "ipv6.mx", "A")) == []
+
+
 async def test_names_are_found_in_any_case(lab: Lab) -> None:
     assert told(await ask(lab, "OK")) == [f"10 ok.mx.{ZONE}."]
 

@@ -1,0 +1,85 @@
+"""API keys at the door: both headers, and a key does only what its scopes name."""
+
+import httpx
+import pytest
+
+from db.models import Account, ApiKeyScope
+from resolvers.context import Parts
+from services import keys
+from tests import factories
+from tests.client import Client
+
+TASKS = "{ tasks { nodes { id } } }"
+CREATE = 'mutation { createTask(input: {emails: ["a@ok.mailverdict.test"]}) { task { id } userErrors { code } } }'
+CANCEL = 'mutation { cancelTask(input: {taskId: "task_0000000000000000000000"}) { userErrors { code } } }'
+VERIFY = 'mutation { verifyEmail(input: {email: "wrong"}) { verification { verdict } userErrors { code } } }'
+TASK = '{ task(id: "task_0000000000000000000000") { id } }'
+
+
+async def key_client(http: httpx.AsyncClient, parts: Parts, owner: Account, *scopes: ApiKeyScope) -> Client:
+    _, secret = await keys.create(
+        parts.db, parts.credentials.pepper, account_id=owner.id, name="key", scopes=scopes, now=parts.now()
+    )
+    return Client(http, secret)
+
+
+@pytest.mark.parametrize(
+    ("operation", "scope"),
+    [
+        (TASKS, ApiKeyScope.TASKS_READ),
+        (TASK, ApiKeyScope.TASKS_READ),
+        (CREATE, ApiKeyScope.TASKS_WRITE),
+        (CANCEL, ApiKeyScope.TASKS_WRITE),
+        (VERIFY, ApiKeyScope.VERIFY),
+    ],
+)
+async def test_an_operation_needs_its_scope_and_no_other(
+    http: httpx.AsyncClient, parts: Parts, account: Account, operation: str, scope: ApiKeyScope
+) -> None:
+    without = await key_client(http, parts, account, *(s for s in ApiKeyScope if s is not scope))
+    assert await without.codes(operation) == ["FORBIDDEN"]
+    assert await (await key_client(http, parts, account, scope)).codes(operation) == []
+
+
+async def test_a_key_comes_in_by_either_header(http: httpx.AsyncClient, parts: Parts, account: Account) -> None:
+    client = await key_client(http, parts, account, ApiKeyScope.TASKS_READ)
+    assert client.credential is not None
+    task = await factories.task(parts, account)
+    for headers in ({"X-API-Key": client.credential}, {"Authorization": f"Bearer {client.credential}"}):
+        response = await http.post("/graphql", json={"query": TASKS}, headers=headers)
+        assert response.json()["data"]["tasks"]["nodes"] == [{"id": task.global_id}]
+
+
+async def test_a_key_sees_its_owners_tasks_alone(
+    http: httpx.AsyncClient, parts: Parts, account: Account, stranger: Client
+) -> None:
+    made = (await stranger.ask(CREATE))["createTask"]["task"]["id"]
+    client = await key_client(http, parts, account, *ApiKeyScope)
+    assert (await client.ask(TASKS))["tasks"]["nodes"] == []
+    assert (await client.ask("query($id: ID!) { task(id: $id) { id } }", id=made))["task"] is None
+
+
+async def test_a_wrong_or_revoked_key_is_401_before_anything_runs(
+    http: httpx.AsyncClient, parts: Parts, account: Account
+) -> None:
+    client = await key_client(http, parts, account, *ApiKeyScope)
+    secrets = [keys.generate(), "mv_live_wrong", ""]
+    for secret in secrets:
+        response = await http.post("/graphql", json={"query": TASKS}, headers={"X-API-Key": secret})
+        assert response.status_code == 401
+        assert response.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+    assert (await client.post(TASKS)).status_code == 200
+    from sqlalchemy import text
+
+    async with parts.db.transaction() as session:
+        await session.execute(text("UPDATE api_key SET revoked_at = now()"))
+    assert (await client.post(TASKS)).status_code == 401
+
+
+async def test_no_answer_shows_a_credential(http: httpx.AsyncClient, parts: Parts, account: Account) -> None:
+    client = await key_client(http, parts, account, ApiKeyScope.VERIFY)
+    assert client.credential is not None
+    for operation in (TASKS, VERIFY, CREATE):
+        response = await client.post(operation)
+        assert client.credential not in response.text
+        assert await parts.upstream_keys.of(account.id) not in response.text
