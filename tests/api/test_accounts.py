@@ -21,7 +21,7 @@ def anonymous(http: httpx.AsyncClient) -> Client:
     return Client(http)
 
 
-async def done(client: Client, name: str, selection: str, **given: Any) -> Any:
+async def done(client: Client, name: str, selection: str, /, **given: Any) -> Any:
     """What a mutation gives back."""
     query = (
         f"mutation($input: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $input) {{ {selection} {ERRORS} }} }}"
@@ -29,7 +29,7 @@ async def done(client: Client, name: str, selection: str, **given: Any) -> Any:
     return (await client.ask(query, input=given))[name]
 
 
-async def codes(client: Client, name: str, selection: str, **given: Any) -> list[str]:
+async def codes(client: Client, name: str, selection: str, /, **given: Any) -> list[str]:
     """The codes of the userErrors of a mutation that gives nothing else."""
     outcome = await done(client, name, selection, **given)
     assert not any(value for field, value in outcome.items() if field != "userErrors"), outcome

@@ -14,7 +14,7 @@ NODE = "query($id: ID!) { node(id: $id) { ... on ApiKey { id name } } }"
 LIST = "query($all: Boolean!) { apiKeys(includeRevoked: $all) { totalCount nodes { name revokedAt } } }"
 
 
-async def done(client: Client, name: str, selection: str, **given: Any) -> Any:
+async def done(client: Client, name: str, selection: str, /, **given: Any) -> Any:
     """What a mutation gives back."""
     query = (
         f"mutation($input: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $input) {{ {selection} {ERRORS} }} }}"
