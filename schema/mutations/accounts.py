@@ -154,8 +154,8 @@ class AccountMutations:
         SignUpInput,
         SignUpPayload,
         PUBLIC,
-        "Make an account. Signs in at once where no confirmation of the address is asked for; else `tokens` is null and "
-        "the answer is the same whether or not the account existed.",
+        "Make an account. Signs in at once where no confirmation of the address is asked for; else `tokens` is null "
+        "and the answer is the same whether or not the account existed.",
     )
     sign_in: SignInPayload | None = mutation(
         accounts.sign_in,

@@ -125,16 +125,17 @@ async def test_keys_are_listed_newest_first_and_revoked_ones_on_request(client: 
     rows = [(await made(client, name))[0] for name in ("one", "two", "three")]
     await done(client, "revokeApiKey", KEY, apiKeyId=rows[1]["id"])
 
-    async def names(*, all: bool) -> list[str]:
-        found = (await client.ask(LIST, all=all))["apiKeys"]
+    async def names(*, is_all: bool) -> list[str]:
+        found = (await client.ask(LIST, all=is_all))["apiKeys"]
         assert found["totalCount"] == len(found["nodes"])
         return [node["name"] for node in found["nodes"]]
 
-    assert await names(all=False) == ["three", "one"]
-    assert await names(all=True) == ["three", "two", "one"]
+    assert await names(is_all=False) == ["three", "one"]
+    assert await names(is_all=True) == ["three", "two", "one"]
     await raw("UPDATE api_key SET revoked_at = now() - interval '91 days' WHERE revoked_at IS NOT NULL RETURNING 1")
-    assert await names(all=True) == ["three", "one"]
-    page = "query($after: String) { apiKeys(first: 1, after: $after) { nodes { name } pageInfo { endCursor hasNextPage } } }"
+    assert await names(is_all=True) == ["three", "one"]
+    info = "pageInfo { endCursor hasNextPage }"
+    page = f"query($after: String) {{ apiKeys(first: 1, after: $after) {{ nodes {{ name }} {info} }} }}"
     first = (await client.ask(page))["apiKeys"]
     second = (await client.ask(page, after=first["pageInfo"]["endCursor"]))["apiKeys"]
     assert (first["nodes"], second["nodes"]) == ([{"name": "three"}], [{"name": "one"}])

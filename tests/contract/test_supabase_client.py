@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -71,7 +72,7 @@ async def test_claims_are_read_with_the_published_key(
     session = await signed_up(auth, email)
     found = await auth.get_claims()
     assert found is not None
-    claims = found["claims"]
+    claims: dict[str, Any] = dict(found["claims"])
     assert (claims["sub"], claims["email"], claims["aud"]) == (session.user.id, email, "authenticated")
     assert (claims["iss"], claims["role"]) == (f"{running_app.web}/auth/v1", "authenticated")
     assert found["headers"]["alg"] == "ES256"
@@ -97,7 +98,7 @@ async def test_a_person_changes_its_data_and_its_password(auth: AsyncGoTrueClien
     changed = await auth.update_user({"data": {"tz": "UTC"}})
     assert changed.user.user_metadata == {"name": "Ann", "tz": "UTC"}
     assert await refused(auth.update_user({"password": "another password"})) == "validation_failed"
-    await auth.update_user({"password": "another password", "current_password": PASSWORD})  # type: ignore[typeddict-unknown-key]
+    await auth.update_user({"password": "another password", "current_password": PASSWORD})
     assert await refused(auth.sign_in_with_password({"email": email, "password": PASSWORD})) == "invalid_credentials"
     await auth.sign_in_with_password({"email": email, "password": "another password"})
 
@@ -120,7 +121,7 @@ async def test_asking_for_links_tells_nothing(auth: AsyncGoTrueClient, email: st
         await auth.reset_password_for_email(address)
         await auth.resend({"type": "signup", "email": address})
     for kind in ("recovery", "signup"):
-        answer = auth.verify_otp({"type": kind, "token_hash": "x" * 43})  # type: ignore[typeddict-item]
+        answer = auth.verify_otp({"type": kind, "token_hash": "x" * 43})
         assert await refused(answer) == "otp_expired"
 
 
