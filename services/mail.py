@@ -84,5 +84,5 @@ class SmtpMailer:
                 tls_context=ssl.create_default_context(),
                 timeout=_TIMEOUT_SECONDS,
             )
-        except (aiosmtplib.SMTPException, OSError) as error:
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             log.warning("a letter could not be sent", subject=letter.subject, problem=type(error).__name__)

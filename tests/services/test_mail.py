@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import email
+import email.policy
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,7 +19,17 @@ async def mail_server(answers: dict[str, str]) -> AsyncIterator[tuple[int, list[
     """A server that takes what it is told, or answers a verb otherwise; gives its port and what it has heard."""
     heard: list[str] = []
 
+    conversations: set[asyncio.Task[None] | None] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            await converse(reader, writer)
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 ready\r\n")
         is_data = False
         while line := (await reader.readline()).decode():
@@ -32,13 +44,13 @@ async def mail_server(answers: dict[str, str]) -> AsyncIterator[tuple[int, list[
             if answer:
                 writer.write(f"{answer}\r\n".encode())
                 await writer.drain()
-        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1], heard
     finally:
         server.close()
+        await asyncio.wait_for(asyncio.gather(*filter(None, conversations)), 5)
 
 
 async def test_a_letter_reaches_the_mail_server() -> None:
@@ -47,8 +59,9 @@ async def test_a_letter_reaches_the_mail_server() -> None:
     text = "\n".join(heard)
     assert "MAIL FROM:<no-reply@service.test>" in text
     assert "RCPT TO:<ann@example.com>" in text
-    assert "Subject: Confirm your address" in text
-    assert "http://service.test/x?token=secret" in text.replace("=3D", "=")
+    letter = email.message_from_string(text.partition("DATA\n")[2].rpartition("\n.\n")[0], policy=email.policy.default)
+    assert (letter["To"], letter["Subject"]) == ("ann@example.com", "Confirm your address")
+    assert letter.get_content() == "Grüße, a text.\n\nhttp://service.test/x?token=secret\n"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("answers", [{"RCPT": "550 5.1.1 no such user"}, {"EHLO": "554 no", "HELO": "554 no"}])
