@@ -52,6 +52,8 @@ class AuthSession(Table):
     last_used_at: Mapped[datetime]
     """When the refresh token in force was given out."""
     expires_at: Mapped[datetime]
+    may_reset_until: Mapped[datetime | None]
+    """It began with the link of a reset: until then, and once, a new password needs no old one."""
 
     @property
     def global_id(self) -> str:

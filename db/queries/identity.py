@@ -128,6 +128,11 @@ async def end_sessions(session: Session, account_id: UUID, *, only: UUID | None 
     return len((await session.scalars(statement.returning(AuthSession.id))).all())
 
 
+async def end_reset(session: Session, session_id: UUID) -> None:
+    """From now on, a new password needs the old one in this session too."""
+    await session.execute(update(AuthSession).where(AuthSession.id == session_id).values(may_reset_until=None))
+
+
 async def session_by_id(session: ReadSession, session_id: UUID) -> AuthSession | None:
     """One session."""
     return await session.scalar(select(AuthSession).where(AuthSession.id == session_id))

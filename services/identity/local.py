@@ -25,7 +25,7 @@ from services.errors import (
     TooLarge,
 )
 from services.identity import passwords
-from services.identity.links import Links
+from services.identity.links import LIFETIMES, Links
 from services.identity.passwords import Passwords
 from services.identity.port import Grant, SignOutScope
 from services.identity.sessions import Sessions
@@ -164,7 +164,9 @@ class LocalIdentity:
         passwords.check(new, _NEW)
         async with self._db.read() as session:
             credential = await queries.credential_of(session, account_id)
-        if credential is not None:
+            row = await queries.session_by_id(session, session_id) if session_id is not None else None
+        is_reset = row is not None and row.may_reset_until is not None and row.may_reset_until > now
+        if credential is not None and not is_reset:
             if current is None:
                 raise Required("The password in force is needed.", field=_CURRENT)
             if not await self._passwords.is_right(current, credential.password_hash):
@@ -173,6 +175,8 @@ class LocalIdentity:
         async with self._db.transaction() as session:
             await queries.set_password(session, account_id, password_hash, now)
             await queries.end_sessions(session, account_id, but=session_id)
+            if session_id is not None:
+                await queries.end_reset(session, session_id)
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link again."""
@@ -225,6 +229,8 @@ class LocalIdentity:
                 raise Suspended
             credential = await queries.credential_of(session, account.id)
             begun = await self._sessions.begin(session, account, device, now)
+            if purpose is TokenPurpose.RESET_PASSWORD:
+                begun[0].may_reset_until = now + LIFETIMES[purpose]
         return await self._sessions.grant(account, credential.user_metadata if credential else {}, *begun, now)
 
     async def _known(self, email: str) -> Account | None:
