@@ -61,7 +61,7 @@ async def test_a_letter_reaches_the_mail_server() -> None:
     assert "RCPT TO:<ann@example.com>" in text
     letter = email.message_from_string(text.partition("DATA\n")[2].rpartition("\n.\n")[0], policy=email.policy.default)
     assert (letter["To"], letter["Subject"]) == ("ann@example.com", "Confirm your address")
-    assert letter.get_content() == "Grüße, a text.\n\nhttp://service.test/x?token=secret\n"  # type: ignore[attr-defined]
+    assert letter.get_content() == "Grüße, a text.\n\nhttp://service.test/x?token=secret\n"
 
 
 @pytest.mark.parametrize("answers", [{"RCPT": "550 5.1.1 no such user"}, {"EHLO": "554 no", "HELO": "554 no"}])
