@@ -11,6 +11,8 @@ import orjson
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services import device
+
 JSON_BYTES_MAX = 1024 * 1024
 FORM_OVERHEAD_BYTES_MAX = 1024 * 1024  # what surrounds the file in a multipart body
 LINGER_SECONDS_MAX = 10.0
@@ -60,6 +62,9 @@ class Edge:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         chosen = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request_id = scope.setdefault("state", {}).setdefault("request_id", chosen)
+        agent = headers.get(b"user-agent", b"").decode("latin-1")
+        client = scope.get("client")
+        device.HERE.set(device.Device.seen(agent, client[0] if client else None))
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             if scope["type"] == "http":
                 cap = self._cap(scope["path"], headers)

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app import downloads, health
+from app import auth_routes, downloads, health
 from app.edge import Edge
 from app.graphql import routes as graphql
 from app.graphql.door import Caller, Door
@@ -38,6 +38,7 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
                 schema, door, has_ide=settings.is_graphiql_on, allowed_origins=[graphql.origin(settings.public_url)]
             ),
             *health.routes(looked_at),
+            *auth_routes.routes(parts, settings.public_url),
             *downloads.routes(parts.db, parts.links),
             Route("/", _front),
         ],

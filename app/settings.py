@@ -30,6 +30,8 @@ DEFAULTS: Mapping[str, str] = {
     "SECRET_KEY": "",
     "UPSTREAM_URL": "",
     "UPSTREAM_KEY": "",
+    "MAIL_URL": "",
+    "MAIL_FROM": "",
     "LOG_FORMAT": "console",
     "LOG_LEVEL": "info",
     "GRAPHIQL": "",
@@ -82,6 +84,9 @@ class Settings:
     upstream_url: str = ""
     """The verifier's base URL, up to and with `/api/v1`, without a slash at the end."""
     upstream_key: str = dataclasses.field(default="", repr=False)
+    mail_url: str = dataclasses.field(default="", repr=False)
+    """`smtp[s]://[user:password@]host[:port]`; empty: no mail is sent, and addresses are not confirmed."""
+    mail_from: str = ""
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
     is_graphiql_on: bool = True
@@ -114,6 +119,8 @@ class Settings:
             secret_key=reader.secret("SECRET_KEY"),
             upstream_url=reader.url("UPSTREAM_URL", ("http", "https")).rstrip("/"),
             upstream_key=reader.text("UPSTREAM_KEY"),
+            mail_url=reader.url("MAIL_URL", ("smtp", "smtps")),
+            mail_from=reader.text("MAIL_FROM"),
             log_format=reader.choice("LOG_FORMAT", typing.get_args(LogFormat)),
             log_level=reader.choice("LOG_LEVEL", typing.get_args(LogLevel)),
             is_graphiql_on=reader.truth("GRAPHIQL", is_default=environment != "production"),

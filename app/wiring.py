@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import urllib.parse
 from collections.abc import AsyncIterator
 
 from app.settings import Settings
@@ -10,7 +11,11 @@ from db.session import Database
 from resolvers.context import Parts
 from services import progress
 from services.authentication import Credentials
+from services.identity.local import LocalIdentity
 from services.links import Links
+from services.mail import LogMailer, Mailer, SmtpMailer
+from services.sealing import Box
+from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
@@ -32,17 +37,43 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         announcing = asyncio.create_task(announcer.run(), name="announce changes")
         opened.push_async_callback(asyncio.wait, (announcing,))
         opened.callback(announcer.close)
+        box = Box(settings.secret_key)
+        keys = SigningKeys(db, box)
+        # In development alone a token of the shared secret is read: the one that the banner shows.
+        shared = None if settings.is_production else settings.secret_key
+        tokens = Tokens(shared, f"{settings.public_url}/auth/v1", keys)
+        identity = LocalIdentity(
+            db,
+            tokens,
+            keys,
+            _mailer(settings),
+            secret=settings.secret_key,
+            public_url=settings.public_url,
+            welcome_credits=settings.welcome_credits,
+        )
+        opened.push_async_callback(identity.aclose)
         yield Parts(
             db=db,
             upstream=upstream,
             upstream_keys=UpstreamKeys(settings.upstream_key),
-            credentials=Credentials(Tokens(settings.secret_key, settings.public_url), pepper=settings.secret_key),
+            credentials=Credentials(tokens, pepper=settings.secret_key),
             links=Links(settings.secret_key, settings.public_url),
             hub=hub,
             announcer=announcer,
             upload_bytes_max=settings.upload_bytes_max,
             is_billing_mock=settings.payments == "mock",
+            identity=identity,
         )
+
+
+def _mailer(settings: Settings) -> Mailer:
+    if settings.mail_url:
+        return SmtpMailer(settings.mail_url, settings.mail_from or f"no-reply@{_host(settings.public_url)}")
+    return LogMailer(is_link_shown=not settings.is_production)
+
+
+def _host(url: str) -> str:
+    return urllib.parse.urlsplit(url).hostname or "localhost"
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -1,7 +1,18 @@
-"""Who is signed in."""
+"""Who is signed in, with which sessions, and the mutations of accounts."""
 
-from db import models
-from resolvers.context import Info
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db import ids, models
+from db.queries import identity as queries
+from resolvers import outcomes, pages
+from resolvers.context import Context, Info
+from services import device
+from services.errors import NotFound, Required
+from services.identity.port import SignOutScope
+
+_NAME_CHARACTERS_MAX = 200
 
 
 async def viewer(info: Info) -> models.Account | None:
@@ -13,3 +24,141 @@ async def viewer(info: Info) -> models.Account | None:
 async def owner(info: Info, root: models.Task) -> models.Account | None:
     """The account that owns a task."""
     return await info.context.load.account.load(root.account_id)
+
+
+async def sessions_page(
+    info: Info,
+    root: models.Account,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> pages.Page[models.AuthSession] | None:
+    """The devices that an account is signed in at; None where they are not the caller's to see."""
+    context = info.context
+    if not context.require(None).reaches(root.id):
+        return None
+    db, now = context.parts.db, context.parts.now()
+    window = pages.window(first, after, last, before, _sort_values)
+    async with db.read() as session:
+        found = await queries.sessions_page(session, root.id, window, now)
+    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await queries.count_sessions(session, root.id, now)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+def _sort_values(values: list[Any]) -> tuple[Any, ...]:
+    created_at, row_id = values
+    return datetime.fromisoformat(created_at), UUID(row_id)
+
+
+async def session_by_uuid(context: Context, session_id: UUID | None) -> models.AuthSession | None:
+    """One session that the caller may see."""
+    actor = context.require(None)
+    if session_id is None:
+        return None
+    async with context.parts.db.read() as session:
+        row = await queries.session_by_id(session, session_id)
+    is_shown = row is not None and row.expires_at > context.parts.now() and actor.reaches(row.account_id)
+    return row if is_shown else None
+
+
+async def is_current(info: Info, root: models.AuthSession) -> bool:
+    """This is the session that asks."""
+    actor = info.context.actor
+    return actor is not None and actor.session_id == root.id
+
+
+@outcomes.gives_all
+async def sign_up(info: Info, *, email: str, password: str, name: str | None = None) -> dict[str, Any]:
+    """Make an account."""
+    if name is not None and not 1 <= len(name.strip()) <= _NAME_CHARACTERS_MAX:
+        raise Required(f"A name has 1 to {_NAME_CHARACTERS_MAX} characters.", field=("input", "name"))
+    parts = info.context.parts
+    granted = await parts.identity.sign_up(
+        email,
+        password,
+        user_metadata={"name": name.strip()} if name is not None else {},
+        device=device.HERE.get(),
+        now=parts.now(),
+    )
+    return {"user": granted.account, "tokens": granted.tokens} if granted is not None else {}
+
+
+@outcomes.gives_all
+async def sign_in(info: Info, *, email: str, password: str) -> dict[str, Any]:
+    """Begin a session."""
+    parts = info.context.parts
+    granted = await parts.identity.sign_in(email, password, device=device.HERE.get(), now=parts.now())
+    return {"user": granted.account, "tokens": granted.tokens}
+
+
+@outcomes.gives_all
+async def refresh_session(info: Info, *, refresh_token: str) -> dict[str, Any]:
+    """Trade a refresh token."""
+    parts = info.context.parts
+    granted = await parts.identity.refresh(refresh_token, device=device.HERE.get(), now=parts.now())
+    return {"user": granted.account, "tokens": granted.tokens}
+
+
+@outcomes.gives("ended_session_count")
+async def sign_out(info: Info, *, everywhere: bool = False) -> int:
+    """End this session, or every one."""
+    actor = info.context.require(None)
+    scope = SignOutScope.GLOBAL if everywhere else SignOutScope.LOCAL
+    return await info.context.parts.identity.sign_out(actor.account_id, actor.session_id, scope)
+
+
+@outcomes.gives("revoked_session_id")
+async def revoke_session(info: Info, *, session_id: str) -> str:
+    """End one session of the caller's."""
+    actor, uuid = info.context.require(None), ids.parse("session", session_id)
+    identity = info.context.parts.identity
+    ended = await identity.sign_out(actor.account_id, uuid, SignOutScope.LOCAL) if uuid is not None else 0
+    if not ended:
+        raise NotFound(field=("input", "sessionId"))
+    return session_id
+
+
+@outcomes.gives("user")
+async def change_password(
+    info: Info, *, new_password: str, current_password: str | None = None
+) -> models.Account | None:
+    """Change the password."""
+    actor, parts = info.context.require(None), info.context.parts
+    await parts.identity.change_password(
+        actor.account_id, actor.session_id, current_password, new_password, parts.now()
+    )
+    return await info.context.load.account.load(actor.account_id)
+
+
+@outcomes.gives("email")
+async def request_password_reset(info: Info, *, email: str) -> str:
+    """Send a reset link."""
+    await info.context.parts.identity.request_password_reset(email, info.context.parts.now())
+    return email.strip()
+
+
+@outcomes.gives("user")
+async def reset_password(info: Info, *, token: str, new_password: str) -> models.Account:
+    """Set a new password with the token of a link."""
+    return await info.context.parts.identity.reset_password(token, new_password, info.context.parts.now())
+
+
+@outcomes.gives_all
+async def confirm_email(info: Info, *, token: str) -> dict[str, Any]:
+    """Confirm an address with the token of a link."""
+    parts = info.context.parts
+    granted = await parts.identity.confirm_email(token, device=device.HERE.get(), now=parts.now())
+    return {"user": granted.account, "tokens": granted.tokens}
+
+
+@outcomes.gives("email")
+async def request_email_confirmation(info: Info, *, email: str) -> str:
+    """Send the link of a confirmation again."""
+    await info.context.parts.identity.request_confirmation(email, info.context.parts.now())
+    return email.strip()

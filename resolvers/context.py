@@ -13,6 +13,7 @@ from resolvers.loaders import Loaders
 from services.actor import Actor
 from services.authentication import Credentials
 from services.errors import Unauthenticated
+from services.identity.port import Identity
 from services.links import Links
 from services.progress import Announcer, Hub
 from services.upstream.contract import Upstream
@@ -36,6 +37,7 @@ class Parts:
     hub: Hub
     announcer: Announcer
     upload_bytes_max: int
+    identity: Identity
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
     now: Callable[[], datetime] = utc_now

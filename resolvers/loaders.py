@@ -7,7 +7,7 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db.models import Account, CreditAccount, CreditTransaction, Task, TaskResult
+from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Task, TaskResult
 from db.queries import accounts, credits, results, tasks
 from db.session import Database, ReadSession
 from services import freshness
@@ -24,6 +24,7 @@ class Loaders:
     def __init__(self, db: Database, upstream: Upstream, keys: UpstreamKeys, now: Callable[[], datetime]) -> None:
         """All empty."""
         self.account: DataLoader[UUID, Account | None] = _reads(db, accounts.by_ids)
+        self.api_key: DataLoader[UUID, ApiKey | None] = _reads(db, accounts.keys_by_ids)
         self.task: DataLoader[UUID, Task | None] = _reads(db, tasks.by_ids)
         self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)

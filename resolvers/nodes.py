@@ -4,13 +4,13 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import credits, tasks
+from resolvers import accounts, credits, keys, tasks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
 _IDS_MAX = 100
 
-Row = models.Account | models.CreditTransaction | models.Task | models.TaskResult
+Row = models.Account | models.ApiKey | models.AuthSession | models.CreditTransaction | models.Task | models.TaskResult
 
 
 async def node(info: Info, id: str) -> Row | None:
@@ -37,6 +37,10 @@ async def _find(context: Context, text: str) -> Row | None:
             return await credits.by_uuid(context, ids.parse(kind, text))
         case "user":
             return await _account(context, text)
+        case "key":
+            return await keys.by_uuid(context, ids.parse("key", text))
+        case "session":
+            return await accounts.session_by_uuid(context, ids.parse("session", text))
         case _:
             return None
 

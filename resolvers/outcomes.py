@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from services.errors import AccessError, BadRequest, ServiceError, UpstreamError, UserErrorCode
+from services.errors import AccessError, BadRequest, Busy, ServiceError, UpstreamError, UserErrorCode
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,14 +41,23 @@ def gives(result: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awai
     """
 
     def decorate(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[Outcome]]:
-        async def resolve(*args: P.args, **kwargs: P.kwargs) -> Outcome:
-            try:
-                return Outcome({result: await work(*args, **kwargs)})
-            except (AccessError, UpstreamError, BadRequest):
-                raise
-            except ServiceError as error:
-                return Outcome(user_errors=[UserError(UserErrorCode(error.code), error.message, error.field)])
+        async def named(*args: P.args, **kwargs: P.kwargs) -> Mapping[str, Any]:
+            return {result: await work(*args, **kwargs)}
 
-        return resolve
+        return gives_all(named)
 
     return decorate
+
+
+def gives_all(work: Callable[P, Awaitable[Mapping[str, Any]]]) -> Callable[P, Awaitable[Outcome]]:
+    """The same for a resolver that gives several results by name."""
+
+    async def resolve(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+        try:
+            return Outcome(await work(*args, **kwargs))
+        except (AccessError, UpstreamError, BadRequest, Busy):
+            raise
+        except ServiceError as error:
+            return Outcome(user_errors=[UserError(UserErrorCode(error.code), error.message, error.field)])
+
+    return resolve

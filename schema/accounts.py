@@ -5,9 +5,12 @@ import datetime as dt
 import strawberry
 
 from db import models
-from schema.field import node, plain, words
+from resolvers import accounts
+from schema import pages
+from schema.field import edge, node, plain, words
 from schema.nodes import Node
 from schema.scalars import EmailAddress
+from schema.sessions import SessionConnection
 
 UserRole = words(
     models.UserRole,
@@ -24,3 +27,8 @@ class User(Node):
     is_email_confirmed: bool = plain("The address has been confirmed.")
     suspended_at: dt.datetime | None = plain("When an administrator suspended the account; null when active.")
     created_at: dt.datetime = plain("When the account was made.")
+    sessions: SessionConnection | None = edge(
+        accounts.sessions_page,
+        "Signed-in devices, newest first. Visible to the owner and to administrators.",
+        **pages.ARGUMENTS,
+    )

@@ -7,17 +7,21 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, nodes, tasks
+from resolvers import accounts, credits, keys, nodes, tasks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
 from schema.credits import Credits, CreditTransaction
-from schema.field import PUBLIC, REQUIRED, argument, root
+from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
+from schema.keys import ApiKey, ApiKeyConnection
+from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
+from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.tasks import TaskMutations
 from schema.nodes import Node
 from schema.results import TaskResult
 from schema.scalars import SCALARS
+from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
 
@@ -54,13 +58,20 @@ class Query:
         order_by=argument(TaskOrder | None, "Sort order."),
     )
     credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
+    api_keys: ApiKeyConnection | None = root(
+        keys.keys_page,
+        SESSION,
+        "Your API keys, newest first. Revoked keys are kept for 90 days.",
+        **pages.ARGUMENTS,
+        include_revoked=argument(bool, "Also keys that were revoked.", default=False),
+    )
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(TaskMutations, CreditMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations):
     pass
 
 
@@ -79,7 +90,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[TaskResult, User, CreditTransaction],
+    types=[ApiKey, CreditTransaction, Session, TaskResult, User],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

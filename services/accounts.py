@@ -1,4 +1,4 @@
-"""Accounts. For now only the one of development; sign-up comes with the identity port."""
+"""Accounts: a caller's, and the one of development. Signing up and in is the identity port's."""
 
 from datetime import datetime
 
@@ -7,6 +7,7 @@ from db.models import Account, UserRole
 from db.queries import accounts as queries
 from db.session import Database
 from services import billing
+from services.actor import Actor
 from services.errors import NotFound
 
 DEVELOPMENT_EMAIL = "developer@mailverdict.test"
@@ -21,3 +22,9 @@ async def ensure_development_account(db: Database, now: datetime, *, welcome_cre
             raise NotFound
         await billing.welcome(session, account.id, welcome_credits, now)
     return account
+
+
+async def account_of(db: Database, actor: Actor) -> Account | None:
+    """The account of a caller; None when it is gone."""
+    async with db.read() as session:
+        return (await queries.by_ids(session, [actor.account_id])).get(actor.account_id)

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 from db.models import ApiKeyScope
 from db.queries import accounts as queries
+from db.queries import identity
 from db.session import Database
 from services import keys
 from services.actor import Actor
-from services.errors import Forbidden, Unauthenticated
+from services.errors import Forbidden, SessionEnded, Unauthenticated
 from services.tokens import Tokens
 
 _BEARER = "bearer"
@@ -39,15 +40,28 @@ async def authenticate(
         return None
     if credential.startswith(keys.PREFIX):
         return await _by_key(db, credentials.pepper, credential, datetime.now(UTC))
-    claims = credentials.tokens.read(credential)
+    return await _by_token(db, credentials.tokens, credential, datetime.now(UTC))
+
+
+async def _by_token(db: Database, tokens: Tokens, token: str, now: datetime) -> Actor:
+    """The caller of a session: its row is looked at each time, so a signed-out token is refused at once."""
+    await tokens.prepare(token)
+    claims = tokens.read(token)
     async with db.read() as session:
-        account = (await queries.by_ids(session, [claims.account_id])).get(claims.account_id)
+        if claims.session_id is None:
+            account = (await queries.by_ids(session, [claims.account_id])).get(claims.account_id)
+            lives = True
+        else:
+            found = await identity.with_session(session, claims.account_id, claims.session_id, now)
+            account, lives = found or (None, False)
     if account is None:
         raise Unauthenticated
+    if not lives:
+        raise SessionEnded
     if account.suspended_at is not None:
         message = "This account is suspended."
         raise Forbidden(message)
-    return Actor(account.id, account.role, expires_at=claims.expires_at)
+    return Actor(account.id, account.role, expires_at=claims.expires_at, session_id=claims.session_id)
 
 
 def _credential(authorization: str | None, api_key: str | None) -> str | None:
@@ -64,7 +78,7 @@ async def _by_key(db: Database, pepper: str, secret: str, now: datetime) -> Acto
     if not keys.is_well_formed(secret):
         raise Unauthenticated
     async with db.read() as session:
-        found = await queries.key_by_hash(session, keys.hashed(secret, pepper))
+        found = await queries.key_by_hash(session, keys.hashed(secret, pepper), now)
     if found is None:
         raise Unauthenticated
     key, account = found

@@ -5,14 +5,24 @@ ServiceError
 ├── Invalid               the value is not acceptable
 │   ├── Required          a value is missing
 │   ├── TooLarge          longer or larger than allowed
-│   └── UnreadableFile    the file cannot be read as the type it claims
+│   ├── UnreadableFile    the file cannot be read as the type it claims
+│   ├── WeakPassword      shorter than a password must be
+│   └── PasswordTooLong   longer than a password may be
+├── Taken                 something with this value exists
+├── InvalidCredentials    e-mail or password is wrong, or a token is spent
+│   ├── RefreshTokenUnknown  never given out, or its session has ended
+│   └── RefreshTokenSpent    used before: its session was ended
+├── Suspended             the account is suspended; told only after a right password
 ├── NotFound              does not exist, or is not the caller's
 ├── WrongState            the thing is in a state that does not allow this
+│   └── EmailUnconfirmed  the address must be confirmed first
 ├── IdempotencyConflict   the key was used before with other input
 ├── InsufficientCredits   the balance does not cover this
 ├── AccessError           about who asks; never a userError
 │   ├── Unauthenticated
+│   │   └── SessionEnded  the token is good, but its session was signed out
 │   └── Forbidden
+├── Busy                  too many at the same time; never a userError
 └── UpstreamError         about the verifier behind us; never a userError
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
     ├── UpstreamRefused   refuses this for good
@@ -31,9 +41,12 @@ class UserErrorCode(StrEnum):
     REQUIRED = "REQUIRED"
     TOO_LARGE = "TOO_LARGE"
     NOT_FOUND = "NOT_FOUND"
+    TAKEN = "TAKEN"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
     WRONG_STATE = "WRONG_STATE"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    SUSPENDED = "SUSPENDED"
     UNREADABLE_FILE = "UNREADABLE_FILE"
 
 
@@ -79,6 +92,42 @@ class UnreadableFile(Invalid):
     code = UserErrorCode.UNREADABLE_FILE
 
 
+class WeakPassword(Invalid):
+    """A password has at least 8 characters."""
+
+
+class PasswordTooLong(Invalid):
+    """A password has at most 128 characters."""
+
+    code = UserErrorCode.TOO_LARGE
+
+
+class Taken(ServiceError):
+    """This exists already."""
+
+    code = UserErrorCode.TAKEN
+
+
+class InvalidCredentials(ServiceError):
+    """E-mail or password is wrong, or the token is spent."""
+
+    code = UserErrorCode.INVALID_CREDENTIALS
+
+
+class RefreshTokenUnknown(InvalidCredentials):
+    """This refresh token is not known: sign in again."""
+
+
+class RefreshTokenSpent(InvalidCredentials):
+    """This refresh token was used before, so its session has been ended: sign in again."""
+
+
+class Suspended(ServiceError):
+    """The account is suspended."""
+
+    code = UserErrorCode.SUSPENDED
+
+
 class NotFound(ServiceError):
     """This does not exist, or is not yours."""
 
@@ -89,6 +138,10 @@ class WrongState(ServiceError):
     """This is in a state that does not allow that."""
 
     code = UserErrorCode.WRONG_STATE
+
+
+class EmailUnconfirmed(WrongState):
+    """Confirm the address first: use the link in the letter, or ask for a new one."""
 
 
 class IdempotencyConflict(ServiceError):
@@ -115,10 +168,20 @@ class Unauthenticated(AccessError):
     code = "UNAUTHENTICATED"
 
 
+class SessionEnded(Unauthenticated):
+    """This session has ended: sign in again."""
+
+
 class Forbidden(AccessError):
     """Your key or account may not do this."""
 
     code = "FORBIDDEN"
+
+
+class Busy(ServiceError):
+    """Too many are signing in at this moment. Try again in a few seconds."""
+
+    code = "SERVICE_UNAVAILABLE"
 
 
 class UpstreamError(ServiceError):

@@ -5,15 +5,23 @@ import hmac
 import secrets
 import zlib
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from db import ids
 from db.models import ApiKey, ApiKeyScope
 from db.queries import accounts as queries
-from db.session import Database
+from db.session import Database, Session
+from services.actor import Actor
+from services.errors import Invalid, NotFound, Required, TooLarge, WrongState
 
 PREFIX = "mv_live_"
+NAME_CHARACTERS_MAX = 100
+ROTATION_GRACE = timedelta(hours=1)
+"""How long the secret before a rotation works on."""
+REVOKED_SHOWN = timedelta(days=90)
+"""How long a revoked key is listed."""
 _RANDOM_DIGITS = 40
 _CHECK_DIGITS = 6
 _SHOWN_CHARACTERS = len(PREFIX) + 6
@@ -42,19 +50,114 @@ def hashed(secret: str, pepper: str) -> bytes:
 
 
 async def create(
-    db: Database, pepper: str, *, account_id: UUID, name: str, scopes: Iterable[ApiKeyScope], now: datetime
+    db: Database,
+    pepper: str,
+    *,
+    account_id: UUID,
+    name: str,
+    scopes: Iterable[ApiKeyScope],
+    now: datetime,
+    expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key for an account: its row, and the secret that is shown this once."""
+    """Make a key for an account: its row, and the secret that is shown this once.
+
+    Raises:
+        Invalid, Required, TooLarge: the name, the scopes or the end are not acceptable.
+
+    """
+    if expires_at is not None and expires_at <= now:
+        raise Invalid("The end must lie in the future.", field=("input", "expiresAt"))
     secret = generate()
     key = ApiKey(
         id=ids.new_uuid(),
         account_id=account_id,
-        name=name,
+        name=_checked_name(name),
         prefix=secret[:_SHOWN_CHARACTERS],
         secret_hash=hashed(secret, pepper),
-        scopes=[scope.value for scope in scopes],
+        scopes=_checked_scopes(scopes),
         created_at=now,
+        expires_at=expires_at,
     )
     async with db.transaction() as session:
         await queries.add_key(session, key)
     return key, secret
+
+
+async def update(
+    db: Database, actor: Actor, key_id: UUID | None, *, name: str | None, scopes: Iterable[ApiKeyScope] | None
+) -> ApiKey:
+    """Change a key's name or scopes; what is None stays.
+
+    Raises:
+        NotFound, WrongState: no key of the caller's, or one that was revoked.
+        Invalid, Required, TooLarge: the name or the scopes are not acceptable.
+
+    """
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes["name"] = _checked_name(name)
+    if scopes is not None:
+        changes["scopes"] = _checked_scopes(scopes)
+    async with db.transaction() as session:
+        key = await _own(session, actor, key_id)
+        if key.revoked_at is not None:
+            raise WrongState("This key was revoked.")
+        for field, value in changes.items():
+            setattr(key, field, value)
+    return key
+
+
+async def rotate(db: Database, pepper: str, actor: Actor, key_id: UUID | None, now: datetime) -> tuple[ApiKey, str]:
+    """Give a key a new secret; the one before works for an hour more, and the one before that no longer.
+
+    Raises:
+        NotFound, WrongState: no key of the caller's, or one that was revoked or has expired.
+
+    """
+    secret = generate()
+    async with db.transaction() as session:
+        key = await _own(session, actor, key_id)
+        if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+            raise WrongState("This key was revoked or has expired: make a new one.")
+        key.previous_hash, key.previous_expires_at = key.secret_hash, now + ROTATION_GRACE
+        key.secret_hash, key.prefix = hashed(secret, pepper), secret[:_SHOWN_CHARACTERS]
+    return key, secret
+
+
+async def revoke(db: Database, actor: Actor, key_id: UUID | None, now: datetime) -> ApiKey:
+    """Stop a key, with the secret that a rotation left working; once more changes nothing.
+
+    Raises:
+        NotFound: no key of the caller's.
+
+    """
+    async with db.transaction() as session:
+        key = await _own(session, actor, key_id)
+        if key.revoked_at is None:
+            key.revoked_at, key.previous_hash, key.previous_expires_at = now, None, None
+    return key
+
+
+async def _own(session: Session, actor: Actor, key_id: UUID | None) -> ApiKey:
+    key = await queries.locked_key(session, actor.account_id, key_id) if key_id is not None else None
+    if key is None:
+        raise NotFound(field=("input", "apiKeyId"))
+    return key
+
+
+def _checked_name(name: str) -> str:
+    name, field = name.strip(), ("input", "name")
+    if not name:
+        raise Required("A name is needed.", field=field)
+    if len(name) > NAME_CHARACTERS_MAX:
+        raise TooLarge(f"A name has at most {NAME_CHARACTERS_MAX} characters.", field=field)
+    if "\0" in name:
+        raise Invalid("A name cannot hold a NUL character.", field=field)
+    return name
+
+
+def _checked_scopes(scopes: Iterable[ApiKeyScope]) -> list[str]:
+    given = set(scopes)
+    if not given:
+        raise Required("A key needs at least one scope.", field=("input", "scopes"))
+    return [scope.value for scope in ApiKeyScope if scope in given]

@@ -1,15 +1,17 @@
 """Bearer tokens of sessions: the only file that reads and writes JWTs (RFC 7519)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import jwt
 
-from db import ids
+from services import signing
 from services.errors import Unauthenticated
+from services.signing import SigningKeys
 
-_ALGORITHM = "HS256"
+_SHARED_ALGORITHM = "HS256"
 _AUDIENCE = "authenticated"
 _TOKEN_CHARACTERS_MAX = 8192
 SECRET_CHARACTERS_MIN = 32
@@ -17,35 +19,64 @@ SECRET_CHARACTERS_MIN = 32
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says."""
+    """What a valid token says. `session_id` is None for a token of the shared secret that names no session."""
 
     account_id: UUID
     expires_at: datetime
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom a session's token is about."""
+
+    account_id: UUID
+    email: str
+    session_id: UUID
+    user_metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class Tokens:
-    """Issues and reads the tokens of one issuer. One key, one algorithm: there is nothing for a token to choose."""
+    """Issues and reads the tokens of one issuer.
 
-    def __init__(self, secret: str, issuer: str) -> None:
-        """`secret` has at least 32 characters."""
-        if len(secret) < SECRET_CHARACTERS_MIN:
+    A token's header chooses nothing: HS256 goes with the shared secret alone, where one is configured, and ES256 with
+    the service's own keys alone.
+    """
+
+    def __init__(self, secret: str | None, issuer: str, keys: SigningKeys | None = None) -> None:
+        """`secret` has at least 32 characters; None: no token with a shared secret is read."""
+        if secret is not None and len(secret) < SECRET_CHARACTERS_MIN:
             message = f"the secret must have at least {SECRET_CHARACTERS_MIN} characters"
             raise ValueError(message)
-        self._secret, self._issuer = secret, issuer
+        self._secret, self._issuer, self._keys = secret, issuer, keys
 
     def issue(self, account_id: UUID, email: str, *, now: datetime, lifetime: timedelta) -> str:
-        """A token for an account, with the claims that Supabase's have."""
-        claims = {
-            "iss": self._issuer,
-            "sub": str(account_id),
-            "aud": _AUDIENCE,
-            "iat": int(now.timestamp()),
-            "exp": int((now + lifetime).timestamp()),
-            "email": email,
-            "role": _AUDIENCE,
-            "session_id": str(ids.new_uuid()),
+        """A token of the shared secret, without a session: that of development. It ends when it expires."""
+        if self._secret is None:
+            message = "no shared secret is configured"
+            raise ValueError(message)
+        claims = self._claims(account_id, email, now, lifetime)
+        return jwt.encode(claims, self._secret, algorithm=_SHARED_ALGORITHM)
+
+    async def issue_session(self, subject: Subject, *, now: datetime, lifetime: timedelta) -> str:
+        """A token of a session, with the claims that Supabase's have, signed by the service's newest key."""
+        if self._keys is None:
+            message = "there are no keys to sign with"
+            raise ValueError(message)
+        await self._keys.prepare()
+        kid, key = self._keys.current()
+        claims = self._claims(subject.account_id, subject.email, now, lifetime) | {
+            "session_id": str(subject.session_id),
+            "user_metadata": subject.user_metadata,
         }
-        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM)
+        return jwt.encode(claims, key, algorithm=signing.ALGORITHM, headers={"kid": kid})
+
+    async def prepare(self, token: str) -> None:
+        """Have the key at hand that a token names, if it is one of ours; for `read`, which does not wait."""
+        if self._keys is not None and len(token) <= _TOKEN_CHARACTERS_MAX:
+            header = _header(token)
+            if header.get("alg") == signing.ALGORITHM:
+                await self._keys.prepare(str(header.get("kid")))
 
     def read(self, token: str) -> Claims:
         """The claims of a valid token.
@@ -56,15 +87,62 @@ class Tokens:
         """
         if len(token) > _TOKEN_CHARACTERS_MAX:
             raise Unauthenticated
+        key, algorithm = self._key(_header(token))
+        is_session = algorithm == signing.ALGORITHM
+        required = ["exp", "iat", "sub", "aud", "iss", *(["session_id"] if is_session else [])]
         try:
             claims = jwt.decode(
                 token,
-                self._secret,
-                algorithms=[_ALGORITHM],
+                key,
+                algorithms=[algorithm],
                 audience=_AUDIENCE,
                 issuer=self._issuer,
-                options={"require": ["exp", "iat", "sub", "aud", "iss"], "strict_aud": True},
+                options={"require": required, "strict_aud": True},
             )
-            return Claims(UUID(claims["sub"]), datetime.fromtimestamp(claims["exp"], UTC))
-        except (jwt.PyJWTError, TypeError, ValueError, OverflowError, RecursionError) as error:  # the last: nested JSON
+            session_id = UUID(claims["session_id"]) if "session_id" in claims else None
+            return Claims(UUID(claims["sub"]), datetime.fromtimestamp(claims["exp"], UTC), session_id)
+        except _REFUSALS as error:
             raise Unauthenticated from error
+
+    def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
+        """The key and its one algorithm; Unauthenticated where no key goes with the header."""
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm == _SHARED_ALGORITHM and self._secret is not None:
+            return self._secret, _SHARED_ALGORITHM
+        if algorithm == signing.ALGORITHM and self._keys is not None and isinstance(kid, str):
+            public = self._keys.public(kid)
+            if public is not None:
+                return public, signing.ALGORITHM
+        raise Unauthenticated
+
+    def _claims(self, account_id: UUID, email: str, now: datetime, lifetime: timedelta) -> dict[str, Any]:
+        return {
+            "iss": self._issuer,
+            "sub": str(account_id),
+            "aud": _AUDIENCE,
+            "iat": int(now.timestamp()),
+            "exp": int((now + lifetime).timestamp()),
+            "email": email,
+            "phone": "",
+            "app_metadata": {"provider": "email", "providers": ["email"]},
+            "user_metadata": {},
+            "role": _AUDIENCE,
+            "is_anonymous": False,
+        }
+
+
+_REFUSALS = (
+    jwt.PyJWTError,
+    TypeError,
+    ValueError,
+    AttributeError,  # a session_id that is no text
+    OverflowError,
+    RecursionError,  # deep JSON
+)
+
+
+def _header(token: str) -> dict[str, Any]:
+    try:
+        return jwt.get_unverified_header(token)
+    except _REFUSALS as error:
+        raise Unauthenticated from error

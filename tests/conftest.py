@@ -21,7 +21,11 @@ from db.session import Database
 from resolvers.context import Parts
 from services import progress
 from services.authentication import Credentials
+from services.identity.local import LocalIdentity
 from services.links import Links
+from services.mail import LogMailer
+from services.sealing import Box
+from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
@@ -112,16 +116,21 @@ async def parts(
     hub, announcer = progress.Hub(), progress.Announcer(notifier)
     listener = Listener(service_database_url, progress.CHANNEL, hub.hear)
     announcing, listening = asyncio.create_task(announcer.run()), asyncio.create_task(listener.run())
+    keys = SigningKeys(db, Box(SECRET))
+    tokens = Tokens(SECRET, f"{PUBLIC_URL}/auth/v1", keys)
+    identity = LocalIdentity(db, tokens, keys, LogMailer(is_link_shown=True), secret=SECRET, public_url=PUBLIC_URL)
     yield Parts(
         db=db,
         upstream=upstream,
         upstream_keys=UpstreamKeys(upstream_key),
-        credentials=Credentials(Tokens(SECRET, PUBLIC_URL), pepper=SECRET),
+        credentials=Credentials(tokens, pepper=SECRET),
         links=Links(SECRET, PUBLIC_URL),
         hub=hub,
         announcer=announcer,
         upload_bytes_max=1 << 20,
+        identity=identity,
     )
+    await identity.aclose()
     announcer.close()
     listening.cancel()
     await asyncio.wait((announcing, listening))

@@ -12,6 +12,7 @@ from db.models.credits import (
     CreditTransactionKind,
     Ledger,
 )
+from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
 from db.models.results import (
@@ -45,7 +46,9 @@ __all__ = [
     "Account",
     "ApiKey",
     "ApiKeyScope",
+    "AuthSession",
     "ColumnRole",
+    "Credential",
     "CreditAccount",
     "CreditEntry",
     "CreditHold",
@@ -59,8 +62,11 @@ __all__ = [
     "IdempotencyKey",
     "JobStatusCounts",
     "Ledger",
+    "OneTimeToken",
     "OrderDirection",
     "PartState",
+    "RefreshToken",
+    "SigningKey",
     "Table",
     "Task",
     "TaskAddress",
@@ -73,6 +79,7 @@ __all__ = [
     "TaskRow",
     "TaskSource",
     "TaskStatus",
+    "TokenPurpose",
     "UserRole",
     "Verdict",
     "VerdictReason",

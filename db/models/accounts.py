@@ -73,6 +73,9 @@ class ApiKey(Table):
     last_used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    """The secret before the last rotation, which works until `previous_expires_at`."""
+    previous_expires_at: Mapped[datetime | None]
 
     @property
     def global_id(self) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import Account, ApiKey, UserRole
+from db.queries import pages
 from db.session import ReadSession, Session
 
 TOUCH_AFTER = timedelta(minutes=1)
@@ -31,10 +32,11 @@ async def add(session: Session, *, account_id: UUID, email: str, role: UserRole,
     await session.execute(statement.on_conflict_do_nothing())
 
 
-async def key_by_hash(session: ReadSession, secret_hash: bytes) -> tuple[ApiKey, Account] | None:
-    """The API key with this hash and its account, in one indexed read."""
+async def key_by_hash(session: ReadSession, secret_hash: bytes, now: datetime) -> tuple[ApiKey, Account] | None:
+    """The API key with this hash, or with it before a rotation whose grace lasts, and its account: one indexed read."""
     statement = select(ApiKey, Account).join(Account, Account.id == ApiKey.account_id)
-    row = (await session.execute(statement.where(ApiKey.secret_hash == secret_hash))).first()
+    before = and_(ApiKey.previous_hash == secret_hash, ApiKey.previous_expires_at > now)
+    row = (await session.execute(statement.where(or_(ApiKey.secret_hash == secret_hash, before)))).first()
     return None if row is None else (row[0], row[1])
 
 
@@ -48,3 +50,34 @@ async def touch_key(session: Session, key_id: UUID, now: datetime) -> None:
     """Note that a key was used, at most once a minute."""
     stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - TOUCH_AFTER)
     await session.execute(update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=now))
+
+
+async def locked_key(session: Session, account_id: UUID, key_id: UUID) -> ApiKey | None:
+    """A key of an account, locked until the transaction ends."""
+    statement = select(ApiKey).where(ApiKey.id == key_id, ApiKey.account_id == account_id)
+    return await session.scalar(statement.with_for_update(key_share=True))
+
+
+async def keys_by_ids(session: ReadSession, key_ids: Sequence[UUID]) -> dict[UUID, ApiKey]:
+    """API keys by id; those not found are left out."""
+    rows = await session.scalars(select(ApiKey).where(ApiKey.id.in_(key_ids)))
+    return {row.id: row for row in rows}
+
+
+async def keys_page(
+    session: ReadSession, account_id: UUID, window: pages.Window, *, revoked_after: datetime | None
+) -> pages.Slice[tuple[ApiKey]]:
+    """One page of an account's keys, newest first; revoked ones only when they were so after `revoked_after`."""
+    statement = select(ApiKey).where(*_shown(account_id, revoked_after))
+    return await pages.read(session, statement, [*ApiKey.__table__.c["created_at", "id"]], window, is_descending=True)
+
+
+async def count_keys(session: ReadSession, account_id: UUID, *, revoked_after: datetime | None) -> int:
+    """How many keys `keys_page` has in all."""
+    return await session.scalar(select(func.count(ApiKey.id)).where(*_shown(account_id, revoked_after))) or 0
+
+
+def _shown(account_id: UUID, revoked_after: datetime | None) -> list[ColumnElement[bool]]:
+    works = ApiKey.revoked_at.is_(None)
+    is_shown = works if revoked_after is None else or_(works, ApiKey.revoked_at > revoked_after)
+    return [ApiKey.account_id == account_id, is_shown]

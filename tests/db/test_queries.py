@@ -199,8 +199,8 @@ async def test_a_piece_of_a_download_is_read_by_row_number(plans: Plans) -> None
 async def test_a_key_is_found_by_its_hash_and_an_account_by_its_address(plans: Plans) -> None:
     with plans.seen():
         async with plans.db.read() as session:
-            await accounts.key_by_hash(session, b"x" * 32)
-    assert "uq_api_key_secret_hash" in await plans.indexes()
+            await accounts.key_by_hash(session, b"x" * 32, datetime.now(UTC))
+    assert {"uq_api_key_secret_hash", "uq_api_key_previous_hash"} <= set(await plans.indexes())
 
 
 async def test_what_a_part_still_lacks_is_found_in_its_index(plans: Plans) -> None:

@@ -27,6 +27,13 @@ from tests.house import pictures, tree
 PUBLIC_ROOTS = {
     "Query.node": "the kind of object decides what is needed: each is guarded where it is found, in resolvers.nodes",
     "Query.nodes": "as node",
+    "Mutation.sign_up": "nobody has an account before it",
+    "Mutation.sign_in": "it is how a session begins",
+    "Mutation.refresh_session": "the access token may have expired: the refresh token is the credential",
+    "Mutation.request_password_reset": "who forgot the password cannot sign in; the answer tells nothing",
+    "Mutation.reset_password": "the token of the link is the credential",
+    "Mutation.confirm_email": "the token of the link is the credential",
+    "Mutation.request_email_confirmation": "who has not confirmed cannot sign in; the answer tells nothing",
     "Query.viewer": "it is how a caller learns that nobody is signed in: null, not an error",
 }
 

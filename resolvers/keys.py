@@ -1,0 +1,93 @@
+"""API keys of the caller, and the mutations that make and stop them. A key cannot do any of it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db import ids, models
+from db.models import ApiKeyScope
+from db.queries import accounts as queries
+from resolvers import outcomes, pages
+from resolvers.context import Context, Info
+from services import keys
+
+
+async def by_uuid(context: Context, key_id: UUID | None) -> models.ApiKey | None:
+    """One key that the caller may see."""
+    actor = context.require(None)
+    row = await context.load.api_key.load(key_id) if key_id is not None else None
+    return row if row is not None and actor.reaches(row.account_id) else None
+
+
+async def keys_page(
+    info: Info,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    *,
+    include_revoked: bool = False,
+) -> pages.Page[models.ApiKey]:
+    """The caller's keys."""
+    context = info.context
+    actor, db = context.require(None), context.parts.db
+    revoked_after = context.parts.now() - keys.REVOKED_SHOWN if include_revoked else None
+    window = pages.window(first, after, last, before, _sort_values)
+    async with db.read() as session:
+        found = await queries.keys_page(session, actor.account_id, window, revoked_after=revoked_after)
+    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await queries.count_keys(session, actor.account_id, revoked_after=revoked_after)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+def _sort_values(values: list[Any]) -> tuple[Any, ...]:
+    created_at, row_id = values
+    return datetime.fromisoformat(created_at), UUID(row_id)
+
+
+@outcomes.gives_all
+async def create_api_key(
+    info: Info, *, name: str, scopes: Sequence[ApiKeyScope], expires_at: datetime | None = None
+) -> dict[str, Any]:
+    """Make a key."""
+    parts, actor = info.context.parts, info.context.require(None)
+    key, secret = await keys.create(
+        parts.db,
+        parts.credentials.pepper,
+        account_id=actor.account_id,
+        name=name,
+        scopes=scopes,
+        expires_at=expires_at,
+        now=parts.now(),
+    )
+    return {"api_key": key, "secret": secret}
+
+
+@outcomes.gives("api_key")
+async def update_api_key(
+    info: Info, *, api_key_id: str, name: str | None = None, scopes: Sequence[ApiKeyScope] | None = None
+) -> models.ApiKey:
+    """Change a key."""
+    actor = info.context.require(None)
+    return await keys.update(info.context.parts.db, actor, ids.parse("key", api_key_id), name=name, scopes=scopes)
+
+
+@outcomes.gives_all
+async def rotate_api_key(info: Info, *, api_key_id: str) -> dict[str, Any]:
+    """Give a key a new secret."""
+    parts, actor = info.context.parts, info.context.require(None)
+    key_id = ids.parse("key", api_key_id)
+    key, secret = await keys.rotate(parts.db, parts.credentials.pepper, actor, key_id, parts.now())
+    return {"api_key": key, "secret": secret}
+
+
+@outcomes.gives("api_key")
+async def revoke_api_key(info: Info, *, api_key_id: str) -> models.ApiKey:
+    """Stop a key."""
+    parts, actor = info.context.parts, info.context.require(None)
+    return await keys.revoke(parts.db, actor, ids.parse("key", api_key_id), parts.now())

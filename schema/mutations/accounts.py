@@ -1,0 +1,223 @@
+"""Mutations of accounts: signing up, in and out, passwords and links."""
+
+import strawberry
+
+from resolvers import accounts, outcomes
+from schema.accounts import User
+from schema.errors import USER_ERRORS, UserError
+from schema.field import PUBLIC, SESSION, mutation, picture, plain
+from schema.scalars import EmailAddress
+from schema.sessions import AuthTokens
+
+
+@strawberry.input(description="Input of signUp.")
+class SignUpInput:
+    email: str = strawberry.field(description="Sign-in address.")
+    password: str = strawberry.field(description="8 to 128 characters.")
+    name: str | None = strawberry.field(description="Display name.", default=strawberry.UNSET)
+
+
+@picture(outcomes.Outcome, "What signUp gives back. Either the result fields are set or `userErrors` is not empty.")
+class SignUpPayload:
+    user: User | None = plain("The account.")
+    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of signIn.")
+class SignInInput:
+    email: str = strawberry.field(description="Sign-in address.")
+    password: str = strawberry.field(description="The password.")
+
+
+@picture(outcomes.Outcome, "What signIn gives back. Either the result fields are set or `userErrors` is not empty.")
+class SignInPayload:
+    user: User | None = plain("The account.")
+    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of refreshSession.")
+class RefreshSessionInput:
+    refresh_token: str = strawberry.field(description="The refresh token in hand.")
+
+
+@picture(
+    outcomes.Outcome, "What refreshSession gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class RefreshSessionPayload:
+    user: User | None = plain("The account.")
+    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of signOut.")
+class SignOutInput:
+    everywhere: bool = strawberry.field(description="End every session of the account.", default=False)
+
+
+@picture(outcomes.Outcome, "What signOut gives back. Either the result fields are set or `userErrors` is not empty.")
+class SignOutPayload:
+    ended_session_count: int | None = plain("How many sessions were ended.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of revokeSession.")
+class RevokeSessionInput:
+    session_id: strawberry.ID = strawberry.field(description="Global id of the session.")
+
+
+@picture(
+    outcomes.Outcome, "What revokeSession gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class RevokeSessionPayload:
+    revoked_session_id: strawberry.ID | None = plain("Global id of the ended session.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of changePassword.")
+class ChangePasswordInput:
+    current_password: str | None = strawberry.field(
+        description="The password in force; left out by an account that has none yet.", default=strawberry.UNSET
+    )
+    new_password: str = strawberry.field(description="8 to 128 characters.")
+
+
+@picture(
+    outcomes.Outcome, "What changePassword gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class ChangePasswordPayload:
+    user: User | None = plain("The account.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of requestPasswordReset.")
+class RequestPasswordResetInput:
+    email: str = strawberry.field(description="Sign-in address.")
+
+
+@picture(
+    outcomes.Outcome,
+    "What requestPasswordReset gives back. Either the result fields are set or `userErrors` is not empty.",
+)
+class RequestPasswordResetPayload:
+    email: EmailAddress | None = plain("The address the link goes to if it has an account.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of resetPassword.")
+class ResetPasswordInput:
+    token: str = strawberry.field(description="Token of the link; works once, for 30 minutes.")
+    new_password: str = strawberry.field(description="8 to 128 characters.")
+
+
+@picture(
+    outcomes.Outcome, "What resetPassword gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class ResetPasswordPayload:
+    user: User | None = plain("The account.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of confirmEmail.")
+class ConfirmEmailInput:
+    token: str = strawberry.field(description="Token of the link; works once, for 24 hours.")
+
+
+@picture(
+    outcomes.Outcome, "What confirmEmail gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class ConfirmEmailPayload:
+    user: User | None = plain("The account.")
+    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of requestEmailConfirmation.")
+class RequestEmailConfirmationInput:
+    email: str = strawberry.field(description="Sign-in address.")
+
+
+@picture(
+    outcomes.Outcome,
+    "What requestEmailConfirmation gives back. Either the result fields are set or `userErrors` is not empty.",
+)
+class RequestEmailConfirmationPayload:
+    email: EmailAddress | None = plain("The address the link goes to if it has an account.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.type
+class AccountMutations:
+    sign_up: SignUpPayload | None = mutation(
+        accounts.sign_up,
+        SignUpInput,
+        SignUpPayload,
+        PUBLIC,
+        "Make an account. Signs in at once where no confirmation of the address is asked for; else `tokens` is null "
+        "and the answer is the same whether or not the account existed.",
+    )
+    sign_in: SignInPayload | None = mutation(
+        accounts.sign_in,
+        SignInInput,
+        SignInPayload,
+        PUBLIC,
+        "Sign in.",
+    )
+    refresh_session: RefreshSessionPayload | None = mutation(
+        accounts.refresh_session,
+        RefreshSessionInput,
+        RefreshSessionPayload,
+        PUBLIC,
+        "Trade a refresh token for new tokens. The one before may be used again for 30 seconds; an older one ends its "
+        "session.",
+    )
+    sign_out: SignOutPayload | None = mutation(
+        accounts.sign_out,
+        SignOutInput,
+        SignOutPayload,
+        SESSION,
+        "End this session, or every session.",
+    )
+    revoke_session: RevokeSessionPayload | None = mutation(
+        accounts.revoke_session,
+        RevokeSessionInput,
+        RevokeSessionPayload,
+        SESSION,
+        "End one session.",
+    )
+    change_password: ChangePasswordPayload | None = mutation(
+        accounts.change_password,
+        ChangePasswordInput,
+        ChangePasswordPayload,
+        SESSION,
+        "Change the password and end all other sessions.",
+    )
+    request_password_reset: RequestPasswordResetPayload | None = mutation(
+        accounts.request_password_reset,
+        RequestPasswordResetInput,
+        RequestPasswordResetPayload,
+        PUBLIC,
+        "Send a reset link. The answer is the same whether or not the account exists.",
+    )
+    reset_password: ResetPasswordPayload | None = mutation(
+        accounts.reset_password,
+        ResetPasswordInput,
+        ResetPasswordPayload,
+        PUBLIC,
+        "Set a new password with the token of a reset link.",
+    )
+    confirm_email: ConfirmEmailPayload | None = mutation(
+        accounts.confirm_email,
+        ConfirmEmailInput,
+        ConfirmEmailPayload,
+        PUBLIC,
+        "Confirm an address with the token of a link.",
+    )
+    request_email_confirmation: RequestEmailConfirmationPayload | None = mutation(
+        accounts.request_email_confirmation,
+        RequestEmailConfirmationInput,
+        RequestEmailConfirmationPayload,
+        PUBLIC,
+        "Send the link again. The answer is the same whether or not the account exists.",
+    )

@@ -1,0 +1,106 @@
+"""Mutations of API keys. A key cannot do any of them."""
+
+import datetime as dt
+
+import strawberry
+
+from resolvers import keys, outcomes
+from schema.errors import USER_ERRORS, UserError
+from schema.field import SESSION, mutation, picture, plain
+from schema.keys import ApiKey, ApiKeyScope
+
+
+@strawberry.input(description="Input of createApiKey.")
+class CreateApiKeyInput:
+    name: str = strawberry.field(description="1 to 100 characters.")
+    scopes: list[ApiKeyScope] = strawberry.field(  # type: ignore[valid-type]
+        description="What the key may do; at least one."
+    )
+    expires_at: dt.datetime | None = strawberry.field(
+        description="When the key stops working.", default=strawberry.UNSET
+    )
+
+
+@picture(
+    outcomes.Outcome, "What createApiKey gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class CreateApiKeyPayload:
+    api_key: ApiKey | None = plain("The key.")
+    secret: str | None = plain("The secret; shown this once only.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of updateApiKey.")
+class UpdateApiKeyInput:
+    api_key_id: strawberry.ID = strawberry.field(description="Global id of the key.")
+    name: str | None = strawberry.field(description="New name.", default=strawberry.UNSET)
+    scopes: list[ApiKeyScope] | None = strawberry.field(  # type: ignore[valid-type]
+        description="New scopes, in place of the old.", default=strawberry.UNSET
+    )
+
+
+@picture(
+    outcomes.Outcome, "What updateApiKey gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class UpdateApiKeyPayload:
+    api_key: ApiKey | None = plain("The key.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of rotateApiKey.")
+class RotateApiKeyInput:
+    api_key_id: strawberry.ID = strawberry.field(description="Global id of the key.")
+
+
+@picture(
+    outcomes.Outcome, "What rotateApiKey gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class RotateApiKeyPayload:
+    api_key: ApiKey | None = plain("The key.")
+    secret: str | None = plain("The secret; shown this once only.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of revokeApiKey.")
+class RevokeApiKeyInput:
+    api_key_id: strawberry.ID = strawberry.field(description="Global id of the key.")
+
+
+@picture(
+    outcomes.Outcome, "What revokeApiKey gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class RevokeApiKeyPayload:
+    api_key: ApiKey | None = plain("The key.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.type
+class ApiKeyMutations:
+    create_api_key: CreateApiKeyPayload | None = mutation(
+        keys.create_api_key,
+        CreateApiKeyInput,
+        CreateApiKeyPayload,
+        SESSION,
+        "Make an API key.",
+    )
+    update_api_key: UpdateApiKeyPayload | None = mutation(
+        keys.update_api_key,
+        UpdateApiKeyInput,
+        UpdateApiKeyPayload,
+        SESSION,
+        "Change an API key. Fields left out stay as they are.",
+    )
+    rotate_api_key: RotateApiKeyPayload | None = mutation(
+        keys.rotate_api_key,
+        RotateApiKeyInput,
+        RotateApiKeyPayload,
+        SESSION,
+        "Give a key a new secret. The old one works for one more hour.",
+    )
+    revoke_api_key: RevokeApiKeyPayload | None = mutation(
+        keys.revoke_api_key,
+        RevokeApiKeyInput,
+        RevokeApiKeyPayload,
+        SESSION,
+        "Stop a key at once and for good.",
+    )

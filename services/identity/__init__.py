@@ -1,0 +1,1 @@
+"""Who people are: one port, and what stands behind it."""

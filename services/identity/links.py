@@ -1,0 +1,88 @@
+"""Links that are sent by mail: a token of 256 bits that works once, and the letter around it."""
+
+import asyncio
+import secrets
+from datetime import datetime, timedelta
+
+from db.models import Account, OneTimeToken, TokenPurpose
+from db.queries import identity as queries
+from db.session import Database, Session
+from services.errors import InvalidCredentials
+from services.identity.sessions import hashed
+from services.mail import Letter, Mailer
+
+LIFETIMES = {TokenPurpose.CONFIRM_EMAIL: timedelta(hours=24), TokenPurpose.RESET_PASSWORD: timedelta(minutes=30)}
+PAUSE = timedelta(minutes=1)
+"""An account is not sent the same letter again within this time."""
+_PATHS = {TokenPurpose.CONFIRM_EMAIL: "confirm-email", TokenPurpose.RESET_PASSWORD: "reset-password"}
+_TOKEN_CHARACTERS_MAX = 512
+_CLOSING_SECONDS = 5.0
+
+_SUBJECTS = {
+    TokenPurpose.CONFIRM_EMAIL: "Confirm your address",
+    TokenPurpose.RESET_PASSWORD: "Set a new password",
+}
+_TEXTS = {
+    TokenPurpose.CONFIRM_EMAIL: "Somebody, most likely you, signed up with this address. This link confirms it, within "
+    "24 hours. If it was not you, leave it alone: nothing happens then.",
+    TokenPurpose.RESET_PASSWORD: "Somebody, most likely you, asked to set a new password. This link does it, within "
+    "30 minutes. If it was not you, leave it alone: your password stays as it is.",
+}
+
+
+class Links:
+    """Makes and redeems the tokens of links. Letters leave in the background: how long they take tells nothing."""
+
+    def __init__(self, db: Database, mailer: Mailer, public_url: str) -> None:
+        """`public_url` is where the web app is."""
+        self._db, self._mailer, self._public_url = db, mailer, public_url
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def send(self, account: Account, purpose: TokenPurpose, now: datetime) -> None:
+        """Send a link that replaces the one before, at most once a minute."""
+        token = secrets.token_urlsafe(32)
+        async with self._db.transaction() as session:
+            last = await queries.last_sent_at(session, account.id, purpose)
+            if last is not None and now - last < PAUSE:
+                return
+            await queries.replace_one_time_token(
+                session,
+                OneTimeToken(
+                    token_hash=hashed(token),
+                    account_id=account.id,
+                    purpose=purpose,
+                    email=account.email,
+                    created_at=now,
+                    expires_at=now + LIFETIMES[purpose],
+                ),
+            )
+        link = f"{self._public_url}/{_PATHS[purpose]}?token={token}"
+        self.post(Letter(account.email, _SUBJECTS[purpose], _TEXTS[purpose], link))
+
+    def post(self, letter: Letter) -> None:
+        """Send a letter in the background."""
+        task = asyncio.create_task(self._mailer.send(letter), name="send a letter")
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def redeem(self, session: Session, token: str, purpose: TokenPurpose, now: datetime) -> OneTimeToken:
+        """Take a token; it does not work again.
+
+        Raises:
+            InvalidCredentials: unknown, spent or too old.
+
+        """
+        if len(token) > _TOKEN_CHARACTERS_MAX or not token.isascii():
+            raise InvalidCredentials
+        found = await queries.spend_one_time_token(session, hashed(token), purpose, now)
+        if found is None:
+            raise InvalidCredentials("This link was used before, or is too old. Ask for a new one.", field=_FIELD)
+        return found
+
+    async def aclose(self) -> None:
+        """Wait for the letters on their way, for a few seconds."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=_CLOSING_SECONDS)
+
+
+_FIELD = ("input", "token")

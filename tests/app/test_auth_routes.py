@@ -1,0 +1,128 @@
+"""/auth/v1 as HTTP: the shapes of errors, bounded bodies, and what clients may keep."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
+VERSION = {"x-supabase-api-version": "2024-01-01"}
+
+
+async def post(http: httpx.AsyncClient, path: str, body: Any, **headers: str) -> httpx.Response:
+    return await http.post(f"/auth/v1{path}", json=body, headers=headers)
+
+
+async def signed_up(http: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await post(http, "/signup", {"email": EMAIL, "password": PASSWORD})
+    assert answer.status_code == 200
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_an_error_has_the_shape_that_the_clients_version_reads(http: httpx.AsyncClient) -> None:
+    body = {"email": EMAIL, "password": PASSWORD}
+    old = await post(http, "/token?grant_type=password", body)
+    assert (old.status_code, old.headers["x-sb-error-code"]) == (400, "invalid_credentials")
+    assert old.json() == {"code": 400, "error_code": "invalid_credentials", "msg": "Invalid login credentials"}
+    new = await http.post("/auth/v1/token?grant_type=password", json=body, headers=VERSION)
+    assert new.json() == {"code": "invalid_credentials", "message": "Invalid login credentials"}
+    assert new.headers["x-supabase-api-version"] == "2024-01-01"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "bad_json"),
+        (b"[]", 400, "bad_json"),
+        (b"\xff\xfe", 400, "bad_json"),
+        (b"[" * 50_000, 400, "bad_json"),
+        (b'{"email": 1}', 400, "bad_json"),
+        (b'{"email": "a@b.test", "password": "12345678", "data": []}', 200, None),
+        (b'{"email": "a@b.test", "password": "12345678", "data": [1]}', 400, "bad_json"),
+        (b'{"email": "a@b.test", "password": "12345678", "data": {"x": "\\u0000"}}', 422, "validation_failed"),
+        (b'{"email": "a@b.test", "password": "\\ud800\\ud800\\ud800\\ud800\\ud800"}', 400, "bad_json"),
+        (b'{"email": "a\\u0000@b.test", "password": "12345678"}', 422, "validation_failed"),
+        (b"", 422, "anonymous_provider_disabled"),
+        (b"{}", 422, "anonymous_provider_disabled"),
+        (b" " * 70_000, 413, "bad_json"),
+        (b" " * 2_000_000, 413, None),
+    ],
+)
+async def test_a_malformed_body_is_refused_with_a_reason(
+    http: httpx.AsyncClient, body: bytes, status: int, code: str | None
+) -> None:
+    answer = await http.post("/auth/v1/signup", content=body)
+    assert answer.status_code == status, answer.text
+    if code is not None:
+        assert answer.json()["error_code"] == code
+
+
+async def test_a_route_for_people_needs_a_session(http: httpx.AsyncClient) -> None:
+    for method, path in (("GET", "/user"), ("PUT", "/user"), ("POST", "/logout")):
+        for headers, status, code in (
+            ({}, 401, "no_authorization"),
+            ({"authorization": "Basic eA=="}, 401, "no_authorization"),
+            ({"authorization": "Bearer x"}, 403, "bad_jwt"),
+            ({"authorization": "Bearer mv_live_x"}, 403, "bad_jwt"),
+            ({"x-api-key": "mv_live_x"}, 401, "no_authorization"),
+        ):
+            answer = await http.request(method, f"/auth/v1{path}", headers=headers, json={})
+            assert (answer.status_code, answer.json()["error_code"]) == (status, code), (path, headers)
+
+
+async def test_an_api_key_is_no_session(http: httpx.AsyncClient) -> None:
+    session = await signed_up(http)
+    bearer = {"authorization": f"Bearer {session['access_token']}"}
+    query = 'mutation { createApiKey(input: {name: "k", scopes: [TASKS_READ]}) { secret } }'
+    made = await http.post("/graphql", json={"query": query}, headers=bearer)
+    secret = made.json()["data"]["createApiKey"]["secret"]
+    answer = await http.get("/auth/v1/user", headers={"authorization": f"Bearer {secret}"})
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "bad_jwt")
+
+
+async def test_a_suspended_account_is_told_so_with_its_session(http: httpx.AsyncClient, raw: Any) -> None:
+    session = await signed_up(http)
+    await raw("UPDATE account SET suspended_at = now() RETURNING 1")
+    answer = await http.get("/auth/v1/user", headers={"authorization": f"Bearer {session['access_token']}"})
+    assert (answer.status_code, answer.json()["error_code"]) == (403, "user_banned")
+
+
+async def test_tokens_are_kept_by_nobody_and_keys_for_ten_minutes(http: httpx.AsyncClient) -> None:
+    answer = await post(http, "/signup", {"email": EMAIL, "password": PASSWORD})
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert (body["token_type"], body["expires_in"]) == ("bearer", 3600)
+    keys = await http.get("/auth/v1/.well-known/jwks.json")
+    assert keys.headers["cache-control"] == "public, max-age=600"
+    assert [key["kty"] for key in keys.json()["keys"]] == ["EC"]
+    assert "d" not in keys.json()["keys"][0]
+
+
+async def test_the_link_of_a_letter_leads_to_the_page_and_spends_nothing(http: httpx.AsyncClient) -> None:
+    answer = await http.get(
+        "/auth/v1/verify", params={"type": "recovery", "token": "a&b", "redirect_to": "//evil.test"}
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "http://service.test/reset-password?token=a%26b")
+    wrong = await http.get("/auth/v1/verify", params={"type": "magiclink", "token": "x"})
+    assert (wrong.status_code, wrong.json()["error_code"]) == (400, "validation_failed")
+
+
+async def test_what_is_not_supported_is_said(http: httpx.AsyncClient) -> None:
+    session = await signed_up(http)
+    bearer = {"authorization": f"Bearer {session['access_token']}"}
+    for method, path, body, status in (
+        ("POST", "/token?grant_type=pkce", {}, 400),
+        ("POST", "/token", {}, 400),
+        ("POST", "/resend", {"type": "sms"}, 400),
+        ("POST", "/verify", {"type": "sms", "token": "x"}, 400),
+        ("PUT", "/user", {"email": "new@example.com"}, 422),
+        ("POST", "/logout?scope=all", {}, 400),
+        ("POST", "/admin/users", {}, 404),
+        ("DELETE", "/user", {}, 405),
+    ):
+        answer = await http.request(method, f"/auth/v1{path}", json=body, headers=bearer)
+        assert answer.status_code == status, (path, answer.text)
+    told = (await http.get("/auth/v1/settings")).json()
+    assert (told["mailer_autoconfirm"], told["disable_signup"]) == (True, False)
+    assert (await http.get("/auth/v1/health")).status_code == 200

@@ -1,0 +1,450 @@
+"""The identity port, and what holds for every adapter behind it; `identity` is the one that is tried."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from db.models import Account
+from db.session import Database
+from services import authentication
+from services.authentication import Credentials
+from services.device import Device
+from services.errors import (
+    EmailUnconfirmed,
+    Forbidden,
+    Invalid,
+    InvalidCredentials,
+    PasswordTooLong,
+    RefreshTokenSpent,
+    RefreshTokenUnknown,
+    Required,
+    SessionEnded,
+    Suspended,
+    Taken,
+    Unauthenticated,
+    WeakPassword,
+)
+from services.identity.local import LocalIdentity
+from services.identity.port import Grant, Identity, SignOutScope
+from services.mail import Letter, LogMailer, Mailer
+from services.sealing import Box
+from services.signing import SigningKeys
+from services.tokens import Tokens
+
+SECRET = "the-secret-of-the-identity-tests-0123456789"
+ISSUER = "http://service.test/auth/v1"
+EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
+PHONE = Device("Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0", "192.0.2.7")
+
+
+class Postbox:
+    """A mail server that keeps what it is given."""
+
+    is_real = True
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+
+    async def send(self, letter: Letter) -> None:
+        """Keep it."""
+        self.letters.append(letter)
+
+    async def token(self) -> str:
+        """The token of the newest link, once it has come."""
+        async with asyncio.timeout(5):
+            while not self.letters:
+                await asyncio.sleep(0.01)
+        link = self.letters.pop().link
+        assert link is not None
+        return link.partition("token=")[2]
+
+
+@pytest.fixture
+def tokens(db: Database) -> Tokens:
+    return Tokens(None, ISSUER, SigningKeys(db, Box(SECRET)))
+
+
+@pytest.fixture
+def postbox() -> Postbox:
+    return Postbox()
+
+
+async def opened(db: Database, tokens: Tokens, mailer: Mailer) -> AsyncIterator[LocalIdentity]:
+    keys = SigningKeys(db, Box(SECRET))
+    local = LocalIdentity(db, tokens, keys, mailer, secret=SECRET, public_url="http://service.test")
+    yield local
+    await local.aclose()
+
+
+@pytest.fixture
+async def identity(db: Database, tokens: Tokens) -> AsyncIterator[Identity]:
+    """Without mail: tokens at once."""
+    async for local in opened(db, tokens, LogMailer(is_link_shown=False)):
+        yield local
+
+
+@pytest.fixture
+async def confirming(db: Database, tokens: Tokens, postbox: Postbox) -> AsyncIterator[Identity]:
+    """With mail: addresses are confirmed."""
+    async for local in opened(db, tokens, postbox):
+        yield local
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def signed_up(identity: Identity, email: str = EMAIL, at: datetime | None = None) -> Grant:
+    granted = await identity.sign_up(email, PASSWORD, user_metadata={"name": "Ann"}, device=PHONE, now=at or now())
+    assert granted is not None
+    return granted
+
+
+async def signed_in(identity: Identity, email: str = EMAIL, password: str = PASSWORD) -> Grant:
+    return await identity.sign_in(email, password, device=PHONE, now=now())
+
+
+async def came_in(db: Database, tokens: Tokens, granted: Grant) -> Any:
+    header = f"Bearer {granted.tokens.access_token}"
+    return await authentication.authenticate(db, Credentials(tokens, SECRET), authorization=header)
+
+
+async def test_who_signs_up_is_signed_in_and_can_sign_in_again(
+    db: Database, identity: Identity, tokens: Tokens
+) -> None:
+    first = await signed_up(identity)
+    again = await signed_in(identity, " ANN@Example.COM ")
+    assert first.account.id == again.account.id
+    assert again.user_metadata == {"name": "Ann"}
+    for granted in (first, again):
+        actor = await came_in(db, tokens, granted)
+        assert (actor.account_id, actor.session_id, actor.scopes) == (first.account.id, granted.session_id, None)
+    assert first.session_id != again.session_id
+
+
+async def test_without_confirmation_a_taken_address_is_told(identity: Identity) -> None:
+    await signed_up(identity)
+    with pytest.raises(Taken):
+        await signed_up(identity, EMAIL.upper().replace("EXAMPLE.COM", "example.com"))
+
+
+async def test_twenty_sign_ups_at_once_make_one_account(identity: Identity, raw: Any) -> None:
+    outcomes = await asyncio.gather(*(signed_up(identity) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(one, Grant) for one in outcomes) == 1
+    assert sum(isinstance(one, Taken) for one in outcomes) == 19
+    assert await raw("SELECT count(*) FROM account") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "error"),
+    [
+        ("", PASSWORD, Required),
+        ("no address", PASSWORD, Invalid),
+        ("a@b", PASSWORD, Invalid),
+        ("ann\0@example.com", PASSWORD, Invalid),
+        (EMAIL, "", WeakPassword),
+        (EMAIL, "7 chars", WeakPassword),
+        (EMAIL, "x" * 129, PasswordTooLong),
+        (EMAIL, "\ud800" * 10, WeakPassword),
+    ],
+)
+async def test_what_cannot_be_an_address_or_a_password_is_refused(
+    identity: Identity, email: str, password: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await identity.sign_up(email, password, user_metadata={}, device=PHONE, now=now())
+
+
+@pytest.mark.parametrize("password", ["8 chars!", "x" * 128, "pass\0word", "  spaces kept  ", "пароль-密码-🔑"])
+async def test_a_password_counts_exactly_as_it_was_sent(identity: Identity, password: str) -> None:
+    await identity.sign_up(EMAIL, password, user_metadata={}, device=PHONE, now=now())
+    await signed_in(identity, password=password)
+    for other in (password.strip() + "x", password[:-1], password + " "):
+        with pytest.raises(InvalidCredentials):
+            await signed_in(identity, password=other)
+
+
+async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(identity: Identity) -> None:
+    await signed_up(identity)
+    answers = []
+    for email, password in ((EMAIL, "wrong password"), ("nobody@example.com", PASSWORD), ("no address", "x")):
+        with pytest.raises(InvalidCredentials) as refused:
+            await signed_in(identity, email, password)
+        answers.append((type(refused.value), refused.value.message, refused.value.field))
+    assert len(set(map(str, answers))) == 1
+
+
+async def test_security_30_an_unknown_address_costs_the_time_of_a_wrong_password(identity: Identity) -> None:
+    await signed_up(identity)
+    seconds: dict[str, list[float]] = {EMAIL: [], "nobody@example.com": []}
+    for email in list(seconds) * 7:
+        began = time.perf_counter()
+        with pytest.raises(InvalidCredentials):
+            await signed_in(identity, email, "wrong password")
+        seconds[email].append(time.perf_counter() - began)
+    known, unknown = (statistics.median(values) for values in seconds.values())
+    assert 0.5 < unknown / known < 2  # without the dummy it would be less than a tenth
+
+
+async def test_suspension_is_told_only_after_a_right_password(identity: Identity, raw: Any) -> None:
+    granted = await signed_up(identity)
+    await raw("UPDATE account SET suspended_at = now() RETURNING 1")
+    with pytest.raises(InvalidCredentials):
+        await signed_in(identity, password="wrong password")
+    with pytest.raises(Suspended):
+        await signed_in(identity)
+    with pytest.raises(Suspended):
+        await identity.refresh(granted.tokens.refresh_token, device=PHONE, now=now())
+
+
+async def test_a_password_is_stored_as_argon2id_and_no_token_as_it_is(identity: Identity, raw: Any) -> None:
+    granted = await signed_up(identity)
+    ((stored,),) = await raw("SELECT password_hash FROM credential")
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    ((token_hash,),) = await raw("SELECT token_hash FROM refresh_token")
+    assert len(token_hash) == 32
+    assert len(granted.tokens.refresh_token) == 43  # 256 bits in base64url
+    ((sealed,),) = await raw("SELECT sealed FROM signing_key")
+    assert b"PRIVATE KEY" not in sealed
+
+
+async def refreshed(identity: Identity, token: str, at: datetime) -> Grant:
+    return await identity.refresh(token, device=Device("other", "192.0.2.8"), now=at)
+
+
+async def test_security_20_a_refresh_gives_new_tokens_of_the_same_session(
+    db: Database, identity: Identity, tokens: Tokens
+) -> None:
+    granted = await signed_up(identity)
+    newer = await refreshed(identity, granted.tokens.refresh_token, now())
+    assert newer.session_id == granted.session_id
+    assert newer.tokens.refresh_token != granted.tokens.refresh_token
+    assert newer.user_metadata == {"name": "Ann"}
+    assert (await came_in(db, tokens, newer)).session_id == granted.session_id
+
+
+async def test_security_20_the_parent_gives_the_token_in_force_for_thirty_seconds(identity: Identity) -> None:
+    parent = (await signed_up(identity)).tokens.refresh_token
+    child = (await refreshed(identity, parent, now())).tokens.refresh_token
+    for seconds in (0, 1, 29):
+        again = await refreshed(identity, parent, now() + timedelta(seconds=seconds))
+        assert again.tokens.refresh_token == child
+    await refreshed(identity, child, now())
+
+
+async def test_security_20_the_parent_after_thirty_seconds_ends_the_session(
+    db: Database, identity: Identity, tokens: Tokens
+) -> None:
+    granted = await signed_up(identity)
+    parent = granted.tokens.refresh_token
+    child = (await refreshed(identity, parent, now())).tokens.refresh_token
+    with pytest.raises(RefreshTokenSpent):
+        await refreshed(identity, parent, now() + timedelta(seconds=31))
+    with pytest.raises(RefreshTokenUnknown):
+        await refreshed(identity, child, now() + timedelta(seconds=32))
+    with pytest.raises(SessionEnded):
+        await came_in(db, tokens, granted)
+
+
+async def test_security_20_a_grandparent_ends_the_session_at_once_and_no_other(
+    db: Database, identity: Identity, tokens: Tokens
+) -> None:
+    granted = await signed_up(identity)
+    other = await signed_in(identity)
+    parent = (await refreshed(identity, granted.tokens.refresh_token, now())).tokens.refresh_token
+    child = (await refreshed(identity, parent, now())).tokens.refresh_token
+    with pytest.raises(RefreshTokenSpent):
+        await refreshed(identity, granted.tokens.refresh_token, now())
+    for dead in (granted.tokens.refresh_token, parent, child):
+        with pytest.raises(RefreshTokenUnknown):
+            await refreshed(identity, dead, now())
+    assert await came_in(db, tokens, other)
+
+
+async def test_security_20_twenty_refreshes_at_once_agree_on_one_child(identity: Identity) -> None:
+    parent = (await signed_up(identity)).tokens.refresh_token
+    children = await asyncio.gather(*(refreshed(identity, parent, now()) for _ in range(20)))
+    assert len({child.tokens.refresh_token for child in children}) == 1
+    await refreshed(identity, children[0].tokens.refresh_token, now())
+
+
+@pytest.mark.parametrize("token", ["", "x", "x" * 43, "é" * 43, "\0", "x" * 100_000])
+async def test_an_unknown_refresh_token_is_refused(identity: Identity, token: str) -> None:
+    with pytest.raises(RefreshTokenUnknown):
+        await refreshed(identity, token, now())
+
+
+async def test_a_session_ends_when_it_is_idle_for_long_and_after_ninety_days(identity: Identity) -> None:
+    began = now()
+    granted = await signed_up(identity, at=began)
+    with pytest.raises(RefreshTokenUnknown):
+        await refreshed(identity, granted.tokens.refresh_token, began + timedelta(days=14, seconds=1))
+    token = granted.tokens.refresh_token
+    for day in (13, 26, 39, 52, 65, 78, 89):
+        token = (await refreshed(identity, token, began + timedelta(days=day))).tokens.refresh_token
+    last = await refreshed(identity, token, began + timedelta(days=89, hours=23, minutes=30))
+    assert last.tokens.access_token_expires_at == began + timedelta(days=90)
+    with pytest.raises(RefreshTokenUnknown):
+        await refreshed(identity, last.tokens.refresh_token, began + timedelta(days=90))
+
+
+async def test_security_19_a_signed_out_session_is_refused_at_once_and_others_go_on(
+    db: Database, identity: Identity, tokens: Tokens
+) -> None:
+    first, second, third = await signed_up(identity), await signed_in(identity), await signed_in(identity)
+    account_id = first.account.id
+    assert await identity.sign_out(account_id, first.session_id, SignOutScope.LOCAL) == 1
+    with pytest.raises(SessionEnded):
+        await came_in(db, tokens, first)
+    with pytest.raises(RefreshTokenUnknown):
+        await refreshed(identity, first.tokens.refresh_token, now())
+    assert await identity.sign_out(account_id, second.session_id, SignOutScope.OTHERS) == 1
+    assert await came_in(db, tokens, second)
+    with pytest.raises(SessionEnded):
+        await came_in(db, tokens, third)
+    assert await identity.sign_out(account_id, second.session_id, SignOutScope.GLOBAL) == 1
+    with pytest.raises(SessionEnded):
+        await came_in(db, tokens, second)
+
+
+async def test_nobody_ends_the_session_of_another(db: Database, identity: Identity, tokens: Tokens) -> None:
+    mine, theirs = await signed_up(identity), await signed_up(identity, "bob@example.com")
+    assert await identity.sign_out(mine.account.id, theirs.session_id, SignOutScope.LOCAL) == 0
+    assert await came_in(db, tokens, theirs)
+
+
+async def test_a_suspended_account_is_out_at_once(db: Database, identity: Identity, tokens: Tokens, raw: Any) -> None:
+    granted = await signed_up(identity)
+    await raw("UPDATE account SET suspended_at = now() RETURNING 1")
+    with pytest.raises(Forbidden):
+        await came_in(db, tokens, granted)
+
+
+async def test_a_new_password_takes_the_place_of_the_old_and_ends_other_sessions(
+    db: Database, identity: Identity, tokens: Tokens
+) -> None:
+    mine, other = await signed_up(identity), await signed_in(identity)
+    account_id = mine.account.id
+    for current, error in ((None, Required), ("wrong password", InvalidCredentials)):
+        with pytest.raises(error):
+            await identity.change_password(account_id, mine.session_id, current, "another password", now())
+    with pytest.raises(WeakPassword):
+        await identity.change_password(account_id, mine.session_id, PASSWORD, "short", now())
+    await identity.change_password(account_id, mine.session_id, PASSWORD, "another password", now())
+    assert await came_in(db, tokens, mine)
+    with pytest.raises(SessionEnded):
+        await came_in(db, tokens, other)
+    with pytest.raises(InvalidCredentials):
+        await signed_in(identity)
+    await signed_in(identity, password="another password")
+
+
+async def test_what_a_person_says_of_itself_is_changed_key_by_key(identity: Identity) -> None:
+    account_id = (await signed_up(identity)).account.id
+    assert await identity.set_user_metadata(account_id, {"tz": "UTC"}, now()) == {"name": "Ann", "tz": "UTC"}
+    assert await identity.user_metadata(account_id) == {"name": "Ann", "tz": "UTC"}
+    for bad in ({"x": "y" * 17_000}, {"x": "\0"}):
+        with pytest.raises(Invalid):
+            await identity.set_user_metadata(account_id, bad, now())
+
+
+async def test_with_confirmation_a_taken_and_a_new_address_are_answered_alike(
+    confirming: Identity, postbox: Postbox
+) -> None:
+    for _ in range(2):
+        answer = await confirming.sign_up(EMAIL, PASSWORD, user_metadata={}, device=PHONE, now=now())
+        assert answer is None
+    await confirming.aclose()
+    links = [letter.link is not None for letter in postbox.letters]
+    assert sorted(links) == [False, True]  # a link to the new one, a word to the owner of the taken one
+
+
+async def test_an_unconfirmed_address_signs_in_only_after_its_link(
+    db: Database, confirming: Identity, tokens: Tokens, postbox: Postbox
+) -> None:
+    await confirming.sign_up(EMAIL, PASSWORD, user_metadata={}, device=PHONE, now=now())
+    token = await postbox.token()
+    with pytest.raises(InvalidCredentials):
+        await signed_in(confirming, password="wrong password")
+    with pytest.raises(EmailUnconfirmed):
+        await signed_in(confirming)
+    granted = await confirming.confirm_email(token, device=PHONE, now=now())
+    assert await came_in(db, tokens, granted)
+    await signed_in(confirming)
+    with pytest.raises(InvalidCredentials):
+        await confirming.confirm_email(token, device=PHONE, now=now())
+
+
+async def test_a_newer_link_replaces_the_one_before_and_comes_at_most_once_a_minute(
+    confirming: Identity, postbox: Postbox
+) -> None:
+    await confirming.sign_up(EMAIL, PASSWORD, user_metadata={}, device=PHONE, now=now())
+    first = await postbox.token()
+    await confirming.request_confirmation(EMAIL, now())
+    await confirming.request_confirmation("nobody@example.com", now())
+    assert postbox.letters == []
+    await confirming.request_confirmation(EMAIL, now() + timedelta(seconds=61))
+    second = await postbox.token()
+    with pytest.raises(InvalidCredentials):
+        await confirming.confirm_email(first, device=PHONE, now=now())
+    await confirming.confirm_email(second, device=PHONE, now=now())
+
+
+async def test_a_reset_link_sets_a_password_once_and_ends_every_session(
+    db: Database, confirming: Identity, identity: Identity, tokens: Tokens, postbox: Postbox
+) -> None:
+    granted = await signed_up(identity)
+    await confirming.request_password_reset("nobody@example.com", now())
+    assert postbox.letters == []
+    await confirming.request_password_reset(EMAIL, now())
+    token = await postbox.token()
+    with pytest.raises(InvalidCredentials):
+        await confirming.confirm_email(token, device=PHONE, now=now())  # of another purpose
+    account: Account = await confirming.reset_password(token, "a newer password", now())
+    assert account.id == granted.account.id
+    with pytest.raises(SessionEnded):
+        await came_in(db, tokens, granted)
+    await signed_in(identity, password="a newer password")
+    with pytest.raises(InvalidCredentials):
+        await confirming.reset_password(token, "another password", now())
+
+
+async def test_a_link_that_is_too_old_does_nothing(confirming: Identity, identity: Identity, postbox: Postbox) -> None:
+    await signed_up(identity)
+    await confirming.request_password_reset(EMAIL, now())
+    token = await postbox.token()
+    with pytest.raises(InvalidCredentials):
+        await confirming.reset_password(token, "a newer password", now() + timedelta(minutes=31))
+    for text in ("", "x" * 43, "é", "x" * 100_000):
+        with pytest.raises(InvalidCredentials):
+            await confirming.reset_password(text, "a newer password", now())
+    await signed_in(identity)
+
+
+async def test_every_process_signs_with_the_same_key_and_reads_the_others(db: Database, identity: Identity) -> None:
+    granted = await signed_up(identity)
+    other = Tokens(None, ISSUER, SigningKeys(db, Box(SECRET)))
+    assert (await came_in(db, other, granted)).account_id == granted.account.id
+    strange = Tokens(None, ISSUER, SigningKeys(db, Box(SECRET + "x")))
+    with pytest.raises(Unauthenticated):
+        await came_in(db, strange, granted)
+
+
+async def test_a_session_of_a_reset_link_sets_a_password_once_without_the_old_one(
+    confirming: Identity, identity: Identity, postbox: Postbox
+) -> None:
+    account_id = (await signed_up(identity)).account.id
+    await confirming.request_password_reset(EMAIL, now())
+    granted = await confirming.redeem_reset(await postbox.token(), device=PHONE, now=now())
+    late = now() + timedelta(minutes=31)
+    with pytest.raises(Required):
+        await confirming.change_password(account_id, granted.session_id, None, "a newer password", late)
+    await confirming.change_password(account_id, granted.session_id, None, "a newer password", now())
+    with pytest.raises(Required):
+        await confirming.change_password(account_id, granted.session_id, None, "the newest password", now())
+    await signed_in(identity, password="a newer password")
