@@ -189,9 +189,7 @@ def _report(first: dict[str, dict[str, Any]], again: dict[str, dict[str, Any]], 
                 continue
             print(f"| {case.email:<24} | {verdict + ('' if verdict == right else ' WRONG'):<28} | {_answer(result)} |")
     refusals = _refusals_a_session(folder)
-    print(
-        f"\n{len(first) + len(again)} results, {wrong} wrong; refused a session, by Postfix's log: {refusals}"
-    )
+    print(f"\n{len(first) + len(again)} results, {wrong} wrong; refused a session, by Postfix's log: {refusals}")
     return 1 if wrong or max(refusals, default=0) > REFUSALS_A_SESSION_MAX else 0
 
 
