@@ -25,6 +25,11 @@ STOP_SECONDS = 15.0
 NewDatabase = Callable[..., Awaitable[str]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: "tests/e2e" not in item.nodeid)
+
+
 @pytest.fixture(scope="session")
 def open_temp_dir() -> Iterator[Path]:
     """A folder for the session that another OS user may pass through: as root, PostgreSQL runs under another user."""

@@ -85,8 +85,12 @@ def test_a_service_is_started_where_none_runs(contacts: Path, open_temp_dir: Pat
 def test_a_stop_takes_the_service_with_it_that_was_started_for_the_time(contacts: Path, open_temp_dir: Path) -> None:
     data_dir = open_temp_dir / "for-a-time"
     command = [sys.executable, "-m", "app", "verify", str(contacts), "--data-dir", str(data_dir)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as verifying:
-        time.sleep(2)
+    slow = os.environ | {"VERIFIER_LAB_DELAY_MS": "5000"}  # the task outlasts its start by far
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=slow, stdout=pipe, stderr=pipe, text=True) as verifying:
+        deadline = time.monotonic() + 30
+        while not (data_dir / "service.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
         verifying.terminate()
         said, problems = verifying.communicate(timeout=15)
     assert (verifying.returncode, said) == (130, "")
