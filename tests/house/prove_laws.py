@@ -67,7 +67,7 @@ def prove(law: Law, folder: Path) -> str:
 
 
 def main(wanted: list[str]) -> int:
-    """Prove the wanted laws and print the table; return 1 when one of them was not seen to fail."""
+    """Prove the wanted laws, a line for each, then all as a table; return 1 when one was not seen to fail."""
     console = Console(width=150)
     laws = [law for law in LAWS if not wanted or any(part in f"{law.name} {law.check.name}" for part in wanted)]
     table = Table("law", "check", "what it said", "s", title="Each law, broken")
@@ -82,7 +82,9 @@ def main(wanted: list[str]) -> int:
             if not said or said.startswith(CANNOT):
                 unproven.append(law.name)
                 said = said or ("RED BEFORE IT WAS BROKEN" if law.check in red else "NOTHING: NOT SEEN TO FAIL")
-            table.add_row(law.name, law.check.name, said[:70], f"{time.monotonic() - began:.1f}")
+            seconds = f"{time.monotonic() - began:.1f}"
+            table.add_row(law.name, law.check.name, said[:70], seconds)
+            console.log(f"{law.name}: {said[:70]} ({seconds} s)", highlight=False, markup=False)
     console.print(table)
     console.print(f"{len(laws) - len(unproven)} of {len(laws)} laws were seen to fail when broken")
     return 1 if unproven else 0
