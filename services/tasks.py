@@ -129,7 +129,7 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await credits.release(session, task, now)
         await session.refresh(task)
         await webhooks.task_ended(session, task, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 
@@ -226,7 +226,7 @@ async def _store(
         await credits.hold(session, task, intake.well_formed_count, now)
         if not task.is_open:
             await webhooks.task_ended(session, task, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 
