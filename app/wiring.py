@@ -16,6 +16,7 @@ from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
@@ -54,6 +55,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         opened.push_async_callback(identity.aclose)
         yield Parts(
             db=db,
+            till=Till(db),
             upstream=upstream,
             upstream_keys=UpstreamKeys(settings.upstream_key),
             credentials=Credentials(tokens, pepper=settings.secret_key),

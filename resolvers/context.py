@@ -16,6 +16,7 @@ from services.errors import Unauthenticated
 from services.identity.port import Identity
 from services.links import Links
 from services.progress import Announcer, Hub
+from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
 
@@ -30,6 +31,7 @@ class Parts:
     """What a process shares."""
 
     db: Database
+    till: Till
     upstream: Upstream
     upstream_keys: UpstreamKeys
     credentials: Credentials

@@ -26,6 +26,7 @@ from services.links import Links
 from services.mail import LogMailer
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
@@ -121,6 +122,7 @@ async def parts(
     identity = LocalIdentity(db, tokens, keys, LogMailer(is_link_shown=True), secret=SECRET, public_url=PUBLIC_URL)
     yield Parts(
         db=db,
+        till=Till(db),
         upstream=upstream,
         upstream_keys=UpstreamKeys(upstream_key),
         credentials=Credentials(tokens, pepper=SECRET),
