@@ -87,14 +87,16 @@ _UNIQUE_VIOLATION = "23505"
 
 _LOCK = text("SELECT balance, held, debt FROM credit_account WHERE account_id = :account_id FOR NO KEY UPDATE")
 
-# A statement of its own, after the lock: one statement would read what was there before it waited.
+# A statement of its own, after the lock: one statement would read what was there before it waited. Each key is looked
+# up for itself: a plan for `key = ANY (…)` that was made while the table was small goes on reading all of it.
 _READ = text("""
 SELECT t.posted_ids, l.id, l.amount, l.remaining, l.held, l.priority, l.expires_at
 FROM (
     SELECT ARRAY(
-        SELECT id FROM credit_transaction WHERE idempotency_key = ANY(CAST(:keys AS text[]))
-        UNION
-        SELECT id FROM credit_transaction WHERE external_ref = ANY(CAST(:external_refs AS text[]))
+        SELECT (SELECT id FROM credit_transaction WHERE idempotency_key = key) FROM unnest(CAST(:keys AS text[])) key
+        UNION ALL
+        SELECT (SELECT id FROM credit_transaction WHERE external_ref = ref)
+        FROM unnest(CAST(:external_refs AS text[])) ref
     ) AS posted_ids
 ) t
 LEFT JOIN credit_lot l ON l.account_id = :account_id AND l.emptied_at IS NULL
@@ -169,9 +171,9 @@ async def lock(session: Session, account_id: UUID, now: datetime) -> Books:
 async def read(session: Session, books: Books, keys: Sequence[str], external_refs: Sequence[str] = ()) -> None:
     """Read the lots of a locked account, and what is posted already under one of these keys or references."""
     given = {"account_id": books.account_id, "keys": keys, "external_refs": external_refs}
-    posted_ids: Sequence[UUID] = ()
+    posted_ids: list[UUID] = []
     for found in await session.execute(_READ, given):
-        posted_ids = found.posted_ids
+        posted_ids = [posted_id for posted_id in found.posted_ids if posted_id is not None]
         if found.id is not None:
             books.lots.append(
                 Lot(found.id, found.amount, found.remaining, found.held, found.priority, found.expires_at)
