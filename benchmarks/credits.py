@@ -114,8 +114,7 @@ async def pgbench(url: str, script: Path, given: argparse.Namespace) -> float:
     found = re.search(rb"tps = ([0-9.]+)", output)
     if running.returncode or found is None:
         sys.exit(errors.decode())
-    rate: bytes = found[1]
-    return float(rate)
+    return float(found[1])
 
 
 async def spends(url: str, actor: Actor, given: argparse.Namespace, *, tills: int) -> float:
@@ -143,7 +142,7 @@ async def spends(url: str, actor: Actor, given: argparse.Namespace, *, tills: in
 
     done = sum(await asyncio.gather(*map(client, range(given.clients))))
     await db.close()
-    return done / given.seconds
+    return done / float(given.seconds)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from db.models import ApiKeyScope, CreditTransaction
 from db.queries import accounts as account_queries
-from db.session import Database, ReadSession, Session
+from db.session import Database, Session
 from services import credits
 from services.actor import Actor
 from services.credits import Request
@@ -68,11 +68,10 @@ async def take(
     """
     actor.require(ApiKeyScope.CREDITS_DEDUCT)
     request = _request(actor, "deductTokens", account_id, amount, note, idempotency_key)
-    chosen = actor.account_id
-    if account_id not in {None, chosen}:
-        async with db.read() as session:
-            chosen = await _reached(session, actor, account_id)
-    return await till.take(chosen, credits.deduction(amount, request, now))
+    if account_id in {None, actor.account_id} and not actor.is_admin:
+        return await till.take(actor.account_id, credits.deduction(amount, request, now))
+    async with db.transaction() as session:
+        return await credits.deduct(session, await _reached(session, actor, account_id), amount, request, now)
 
 
 async def welcome(session: Session, account_id: UUID, amount: int, now: datetime) -> None:
@@ -82,7 +81,7 @@ async def welcome(session: Session, account_id: UUID, amount: int, now: datetime
         await credits.grant(session, account_id, amount, request, now)
 
 
-async def _reached(session: ReadSession, actor: Actor, account_id: UUID | None) -> UUID:
+async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> UUID:
     chosen = account_id or actor.account_id
     if not actor.reaches(chosen) or not await account_queries.by_ids(session, [chosen]):
         message = "No such account."

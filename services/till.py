@@ -27,18 +27,18 @@ class _Spend:
 
 @dataclass(slots=True)
 class _Line:
-    """The spends of one account by one caller that are not done yet, first come first."""
+    """The spends of one account that are not done yet, first come first."""
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     spends: list[_Spend] = field(default_factory=list)
 
 
 class Till:
-    """Takes credits for the callers of one process."""
+    """Takes credits of those who spend their own, for the callers of one process."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._lines: dict[tuple[UUID, UUID | None], _Line] = {}
+        self._lines: dict[UUID, _Line] = {}
 
     async def take(self, account_id: UUID, change: Change) -> CreditTransaction:
         """Make a change in a transaction that others may share; it is committed when this returns.
@@ -48,8 +48,7 @@ class Till:
             IdempotencyConflict: the key was used for something else.
 
         """
-        place = (account_id, change.request.actor_id)
-        line = self._lines.setdefault(place, _Line())
+        line = self._lines.setdefault(account_id, _Line())
         spend = _Spend(change)
         line.spends.append(spend)
         try:
@@ -59,7 +58,7 @@ class Till:
         finally:
             line.spends.remove(spend)
             if not line.spends:
-                del self._lines[place]
+                del self._lines[account_id]
         if isinstance(spend.outcome, CreditTransaction):
             return spend.outcome
         raise spend.outcome or RuntimeError

@@ -8,22 +8,30 @@ from what the clients were told. Exit status 1 where anything differs.
 
 import argparse
 import asyncio
+import multiprocessing
+import os
 import random
-import signal
 import socket
 import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 
+from app import production
+from app.settings import Settings
 from slow import machine
-from slow.machine import Machine, Process
+from slow.machine import Machine
 
+FORKS = multiprocessing.get_context("forkserver")
+"""Starts processes in milliseconds: they are born with every module loaded, and open the rest for themselves."""
+FORKS.set_forkserver_preload(["app.production", "slow.machine"])
 TASK = 300
 DOMAINS = 60
 OPEN_TASKS = 12
@@ -41,34 +49,40 @@ CREDITS = "{ credits { balance reserved } }"
 class Service:
     """The API and the worker as processes, with what they need to be started again."""
 
-    running: Machine
+    log: Path
     env: dict[str, str]
     database: asyncpg.Pool
-    url: str
     rng: random.Random
-    api: Process | None = None
-    worker: Process | None = None
+    api: ForkServerProcess | None = None
+    worker: ForkServerProcess | None = None
     kills: Counter[str] = field(default_factory=Counter)
     in_hand: list[int] = field(default_factory=list)
 
-    async def start_api(self) -> None:
+    def start_api(self) -> None:
         """Start the API; clients try until it answers."""
-        self.api = await machine.start(self.running.folder, "app-serve", ["-m", "app", "serve"], self.env)
+        self.api = FORKS.Process(target=serve, args=(self.env, self.log))
+        self.api.start()
 
     async def start_worker(self) -> None:
         """Start the worker and wait until its heart beats."""
         beats = "SELECT count(*) FROM worker_heartbeat"
         before = await self.database.fetchval(beats)
-        self.worker = await machine.start(self.running.folder, "app-work", ["-m", "app", "work"], self.env)
+        self.worker = FORKS.Process(target=work, args=(self.env, self.log))
+        self.worker.start()
         async with asyncio.timeout(ANSWER_SECONDS):
             while await self.database.fetchval(beats) == before:  # noqa: ASYNC110 - another process' doing
                 await asyncio.sleep(0.02)
 
-    async def stop(self, number: int = signal.SIGTERM) -> None:
-        """Stop both."""
-        for process in (self.api, self.worker):
-            if process is not None:
-                await machine.stop(process, number)
+    async def end(self, process: ForkServerProcess | None) -> None:
+        """Kill a process: nothing of it runs on."""
+        if process is not None:
+            process.kill()
+            await asyncio.to_thread(process.join)
+
+    async def stop(self) -> None:
+        """End both."""
+        await self.end(self.api)
+        await self.end(self.worker)
 
     async def kill(self, total: int) -> None:
         """Kill so many times, each at a random moment of a worker's life, and start again."""
@@ -77,16 +91,34 @@ class Service:
             leased = "SELECT count(*) FROM task_part WHERE state <> 'ENDED' AND due_at > now() + interval '20 s'"
             self.in_hand.append(await self.database.fetchval(leased))
             kind = self.rng.choice(["worker"] * 6 + ["API"] * 2 + ["both"] * 2)
-            if kind != "worker" and self.api is not None:
-                await machine.stop(self.api, signal.SIGKILL)
-                await self.start_api()
-            if kind != "API" and self.worker is not None:
-                await machine.stop(self.worker, signal.SIGKILL)
+            if kind != "worker":
+                await self.end(self.api)
+                self.start_api()
+            if kind != "API":
+                await self.end(self.worker)
                 await self.start_worker()
             self.kills[kind] += 1
             if self.kills.total() % 10 == 0:
                 ended = await self.database.fetchval("SELECT count(*) FROM task WHERE finished_at IS NOT NULL")
                 print(f"{self.kills.total()} kills, {ended} tasks ended", flush=True)
+
+
+def serve(env: dict[str, str], log: Path) -> None:
+    """Run the API, as a process of its own."""
+    _speak_to(log)
+    asyncio.run(production.serve(Settings.from_env(env)))
+
+
+def work(env: dict[str, str], log: Path) -> None:
+    """Run the worker, as a process of its own."""
+    _speak_to(log)
+    asyncio.run(production.work(Settings.from_env(env)))
+
+
+def _speak_to(log: Path) -> None:
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
 
 
 @dataclass(slots=True)
@@ -162,8 +194,8 @@ FAULTS = {
         SELECT a.email FROM task t JOIN task_address a ON a.task_id = t.id
         WHERE t.status = 'COMPLETED' AND a.verdict IS NULL""",
     "a verdict is not the true one": """
-        SELECT email || ': ' || verdict FROM task_address
-        WHERE verdict <> CASE WHEN email NOT LIKE '%@%' THEN 'INVALID_SYNTAX'
+        SELECT coalesce(email, 'malformed') || ': ' || verdict FROM task_address
+        WHERE verdict <> CASE WHEN email IS NULL THEN 'INVALID_SYNTAX'
             WHEN email LIKE 'nobody%' OR email LIKE '%@none-%' THEN 'NOT_EXISTS' ELSE 'EXISTS' END""",
     "verdicts, their counter, transactions and entries of a task differ": """
         SELECT t.id || ': ' || found.count || ', ' || t.chargeable_count || ', ' || spent.total || ', ' || paid.total
@@ -225,9 +257,9 @@ async def open_service(held: AsyncExitStack, running: Machine, rng: random.Rando
         raise RuntimeError((running.folder / "app-migrate.log").read_text())
     database = await asyncpg.create_pool(url, min_size=0, max_size=4)
     held.callback(database.terminate)
-    service = Service(running, env, database, f"http://127.0.0.1:{port}", rng)
+    service = Service(running.folder / "service.log", env, database, rng)
     held.push_async_callback(service.stop)
-    await service.start_api()
+    service.start_api()
     await service.start_worker()
     return service
 
@@ -238,7 +270,8 @@ async def run(arguments: argparse.Namespace) -> int:
     lab = ["--hosts", "20", "--domains", str(DOMAINS), "--delay-ms", "20"]
     async with machine.running(workers=1, lab=lab) as running, AsyncExitStack() as held:
         service = await open_service(held, running, rng)
-        http = await held.enter_async_context(httpx.AsyncClient(base_url=service.url, timeout=10, trust_env=False))
+        url = f"http://127.0.0.1:{service.env['PORT']}"
+        http = await held.enter_async_context(httpx.AsyncClient(base_url=url, timeout=10, trust_env=False))
         owners = [Owner(number, http, random.Random(rng.random())) for number in range(3)]
         for owner in owners:
             await owner.sign_up()
