@@ -71,7 +71,7 @@ async def compare(cluster: DevCluster, folder: Path, given: argparse.Namespace) 
     spenders: dict[str, Callable[[], Awaitable[float]]] = {
         "pgbench, bare UPDATE": lambda: pgbench(bare, script, given),
         "deductTokens": lambda: spends(ours, actor, given, tills=1),
-        "deductTokens, two processes' worth of tills": lambda: spends(ours, actor, given, tills=2),
+        "deductTokens by two tills, as two processes": lambda: spends(ours, actor, given, tills=2),
         "credits.deduct, each its own transaction": lambda: spends(ours, actor, given, tills=0),
     }
     rates: dict[str, list[float]] = {name: [] for name in spenders}

@@ -188,6 +188,13 @@ async def expire_due(db: Database, now: datetime) -> int:
     return len(account_ids)
 
 
+async def faults(db: Database) -> list[str]:
+    """What is wrong with the whole ledger, in words; nothing, as long as it is sound."""
+    async with db.read() as session:
+        found = await credit_queries.violations(session)
+    return [f"invariant {number}: {problem} ({subject_id})" for number, problem, subject_id in found]
+
+
 async def require(db: Database, account_id: UUID, amount: int, now: datetime) -> None:
     """Refuse what an account has no credits for, before work is done for it.
 

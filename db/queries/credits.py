@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 
 from db.models import CreditAccount, CreditLot, CreditTransaction, CreditTransactionKind
 from db.queries import pages
@@ -70,3 +70,9 @@ async def count(session: ReadSession, account_id: UUID, conditions: TransactionC
     """How many transactions match."""
     statement = _matching(account_id, conditions, select(func.count()).select_from(CreditTransaction))
     return await session.scalar(statement) or 0
+
+
+async def violations(session: ReadSession) -> Sequence[tuple[int, str, UUID]]:
+    """Every broken invariant of the whole ledger: its number, the problem, and whose it is. Reads all of the ledger."""
+    rows = await session.execute(text("SELECT invariant, problem, subject_id FROM credit_violation ORDER BY 1, 2, 3"))
+    return [(row.invariant, row.problem, row.subject_id) for row in rows]
