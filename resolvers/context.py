@@ -17,6 +17,7 @@ from services.identity.port import Identity
 from services.links import Links
 from services.outgoing import Outgoing
 from services.progress import Announcer, Hub
+from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
 from services.webhook_delivery import Deliveries
@@ -33,6 +34,7 @@ class Parts:
     """What a process shares."""
 
     db: Database
+    till: Till
     upstream: Upstream
     upstream_keys: UpstreamKeys
     credentials: Credentials

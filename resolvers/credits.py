@@ -145,6 +145,7 @@ async def deduct_tokens(
     parts = info.context.parts
     transaction = await billing.take(
         parts.db,
+        parts.till,
         info.context.require(ApiKeyScope.CREDITS_DEDUCT),
         account_id=_account_id(user_id),
         amount=amount,
