@@ -55,7 +55,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(
             db=db,
             upstream=upstream,
-            upstream_keys=UpstreamKeys(settings.upstream_key),
+            upstream_keys=UpstreamKeys(db, box, upstream, settings.upstream_key),
             credentials=Credentials(tokens, pepper=settings.secret_key),
             links=Links(settings.secret_key, settings.public_url),
             hub=hub,

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from db import ids
 from db.models import ApiKeyScope, CreditTransactionKind, EmailVerification, Verdict, VerdictReason
@@ -51,8 +52,8 @@ async def verify(
         return _without_evidence(None, Verdict.INVALID_SYNTAX, VerdictReason.SYNTAX, now)
     await credits.require(db, actor.account_id, 1, now)
     try:
-        key = await keys.of(actor.account_id)
-        found = await upstream.verify(key, address.email, timeout_seconds=timeout_ms / 1000)
+        ask = partial(upstream.verify, email=address.email, timeout_seconds=timeout_ms / 1000)
+        found = await keys.asking(actor.account_id, ask)
     except UpstreamDown as error:
         if error.is_timeout:
             return _without_evidence(address.email, Verdict.UNKNOWN, VerdictReason.TIMEOUT, now)

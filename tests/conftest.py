@@ -116,13 +116,14 @@ async def parts(
     hub, announcer = progress.Hub(), progress.Announcer(notifier)
     listener = Listener(service_database_url, progress.CHANNEL, hub.hear)
     announcing, listening = asyncio.create_task(announcer.run()), asyncio.create_task(listener.run())
-    keys = SigningKeys(db, Box(SECRET))
+    box = Box(SECRET)
+    keys = SigningKeys(db, box)
     tokens = Tokens(SECRET, f"{PUBLIC_URL}/auth/v1", keys)
     identity = LocalIdentity(db, tokens, keys, LogMailer(is_link_shown=True), secret=SECRET, public_url=PUBLIC_URL)
     yield Parts(
         db=db,
         upstream=upstream,
-        upstream_keys=UpstreamKeys(upstream_key),
+        upstream_keys=UpstreamKeys(db, box, upstream, upstream_key),
         credentials=Credentials(tokens, pepper=SECRET),
         links=Links(SECRET, PUBLIC_URL),
         hub=hub,

@@ -39,6 +39,7 @@ from db.models.tasks import (
     TaskStatus,
     WorkerHeartbeat,
 )
+from db.models.upstream_keys import KeyOrigin, UpstreamKey
 
 __all__ = [
     "BALANCE_MAX",
@@ -61,6 +62,7 @@ __all__ = [
     "EvidenceStep",
     "IdempotencyKey",
     "JobStatusCounts",
+    "KeyOrigin",
     "Ledger",
     "OneTimeToken",
     "OrderDirection",
@@ -80,6 +82,7 @@ __all__ = [
     "TaskSource",
     "TaskStatus",
     "TokenPurpose",
+    "UpstreamKey",
     "UserRole",
     "Verdict",
     "VerdictReason",
