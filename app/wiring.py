@@ -19,6 +19,7 @@ from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 
 
 @contextlib.asynccontextmanager
@@ -52,6 +53,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             welcome_credits=settings.welcome_credits,
         )
         opened.push_async_callback(identity.aclose)
+        usage = Usage(db)
+        counting = asyncio.create_task(usage.run(), name="write usage")
+        opened.push_async_callback(asyncio.wait, (counting,))
+        opened.callback(usage.close)
         yield Parts(
             db=db,
             upstream=upstream,
@@ -63,6 +68,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             upload_bytes_max=settings.upload_bytes_max,
             is_billing_mock=settings.payments == "mock",
             identity=identity,
+            usage=usage,
         )
 
 

@@ -24,6 +24,7 @@ from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, Upstre
 from services.progress import Announcer, Hub
 from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,7 @@ class Worker:
     keys: UpstreamKeys
     hub: Hub
     announcer: Announcer
+    usage: Usage
     concurrency: int = 8
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -179,6 +181,12 @@ class Worker:
                 )
             if recorded is None:
                 return
+            self.usage.count(
+                recorded.task.account_id,
+                recorded.task.api_key_id,
+                verifications=recorded.new_count,
+                credits=recorded.spent_count,
+            )
             cursor, drained, pages = page.next_after, drained + recorded.new_count, pages + 1
             # A part that runs is not chased to its newest result: its counters move, and it is soon looked at again.
             if not task.is_over and pages == _PAGES_MAX:

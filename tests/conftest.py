@@ -29,6 +29,7 @@ from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 from services.worker import Worker
 from tests import factories
 from tests.client import Client
@@ -130,6 +131,7 @@ async def parts(
         announcer=announcer,
         upload_bytes_max=1 << 20,
         identity=identity,
+        usage=Usage(db),
     )
     await identity.aclose()
     announcer.close()
@@ -141,7 +143,7 @@ async def parts(
 @pytest.fixture
 def worker(parts: Parts) -> Worker:
     """A worker that acts when a test says so."""
-    return Worker(parts.db, parts.upstream, parts.upstream_keys, parts.hub, parts.announcer)
+    return Worker(parts.db, parts.upstream, parts.upstream_keys, parts.hub, parts.announcer, parts.usage)
 
 
 @pytest.fixture

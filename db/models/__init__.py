@@ -40,6 +40,7 @@ from db.models.tasks import (
     WorkerHeartbeat,
 )
 from db.models.upstream_keys import KeyOrigin, UpstreamKey
+from db.models.usage import UsageDay, UsageSeries, UsageSeriesPoint, UsageTotal
 
 __all__ = [
     "BALANCE_MAX",
@@ -83,6 +84,10 @@ __all__ = [
     "TaskStatus",
     "TokenPurpose",
     "UpstreamKey",
+    "UsageDay",
+    "UsageSeries",
+    "UsageSeriesPoint",
+    "UsageTotal",
     "UserRole",
     "Verdict",
     "VerdictReason",

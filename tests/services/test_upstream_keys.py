@@ -197,7 +197,7 @@ async def test_without_a_key_of_the_service_each_account_reads_with_its_own_and_
     other = await factories.account(db, "other@example.com")
     await enter(db, account, "key-of-one")
     keys = process(db, upstream, "")
-    worker = Worker(db, upstream, keys, parts.hub, parts.announcer)
+    worker = Worker(db, upstream, keys, parts.hub, parts.announcer, parts.usage)
     made = [await factories.task(parts, owner, [ADDRESS]) for owner in (account, other)]
 
     async def looked() -> dict[Any, TaskStatus]:
