@@ -66,6 +66,7 @@ class Usage:
                 pass
             self._is_due.clear()
             await self.write()
+        await self.write()  # what was counted while the last was written
 
     def close(self) -> None:
         """Let `run` write what is left, and end."""

@@ -83,3 +83,10 @@ async def test_no_answer_shows_a_credential(http: httpx.AsyncClient, parts: Part
         response = await client.post(operation)
         assert client.credential not in response.text
         assert await parts.upstream_keys.of(account.id) not in response.text
+
+
+async def test_no_type_or_field_leads_to_the_key_upstream(client: Client) -> None:
+    query = "{ __schema { types { name fields { name } inputFields { name } enumValues { name } } } }"
+    names = (await client.post(query)).text.lower().replace("_", "")
+    assert "upstreamkey" not in names
+    assert "apikey" in names
