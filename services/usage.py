@@ -23,7 +23,7 @@ KEPT_MAX = 10_000
 """Counted at a time: accounts by keys and days. What would be more than that is not counted."""
 _SECONDS_A_DAY = 86_400
 _EPOCH = date(1970, 1, 1).toordinal()
-_LAST_WRITE_SECONDS = 3.0
+_PATIENCE_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -58,15 +58,17 @@ class Usage:
 
     async def run(self) -> None:
         """Write the counts every few seconds until `close`, and then once more."""
-        while not self._is_closed:
+        while True:
             try:
                 async with asyncio.timeout(WRITE_SECONDS):
                     await self._is_due.wait()
             except TimeoutError:
                 pass
             self._is_due.clear()
+            is_last = self._is_closed  # not later: what is counted while this is written is written once more
             await self.write()
-        await self.write()  # what was counted while the last was written
+            if is_last:
+                return
 
     def close(self) -> None:
         """Let `run` write what is left, and end."""
@@ -86,10 +88,7 @@ class Usage:
             for (account_id, api_key_id, day), amounts in counts.items()
         ]
         try:
-            async with (
-                asyncio.timeout(_LAST_WRITE_SECONDS if self._is_closed else None),
-                self._db.transaction() as session,
-            ):
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._db.transaction() as session:
                 await queries.add(session, rows)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next time may go better
             log.warning("usage_not_written", rows=len(rows), error=type(error).__name__)
