@@ -14,12 +14,15 @@ from services.authentication import Credentials
 from services.identity.local import LocalIdentity
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
+from services.outgoing import Outgoing
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
 from services.usage import Usage
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 
 
 @contextlib.asynccontextmanager
@@ -57,6 +60,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         counting = asyncio.create_task(usage.run(), name="write usage")
         opened.push_async_callback(asyncio.wait, (counting,))
         opened.callback(usage.close)
+        outgoing = Outgoing(settings.allowed_private_networks, is_http_allowed=not settings.is_production)
+        opened.push_async_callback(outgoing.aclose)
+        webhook_secrets = Secrets(box)
         yield Parts(
             db=db,
             upstream=upstream,
@@ -69,6 +75,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             is_billing_mock=settings.payments == "mock",
             identity=identity,
             usage=usage,
+            outgoing=outgoing,
+            webhook_secrets=webhook_secrets,
+            deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
 
 

@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, integrations, keys, nodes, tasks, usage
+from resolvers import accounts, credits, integrations, keys, nodes, tasks, usage, webhooks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -19,6 +19,7 @@ from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.tasks import TaskMutations
+from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
 from schema.ranges import RANGE
 from schema.results import TaskResult
@@ -27,6 +28,7 @@ from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
 from schema.usage import UsageSeries
+from schema.webhooks import Webhook, WebhookConnection, WebhookDelivery
 
 
 @strawberry.type(
@@ -77,13 +79,16 @@ class Query:
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
     integrations: list[Integration] | None = root(integrations.every, PUBLIC, "Products that connect to the service.")
+    webhooks: WebhookConnection | None = root(
+        webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
+    )
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, WebhookMutations):
     pass
 
 
@@ -103,7 +108,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Session, TaskResult, User],
+    types=[ApiKey, CreditTransaction, Session, TaskResult, User, Webhook, WebhookDelivery],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

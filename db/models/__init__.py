@@ -41,6 +41,7 @@ from db.models.tasks import (
 )
 from db.models.upstream_keys import KeyOrigin, UpstreamKey
 from db.models.usage import UsageDay, UsageSeries, UsageSeriesPoint, UsageTotal
+from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
 
 __all__ = [
     "BALANCE_MAX",
@@ -92,5 +93,9 @@ __all__ = [
     "Verdict",
     "VerdictReason",
     "VerificationStatusCounts",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSecret",
     "WorkerHeartbeat",
 ]
