@@ -21,6 +21,7 @@ from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
 
@@ -56,6 +57,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             welcome_credits=settings.welcome_credits,
         )
         opened.push_async_callback(identity.aclose)
+        usage = Usage(db)
+        counting = asyncio.create_task(usage.run(), name="write usage")
+        opened.push_async_callback(asyncio.wait, (counting,))
+        opened.callback(usage.close)
         outgoing = Outgoing(settings.allowed_private_networks, is_http_allowed=not settings.is_production)
         opened.push_async_callback(outgoing.aclose)
         webhook_secrets = Secrets(box)
@@ -63,7 +68,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             db=db,
             till=Till(db),
             upstream=upstream,
-            upstream_keys=UpstreamKeys(settings.upstream_key),
+            upstream_keys=UpstreamKeys(db, box, upstream, settings.upstream_key),
             credentials=Credentials(tokens, pepper=settings.secret_key),
             links=Links(settings.secret_key, settings.public_url),
             hub=hub,
@@ -71,6 +76,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             upload_bytes_max=settings.upload_bytes_max,
             is_billing_mock=settings.payments == "mock",
             identity=identity,
+            usage=usage,
             outgoing=outgoing,
             webhook_secrets=webhook_secrets,
             deliveries=Deliveries(db, webhook_secrets, outgoing),

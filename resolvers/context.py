@@ -20,6 +20,7 @@ from services.progress import Announcer, Hub
 from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
 
@@ -43,6 +44,7 @@ class Parts:
     announcer: Announcer
     upload_bytes_max: int
     identity: Identity
+    usage: Usage
     outgoing: Outgoing
     webhook_secrets: Secrets
     deliveries: Deliveries
@@ -69,6 +71,11 @@ class Context:
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
         return Context(self.parts, self.actor, self.request_id, self.connection_params)
+
+    def count_request(self) -> None:
+        """Count an operation as use of who is signed in."""
+        if self.actor is not None:
+            self.parts.usage.count(self.actor.account_id, self.actor.api_key_id, requests=1)
 
     def require(self, scope: ApiKeyScope | None) -> Actor:
         """The caller, who may do what `scope` names (None: needs a session).

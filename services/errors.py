@@ -26,7 +26,9 @@ ServiceError
 ├── Busy                  too many at the same time; never a userError
 └── UpstreamError         about the verifier behind us; never a userError
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
+    │   └── UpstreamKeyMissing   there is no key to ask with; somebody can enter one
     ├── UpstreamRefused   refuses this for good
+    │   └── UpstreamKeyRefused   refuses the credential
     └── UpstreamMissing   does not know the task
 """
 
@@ -212,8 +214,18 @@ class UpstreamDown(UpstreamError):
         self.is_timeout = is_timeout
 
 
+class UpstreamKeyMissing(UpstreamDown):
+    """This account has no key at the verifier. Ask who runs this service to enter one."""
+
+    code = "UPSTREAM_KEY_MISSING"
+
+
 class UpstreamRefused(UpstreamError):
     """The verifier refused this."""
+
+
+class UpstreamKeyRefused(UpstreamRefused):
+    """The verifier refused the credential."""
 
 
 class UpstreamMissing(UpstreamError):
