@@ -102,12 +102,3 @@ async def status_when_over(db: Database, task: Task, seconds: float = 5.0) -> Ta
 
 async def failing(*_arguments: Any) -> None:
     raise ConnectionResetError("the worker was stopped here")
-
-
-async def test_results_in_several_pages_are_all_brought_home(
-    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
-) -> None:
-    faulty.page_size, faulty.settled_a_look = 4, 9
-    task = await factories.task(parts, account, MIXED)
-    await is_whole(raw, await worked(worker, clock, task))
-    assert faulty.calls["create"] == 1

@@ -182,3 +182,12 @@ async def test_a_list_of_several_parts_ends_with_the_last_of_them(
     row = await worked(worker, clock, task)
     await is_whole(raw, row)
     assert sorted(faulty.by_key) == [f"{task.id}:{n}" for n in range(1, 6)]
+
+
+async def test_results_in_several_pages_are_all_brought_home(
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+) -> None:
+    faulty.page_size, faulty.settled_a_look = 4, 9
+    task = await factories.task(parts, account, MIXED)
+    await is_whole(raw, await worked(worker, clock, task))
+    assert faulty.calls["create"] == 1
