@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, nodes, tasks
+from resolvers import accounts, credits, keys, nodes, profiles, tasks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -17,8 +17,10 @@ from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
+from schema.mutations.profiles import ProfileMutations
 from schema.mutations.tasks import TaskMutations
 from schema.nodes import Node
+from schema.profiles import Profile
 from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
@@ -57,6 +59,7 @@ class Query:
         filter=argument(TaskFilter | None, "Only tasks that match."),
         order_by=argument(TaskOrder | None, "Sort order."),
     )
+    profile: Profile | None = root(profiles.own, ApiKeyScope.PROFILE_READ, "Your profile.")
     credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
     api_keys: ApiKeyConnection | None = root(
         keys.keys_page,
@@ -71,7 +74,7 @@ class Query:
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, ProfileMutations, CreditMutations):
     pass
 
 
@@ -90,7 +93,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Session, TaskResult, User],
+    types=[ApiKey, CreditTransaction, Profile, Session, TaskResult, User],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

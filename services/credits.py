@@ -17,6 +17,7 @@ from db.queries import credits as queries
 from db.queries.credits import Books, Draft, Entry, Hold
 from db.session import Database, Session
 from services import ledger
+from services.actor import Actor
 from services.errors import IdempotencyConflict, InsufficientCredits, Invalid
 
 POLICIES: Mapping[int, Mapping[Verdict, int]] = MappingProxyType(
@@ -196,15 +197,16 @@ async def expire_due(db: Database, now: datetime) -> int:
     return len(account_ids)
 
 
-async def require(db: Database, account_id: UUID, amount: int, now: datetime) -> None:
-    """Refuse what an account has no credits for, before work is done for it.
+async def require(db: Database, actor: Actor, amount: int, now: datetime) -> None:
+    """Refuse what a caller has no credits for, before work is done for it.
 
     Raises:
         InsufficientCredits: fewer are available.
 
     """
-    async with db.read() as session:
-        account = (await queries.by_accounts(session, [account_id])).get(account_id) or nothing(account_id, now)
+    async with db.read(actor.acting_for) as session:
+        found = await queries.by_accounts(session, [actor.account_id])
+    account = found.get(actor.account_id) or nothing(actor.account_id, now)
     if account.available < amount:
         message = f"This takes {amount:,} credits; {account.available:,} are available."
         raise InsufficientCredits(message)

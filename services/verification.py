@@ -49,7 +49,7 @@ async def verify(
     address = addresses.parse(email)
     if address is None:
         return _without_evidence(None, Verdict.INVALID_SYNTAX, VerdictReason.SYNTAX, now)
-    await credits.require(db, actor.account_id, 1, now)
+    await credits.require(db, actor, 1, now)
     try:
         key = await keys.of(actor.account_id)
         found = await upstream.verify(key, address.email, timeout_seconds=timeout_ms / 1000)
@@ -59,7 +59,7 @@ async def verify(
         raise
     if found.verdict in credits.chargeable(credits.POLICY):
         request = credits.Request(f"verify:{ids.new_uuid()}", (address.email,), actor_id=actor.account_id)
-        async with db.transaction() as session:
+        async with db.transaction(actor.acting_for) as session:
             await credits.deduct(session, actor.account_id, 1, request, now, kind=CreditTransactionKind.SPENT)
     # An address that upstream does not take for one has no normal form.
     return replace(found, email=None) if found.verdict is Verdict.INVALID_SYNTAX else found

@@ -15,6 +15,7 @@ from db.models.credits import (
 from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
+from db.models.profiles import DOCUMENT_BYTES_MAX, Profile
 from db.models.results import (
     EmailVerification,
     EvidenceStage,
@@ -42,6 +43,7 @@ from db.models.tasks import (
 
 __all__ = [
     "BALANCE_MAX",
+    "DOCUMENT_BYTES_MAX",
     "OPEN_STATUSES",
     "Account",
     "ApiKey",
@@ -65,6 +67,7 @@ __all__ = [
     "OneTimeToken",
     "OrderDirection",
     "PartState",
+    "Profile",
     "RefreshToken",
     "SigningKey",
     "Table",

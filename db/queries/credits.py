@@ -163,11 +163,10 @@ async def open_books(
     external_ref: str | None = None,
     task_id: UUID | None = None,
 ) -> Books:
-    """Lock an account and read its books, with the hold of a task. The first change of an account makes its row."""
+    """Lock an account and read its books, with the hold of a task. An account without a row is given one."""
     row = (await session.execute(_LOCK, {"account_id": account_id})).first()
     if row is None:
-        values = {"account_id": account_id, "balance": 0, "held": 0, "debt": 0, "updated_at": now}
-        await session.execute(insert(CreditAccount).values(values).on_conflict_do_nothing())
+        await add_account(session, account_id, now)
         row = (await session.execute(_LOCK, {"account_id": account_id})).one()
     books = Books(account_id, row.balance, row.held, row.debt, [], None, None)
     given = {"account_id": account_id, "key": key, "external_ref": external_ref}
@@ -181,6 +180,12 @@ async def open_books(
     if task_id is not None:
         books.hold = await _hold(session, task_id)
     return books
+
+
+async def add_account(session: Session, account_id: UUID, now: datetime) -> None:
+    """Make the empty credit account of an account unless it has one."""
+    values = {"account_id": account_id, "balance": 0, "held": 0, "debt": 0, "updated_at": now}
+    await session.execute(insert(CreditAccount).values(values).on_conflict_do_nothing())
 
 
 async def _hold(session: Session, task_id: UUID) -> Hold | None:
