@@ -7,8 +7,18 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Profile, Task, TaskResult
-from db.queries import accounts, credits, profiles, results, tasks
+from db.models import (
+    Account,
+    ApiKey,
+    CreditAccount,
+    CreditTransaction,
+    Profile,
+    Task,
+    TaskResult,
+    Webhook,
+    WebhookDelivery,
+)
+from db.queries import accounts, credits, profiles, results, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
 from services.actor import Actor
@@ -41,6 +51,8 @@ class Loaders:
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids, acting_for)
         self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
+        self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
+        self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 
         async def refresh(task_ids: list[UUID]) -> list[Task | None]:
             found = await freshness.refresh(db, upstream, keys, task_ids, now())

@@ -28,6 +28,11 @@ UPDATE = (
 DELETE = (
     f"mutation($input: DeleteProfileInput!) {{ deleteProfile(input: $input) {{ profile {{ {PROFILE} }} {ERRORS} }} }}"
 )
+WRITES: tuple[tuple[str, dict[str, Any]], ...] = (
+    (UPSERT, {"document": {}}),
+    (UPDATE, {"patch": {}}),
+    (DELETE, {}),
+)
 SIGN_UP = "mutation($input: SignUpInput!) { signUp(input: $input) { tokens { accessToken } userErrors { code } } }"
 
 
@@ -82,8 +87,8 @@ async def test_an_account_begins_with_an_empty_profile_and_a_credit_account(clie
 
 
 async def test_the_account_of_development_is_begun_once(db: Database, raw: Raw) -> None:
-    for _ in range(2):
-        account = await accounts.ensure_development_account(db, datetime.now(UTC), welcome_credits=5)
+    account = await accounts.ensure_development_account(db, datetime.now(UTC), welcome_credits=5)
+    assert (await accounts.ensure_development_account(db, datetime.now(UTC), welcome_credits=5)).id == account.id
     query = "SELECT p.version, c.balance FROM profile p JOIN credit_account c USING (account_id) WHERE account_id = :id"
     assert await raw(query, id=account.id) == [(1, 5)]
 
@@ -152,7 +157,7 @@ async def test_a_deleted_profile_is_empty_and_goes_on_counting(client: Client) -
 
 async def test_a_version_that_has_passed_is_a_conflict(client: Client) -> None:
     await written(client, UPSERT, document={"a": 1}, expectedVersion=1)
-    for query, given in ((UPSERT, {"document": {}}), (UPDATE, {"patch": {}}), (DELETE, {})):
+    for query, given in WRITES:
         found = await refused(client, query, expectedVersion=1, **given)
         assert found == ("VERSION_CONFLICT", ["input", "expectedVersion"])
     assert (await written(client, UPDATE, patch={"b": 2}, expectedVersion=2))["version"] == 3
@@ -224,7 +229,7 @@ async def test_a_key_reads_and_writes_by_its_scopes(with_key: Callable[..., Any]
     reading, writing = await with_key(ApiKeyScope.PROFILE_READ), await with_key(ApiKeyScope.PROFILE_WRITE)
     assert await writing.codes(MINE) == ["FORBIDDEN"]
     assert await writing.codes("{ viewer { profile { version } } }") == ["FORBIDDEN"]
-    for query, given in ((UPSERT, {"document": {}}), (UPDATE, {"patch": {}}), (DELETE, {})):
+    for query, given in WRITES:
         assert await reading.codes(query, input=given) == ["FORBIDDEN"]
         assert (await written(writing, query, **given))["document"] == {}
     assert (await reading.ask(MINE))["profile"]["version"] == 4

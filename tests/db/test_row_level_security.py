@@ -189,7 +189,8 @@ async def test_cancelled_requests_leave_no_identity_behind(
     small = await Database.open(service_database_url, pool_size=2)
     outside = await identity(small)
     chance = random.Random(24)
-    leaks, cancellations = [], 0
+    leaks: list[Any] = []
+    cancellations = 0
 
     async def ask(one: Account) -> None:
         async with small.read(one.id) as session:
