@@ -280,7 +280,7 @@ async def run(arguments: argparse.Namespace) -> int:
         await asyncio.gather(killing, *(owner.live(service, killing) for owner in owners))
         killed_seconds = time.monotonic() - begun
         async with asyncio.timeout(DRAIN_SECONDS):
-            while await service.database.fetchval("SELECT count(*) FROM task WHERE finished_at IS NULL"):  # noqa: ASYNC110
+            while await service.database.fetchval("SELECT count(*) FROM task WHERE finished_at IS NULL"):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.2)
         drained_seconds = time.monotonic() - begun - killed_seconds
         await service.stop()

@@ -163,14 +163,17 @@ class LedgerMachine(LedgerModel, RuleBasedStateMachine):
             return Client(f"hold:{made.id}", work, lambda: self.held(made, amount), amount)
         given = (self.account_id, amount, request, self.now)
         if what == "grant":
-            applied = lambda: self.given(amount, credits.PRIORITY, None)  # noqa: E731
-            return Client(request.key, self.work_of(credits.grant, *given), applied)
+            work = self.work_of(credits.grant, *given)
+            return Client(request.key, work, lambda: self.given(amount, credits.PRIORITY, None))
         if what == "charge back":
             return Client(request.key, self.work_of(credits.charge_back, *given), lambda: self.taken_back(amount))
+        if what == "deduct":
+            work = self.work_of(credits.deduct, *given)
+            return Client(request.key, work, lambda: self.taken(amount), amount)
         deduction = credits.deduction(amount, request, self.now)
-        at_till: Callable[[], Awaitable[Any]] = lambda: self.till.take(self.account_id, deduction)  # noqa: E731
-        work = self.work_of(credits.deduct, *given) if what == "deduct" else at_till
-        return Client(request.key, work, lambda: self.taken(amount), amount)
+        return Client(
+            request.key, lambda: self.till.take(self.account_id, deduction), lambda: self.taken(amount), amount
+        )
 
     @rule(
         asked=strategies.lists(
