@@ -46,8 +46,9 @@ def exit_code(error: Exception) -> int | None:
     from app.postgres_binaries import PostgresMissing
     from app.serving import CannotListen
     from app.supervise import StartFailed
+    from db.migrations import NotPermitted
 
-    if isinstance(error, Refused | CannotListen | DataDirUnusable | PostgresMissing):
+    if isinstance(error, Refused | CannotListen | DataDirUnusable | NotPermitted | PostgresMissing):
         return 2
     return 1 if isinstance(error, ClusterFailed | StartFailed) else None
 
@@ -73,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
 
     migrate = commands.add_parser("migrate", help="bring the database up to date", description="Migrate DATABASE_URL.")
     migrate.set_defaults(command=_migrate)
+
+    check = commands.add_parser(
+        "check-credits",
+        help="prove that the ledger of credits is sound",
+        description="Count every balance of DATABASE_URL anew and tell what differs; exit code 1 when something does.",
+    )
+    check.set_defaults(command=_check_credits)
 
     sdl = commands.add_parser("sdl", help="print the GraphQL schema", description="Print the schema as SDL.")
     target = sdl.add_mutually_exclusive_group()
@@ -154,6 +162,24 @@ def _migrate(options: argparse.Namespace) -> int:
 
     migrations.upgrade(_with_database(options).database_url)
     return 0
+
+
+def _check_credits(options: argparse.Namespace) -> int:
+    from db.session import Database
+    from services import credits
+
+    async def check(url: str) -> int:
+        db = await Database.open(url, pool_size=1)
+        try:
+            found = await credits.faults(db)
+        finally:
+            await db.close()
+        for fault in found:
+            print(fault)
+        print("The ledger is sound." if not found else f"{len(found)} faults: nothing was changed.")
+        return 1 if found else 0
+
+    return _run(check(_with_database(options).database_url))
 
 
 def _with_database(options: argparse.Namespace) -> Settings:

@@ -17,6 +17,7 @@ from services.mail import LogMailer, Mailer, SmtpMailer
 from services.outgoing import Outgoing
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
@@ -65,6 +66,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         webhook_secrets = Secrets(box)
         yield Parts(
             db=db,
+            till=Till(db),
             upstream=upstream,
             upstream_keys=UpstreamKeys(db, box, upstream, settings.upstream_key),
             credentials=Credentials(tokens, pepper=settings.secret_key),

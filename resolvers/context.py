@@ -17,6 +17,7 @@ from services.identity.port import Identity
 from services.links import Links
 from services.outgoing import Outgoing
 from services.progress import Announcer, Hub
+from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
 from services.usage import Usage
@@ -34,6 +35,7 @@ class Parts:
     """What a process shares."""
 
     db: Database
+    till: Till
     upstream: Upstream
     upstream_keys: UpstreamKeys
     credentials: Credentials
@@ -64,7 +66,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """Make the loaders."""
-        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now)
+        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now, self.actor)
 
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""

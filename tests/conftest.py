@@ -28,6 +28,7 @@ from services.mail import LogMailer
 from services.outgoing import Outgoing
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
@@ -129,6 +130,7 @@ async def parts(
     secrets = Secrets(box)
     yield Parts(
         db=db,
+        till=Till(db),
         upstream=upstream,
         upstream_keys=UpstreamKeys(db, box, upstream, upstream_key),
         credentials=Credentials(tokens, pepper=SECRET),
