@@ -7,8 +7,8 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Task, TaskResult
-from db.queries import accounts, credits, results, tasks
+from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Purchase, Task, TaskResult
+from db.queries import accounts, credits, payments, results, tasks
 from db.session import Database, ReadSession
 from services import freshness
 from services.upstream.contract import Upstream
@@ -28,6 +28,7 @@ class Loaders:
         self.task: DataLoader[UUID, Task | None] = _reads(db, tasks.by_ids)
         self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)
+        self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
 
         async def refresh(task_ids: list[UUID]) -> list[Task | None]:

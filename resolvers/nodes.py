@@ -4,13 +4,21 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, tasks
+from resolvers import accounts, credits, keys, purchases, tasks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
 _IDS_MAX = 100
 
-Row = models.Account | models.ApiKey | models.AuthSession | models.CreditTransaction | models.Task | models.TaskResult
+Row = (
+    models.Account
+    | models.ApiKey
+    | models.AuthSession
+    | models.CreditTransaction
+    | models.Purchase
+    | models.Task
+    | models.TaskResult
+)
 
 
 async def node(info: Info, id: str) -> Row | None:
@@ -35,6 +43,8 @@ async def _find(context: Context, text: str) -> Row | None:
             return await _result(context, text)
         case "transaction":
             return await credits.by_uuid(context, ids.parse(kind, text))
+        case "purchase":
+            return await purchases.by_uuid(context, ids.parse(kind, text))
         case "user":
             return await _account(context, text)
         case "key":

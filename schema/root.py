@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, nodes, tasks
+from resolvers import accounts, credits, keys, nodes, purchases, tasks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -17,8 +17,10 @@ from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
+from schema.mutations.purchases import PurchaseMutations
 from schema.mutations.tasks import TaskMutations
 from schema.nodes import Node
+from schema.purchases import CreditPackage, Purchase, PurchaseConnection
 from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
@@ -65,13 +67,17 @@ class Query:
         **pages.ARGUMENTS,
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
+    credit_packages: list[CreditPackage] | None = root(purchases.on_sale, PUBLIC, "Credits on sale.")
+    purchases: PurchaseConnection | None = root(
+        purchases.purchases_page, ApiKeyScope.CREDITS_READ, "Your purchases, newest first.", **pages.ARGUMENTS
+    )
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, PurchaseMutations):
     pass
 
 
@@ -90,7 +96,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Session, TaskResult, User],
+    types=[ApiKey, CreditTransaction, Purchase, Session, TaskResult, User],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

@@ -51,6 +51,7 @@ class Request:
     asked: tuple[object, ...]
     note: str | None = None
     actor_id: UUID | None = None
+    purchase_id: UUID | None = None
     external_ref: str | None = None
 
     @property
@@ -256,6 +257,7 @@ async def _post(
         note=request.note,
         actor_id=request.actor_id,
         task_id=task_id,
+        purchase_id=request.purchase_id,
         external_ref=request.external_ref,
         idempotency_key=request.key,
         request_hash=request.hash,

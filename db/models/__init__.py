@@ -15,6 +15,7 @@ from db.models.credits import (
 from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
+from db.models.payments import PaymentEvent, PaymentFact, Purchase, PurchaseStatus
 from db.models.results import (
     EmailVerification,
     EvidenceStage,
@@ -65,6 +66,10 @@ __all__ = [
     "OneTimeToken",
     "OrderDirection",
     "PartState",
+    "PaymentEvent",
+    "PaymentFact",
+    "Purchase",
+    "PurchaseStatus",
     "RefreshToken",
     "SigningKey",
     "Table",

@@ -111,9 +111,10 @@ WHERE h.task_id = :task_id
 _POST = text("""
 WITH posted AS (
     INSERT INTO credit_transaction (id, account_id, kind, amount, reserved_amount, balance_after, note, actor_id,
-        task_id, external_ref, idempotency_key, request_hash, created_at)
+        task_id, purchase_id, external_ref, idempotency_key, request_hash, created_at)
     VALUES (:id, :account_id, :kind, :amount, :reserved_amount, :balance, CAST(:note AS text),
-        CAST(:actor_id AS uuid), CAST(:task_id AS uuid), CAST(:external_ref AS text), :key, :request_hash, :now)
+        CAST(:actor_id AS uuid), CAST(:task_id AS uuid), CAST(:purchase_id AS uuid), CAST(:external_ref AS text), :key,
+        :request_hash, :now)
     ON CONFLICT DO NOTHING
     RETURNING id, seq
 ), account AS (
@@ -212,6 +213,7 @@ async def post(session: Session, books: Books, draft: Draft) -> bool:
         "note": t.note,
         "actor_id": t.actor_id,
         "task_id": t.task_id,
+        "purchase_id": t.purchase_id,
         "external_ref": t.external_ref,
         "key": t.idempotency_key,
         "request_hash": t.request_hash,
