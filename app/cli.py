@@ -74,6 +74,15 @@ def parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database up to date", description="Migrate DATABASE_URL.")
     migrate.set_defaults(command=_migrate)
 
+    reconcile = commands.add_parser(
+        "reconcile-payments",
+        help="book what the payment provider told and no webhook brought",
+        description="Fetch what the payment provider told lately and book what is not known yet. The worker does so "
+        "every hour for 72 hours; once more does no harm.",
+    )
+    reconcile.add_argument("--hours", type=_hours, default=72, help="how far to look back (72; Stripe keeps 720)")
+    reconcile.set_defaults(command=_reconcile)
+
     sdl = commands.add_parser("sdl", help="print the GraphQL schema", description="Print the schema as SDL.")
     target = sdl.add_mutually_exclusive_group()
     target.add_argument("--write", action="store_true", help=f"write it to {SDL_PATH.relative_to(ROOT)}")
@@ -143,6 +152,24 @@ def _migrate(options: argparse.Namespace) -> int:
 
     migrations.upgrade(_with_database(options).database_url)
     return 0
+
+
+def _hours(text: str) -> int:
+    hours = int(text)
+    if not 1 <= hours <= 24 * 365:
+        raise ValueError
+    return hours
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from app import production
+
+    settings = _with_database(options)
+    if settings.payments != "stripe":
+        raise Refused(
+            f"PAYMENTS is {settings.payments}: there is nothing outside to ask (the mock is known to its process alone)"
+        )
+    return _run(production.reconcile_payments(settings, options.hours))
 
 
 def _with_database(options: argparse.Namespace) -> Settings:

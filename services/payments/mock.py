@@ -52,7 +52,7 @@ class MockPayments:
     async def open_checkout(self, order: Order) -> str:
         """A page that knows its order by its own URL."""
         values = [order.purchase_id, order.credits, order.price_minor, order.currency, order.expires_at]
-        content = orjson.dumps(values)
+        content = orjson.dumps(values, default=str)  # the driver has UUIDs of its own
         token = base64.urlsafe_b64encode(self._sign(content) + content).decode().rstrip("=")
         return f"{self._checkout_url}/{token}"
 
