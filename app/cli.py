@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     migrate.set_defaults(command=_migrate)
 
     reconcile = commands.add_parser(
-        "reconcile-payments",
+        "reconcile",
         help="book what the payment provider told and no webhook brought",
         description="Fetch what the payment provider told lately and book what is not known yet. The worker does so "
         "every hour for 72 hours; once more does no harm.",

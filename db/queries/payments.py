@@ -79,7 +79,7 @@ async def record(session: Session, events: Sequence[dict[str, Any]]) -> Sequence
 async def next_due(session: Session, now: datetime) -> PaymentEvent | None:
     """The next event to act on, locked: nobody else takes it until the transaction ends."""
     e = PaymentEvent
-    due = select(e).where(e.due_at.is_not(None), e.due_at <= now).order_by(e.due_at, e.event_id).limit(1)
+    due = select(e).where(e.due_at.is_not(None), e.due_at <= now).order_by(e.due_at).limit(1)
     return await session.scalar(due.with_for_update(skip_locked=True))
 
 

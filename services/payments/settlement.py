@@ -28,7 +28,7 @@ _UNKNOWN_PAYMENT_MAX = timedelta(days=4)
 """Longer than a reconciliation looks back: by then the payment would have been heard of."""
 
 
-class PaymentUnknown(Exception):
+class PaymentUnknown(ServiceError):
     """No purchase has this payment yet."""
 
 
@@ -122,7 +122,8 @@ async def _apply_next(db: Database, now: datetime) -> bool:
         if key is None:
             raise
         wait = min(2**attempt, _BACKOFF_SECONDS_MAX)
-        problem = str(error.__doc__ if isinstance(error, PaymentUnknown) else _words(error))
+        # Of errors that are not ours the kind alone: their words may hold data.
+        problem = error.message if isinstance(error, ServiceError) else type(error).__name__
         if isinstance(error, PaymentUnknown):
             log.info("payment_unknown_so_far", event_id=key[1], wait_seconds=wait)
         else:
@@ -130,11 +131,6 @@ async def _apply_next(db: Database, now: datetime) -> bool:
         async with db.transaction() as session:
             await queries.postpone(session, key, now + timedelta(seconds=wait), problem)
     return True
-
-
-def _words(error: Exception) -> str:
-    """Of errors that are not ours the kind alone: their words may hold data."""
-    return error.message if isinstance(error, ServiceError) else type(error).__name__
 
 
 async def _apply(session: Session, event: PaymentEvent, now: datetime) -> None:

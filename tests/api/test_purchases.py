@@ -95,7 +95,7 @@ async def test_one_buys_on_the_page_of_the_mock_and_the_ledger_names_the_purchas
     assert "1,000 credits" in page.text
     assert "script" not in page.text
     assert "default-src 'none'; style-src 'self'; form-action 'self'" in page.headers["content-security-policy"]
-    (style,) = re.findall(r'href="([^"]+)"', page.text)
+    (style,) = re.findall(r'href="([^"]+css)"', page.text)
     assert (await client.http.get(str(httpx.URL(purchase["checkoutUrl"]).join(style)))).status_code == 200
     done = await client.http.post(purchase["checkoutUrl"], data={"do": "pay"})
     assert "Paid." in done.text

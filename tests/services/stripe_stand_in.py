@@ -51,6 +51,8 @@ class StripeStandIn:
         self.failures: list[int] = []
         """Statuses that the next calls are answered with."""
         self.calls: list[str] = []
+        self.forms: list[dict[str, str]] = []
+        """What sessions were asked for with."""
         self._by_key: dict[str, tuple[dict[str, str], dict[str, Any]]] = {}
         self._numbers = itertools.count(1)
         self._listener = serving.bind("127.0.0.1", 0)
@@ -155,6 +157,7 @@ class StripeStandIn:
     async def _create(self, request: Request) -> Response:
         assert request.headers["content-type"] == "application/x-www-form-urlencoded"
         form = {name: str(value) for name, value in (await request.form()).items()}
+        self.forms.append(form)
         key = request.headers.get("idempotency-key")
         if key is not None and key in self._by_key:
             first, session = self._by_key[key]
