@@ -5,8 +5,10 @@ import os
 import typing
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 
+from services.networks import Network
 from services.payments import packages
 from services.payments.packages import Package
 
@@ -47,6 +49,7 @@ DEFAULTS: Mapping[str, str] = {
     "STRIPE_WEBHOOK_SECRET": "",
     "STRIPE_URL": "https://api.stripe.com",
     "WELCOME_CREDITS": "",
+    "ALLOW_PRIVATE_NETWORKS": "",
 }
 
 REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
@@ -109,6 +112,8 @@ class Settings:
     stripe_url: str = "https://api.stripe.com"
     welcome_credits: int = WELCOME_CREDITS_IN_DEVELOPMENT
     """What a new account begins with."""
+    allowed_private_networks: tuple[Network, ...] = ()
+    """Private networks in which webhooks may be called all the same."""
 
     @property
     def is_production(self) -> bool:
@@ -146,6 +151,7 @@ class Settings:
             stripe_secret_key=reader.text("STRIPE_SECRET_KEY"),
             stripe_webhook_secret=reader.text("STRIPE_WEBHOOK_SECRET"),
             stripe_url=reader.url("STRIPE_URL", ("https", "http")).rstrip("/"),
+            allowed_private_networks=reader.networks("ALLOW_PRIVATE_NETWORKS"),
             welcome_credits=reader.number(
                 "WELCOME_CREDITS",
                 0,
@@ -238,6 +244,12 @@ class _Reader:
             "must be packages like starter=1000:900:USD (slug=credits:cents:currency), separated by commas",
             packages.IN_DEVELOPMENT,
         )
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        def parse(text: str) -> tuple[Network, ...]:
+            return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+        return self._parsed(name, parse, "must be networks such as 10.0.0.0/8, separated by commas", ())
 
     def secret(self, name: str) -> str:
         text = self.text(name)

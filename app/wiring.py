@@ -15,6 +15,7 @@ from services.authentication import Credentials
 from services.identity.local import LocalIdentity
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
+from services.outgoing import Outgoing
 from services.payments.mock import MockPayments
 from services.payments.port import Payments
 from services.payments.stripe import StripePayments
@@ -23,6 +24,8 @@ from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 
 
 @contextlib.asynccontextmanager
@@ -59,6 +62,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         payments = open_payments(settings)
         if payments is not None:
             opened.push_async_callback(payments.aclose)
+        outgoing = Outgoing(settings.allowed_private_networks, is_http_allowed=not settings.is_production)
+        opened.push_async_callback(outgoing.aclose)
+        webhook_secrets = Secrets(box)
         yield Parts(
             db=db,
             upstream=upstream,
@@ -72,6 +78,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             payments=payments,
             on_sale=settings.credit_packages if payments is not None else (),
             identity=identity,
+            outgoing=outgoing,
+            webhook_secrets=webhook_secrets,
+            deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, purchases, tasks
+from resolvers import accounts, credits, keys, purchases, tasks, webhooks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
@@ -18,6 +18,8 @@ Row = (
     | models.Purchase
     | models.Task
     | models.TaskResult
+    | models.Webhook
+    | models.WebhookDelivery
 )
 
 
@@ -51,6 +53,10 @@ async def _find(context: Context, text: str) -> Row | None:
             return await keys.by_uuid(context, ids.parse("key", text))
         case "session":
             return await accounts.session_by_uuid(context, ids.parse("session", text))
+        case "webhook":
+            return await webhooks.by_uuid(context, ids.parse(kind, text))
+        case "delivery":
+            return await webhooks.delivery_by_uuid(context, ids.parse(kind, text))
         case _:
             return None
 

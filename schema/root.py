@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, nodes, purchases, tasks
+from resolvers import accounts, credits, keys, nodes, purchases, tasks, webhooks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -19,6 +19,7 @@ from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.purchases import PurchaseMutations
 from schema.mutations.tasks import TaskMutations
+from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
 from schema.purchases import CreditPackage, Purchase, PurchaseConnection
 from schema.results import TaskResult
@@ -26,6 +27,7 @@ from schema.scalars import SCALARS
 from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+from schema.webhooks import Webhook, WebhookConnection, WebhookDelivery
 
 
 @strawberry.type(
@@ -71,13 +73,16 @@ class Query:
     purchases: PurchaseConnection | None = root(
         purchases.purchases_page, ApiKeyScope.CREDITS_READ, "Your purchases, newest first.", **pages.ARGUMENTS
     )
+    webhooks: WebhookConnection | None = root(
+        webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
+    )
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, PurchaseMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, PurchaseMutations, WebhookMutations):
     pass
 
 
@@ -96,7 +101,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Purchase, Session, TaskResult, User],
+    types=[ApiKey, CreditTransaction, Purchase, Session, TaskResult, User, Webhook, WebhookDelivery],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

@@ -11,6 +11,7 @@ from db.session import Database
 from services import purchases
 from services.payments import settlement
 from services.payments.port import Payments
+from services.progress import Announcer
 
 log = structlog.get_logger(__name__)
 
@@ -26,18 +27,23 @@ class Cashier:
 
     db: Database
     payments: Payments | None
+    announcer: Announcer
 
     async def run(self) -> None:
         """Work until cancelled."""
         await asyncio.gather(
-            _every(_APPLY_SECONDS, lambda now: settlement.apply_due(self.db, now)),
+            _every(_APPLY_SECONDS, self._apply),
             _every(_EXPIRY_SECONDS, lambda now: purchases.cancel_expired(self.db, now)),
             _every(_RECONCILE_SECONDS, self._reconcile),
         )
 
+    async def _apply(self, now: datetime) -> None:
+        self.announcer.changed(await settlement.apply_due(self.db, now))
+
     async def _reconcile(self, now: datetime) -> None:
         if self.payments is not None:
-            await settlement.reconcile(self.db, self.payments, now)
+            found = await settlement.reconcile(self.db, self.payments, now)
+            self.announcer.changed(found.accounts)
 
 
 async def _every(seconds: float, work: Callable[[datetime], Awaitable[object]]) -> None:

@@ -40,6 +40,7 @@ from db.models.tasks import (
     TaskStatus,
     WorkerHeartbeat,
 )
+from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
 
 __all__ = [
     "BALANCE_MAX",
@@ -89,5 +90,9 @@ __all__ = [
     "Verdict",
     "VerdictReason",
     "VerificationStatusCounts",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSecret",
     "WorkerHeartbeat",
 ]

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 
@@ -48,6 +49,8 @@ class Reconciliation:
     told: int
     recovered: int
     """Told by the provider, and not known here."""
+    accounts: frozenset[UUID]
+    """Whose purchases changed."""
 
 
 async def record(db: Database, provider: str, told: Sequence[Told], now: datetime) -> int:
@@ -59,12 +62,12 @@ async def record(db: Database, provider: str, told: Sequence[Told], now: datetim
         return len(await queries.record(session, events))
 
 
-async def apply_due(db: Database, now: datetime) -> int:
-    """Act on every event that is due; how many were looked at."""
-    count = 0
-    while await _apply_next(db, now):
-        count += 1
-    return count
+async def apply_due(db: Database, now: datetime) -> frozenset[UUID]:
+    """Act on every event that is due; the accounts whose purchases changed."""
+    accounts: set[UUID] = set()
+    while await _apply_next(db, now, accounts):
+        pass
+    return frozenset(accounts)
 
 
 async def reconcile(
@@ -75,9 +78,9 @@ async def reconcile(
     async for page in payments.told_since(now - lookback):
         told += len(page)
         recovered += await record(db, payments.name, page, now)
-    await apply_due(db, now)
+    accounts = await apply_due(db, now)
     (log.warning if recovered else log.info)("payments_reconciled", told=told, recovered=recovered)
-    return Reconciliation(told, recovered)
+    return Reconciliation(told, recovered, accounts)
 
 
 def standing(purchase: Purchase, events: Iterable[PaymentEvent]) -> Standing:
@@ -108,7 +111,7 @@ def standing(purchase: Purchase, events: Iterable[PaymentEvent]) -> Standing:
     return Standing(status, min(purchase.price_minor, refunded + disputed))
 
 
-async def _apply_next(db: Database, now: datetime) -> bool:
+async def _apply_next(db: Database, now: datetime, accounts: set[UUID]) -> bool:
     """Act on one event: its row is locked until all that it changes is there. False when none is due."""
     key, attempt = None, 0
     try:
@@ -117,7 +120,9 @@ async def _apply_next(db: Database, now: datetime) -> bool:
             if event is None:
                 return False
             key, attempt = (event.provider, event.event_id), event.attempt
-            await _apply(session, event, now)
+            purchase = await _apply(session, event, now)
+        if purchase is not None:
+            accounts.add(purchase.account_id)
     except Exception as error:
         if key is None:
             raise
@@ -133,16 +138,17 @@ async def _apply_next(db: Database, now: datetime) -> bool:
     return True
 
 
-async def _apply(session: Session, event: PaymentEvent, now: datetime) -> None:
+async def _apply(session: Session, event: PaymentEvent, now: datetime) -> Purchase | None:
+    """Book an event, or leave it to a person; the purchase when it was booked."""
     purchase = await queries.lock_purchase(session, event)
     if purchase is None:
         if event.purchase_id is None and now - event.received_at < _UNKNOWN_PAYMENT_MAX:
             raise PaymentUnknown
         _leave(event, "No purchase is behind this payment.")
-        return
+        return None
     if problem := _mismatch(purchase, event):
         _leave(event, problem)
-        return
+        return None
     known = await queries.applied(session, purchase.id)
     event.purchase_id, event.applied_at, event.due_at, event.problem = purchase.id, now, None, None
     purchase.payment_ref = purchase.payment_ref or event.payment_ref
@@ -154,6 +160,7 @@ async def _apply(session: Session, event: PaymentEvent, now: datetime) -> None:
     if purchase.paid_at is not None:
         await _take_back(session, purchase, event, purchase.credits * found.lost_minor // purchase.price_minor, now)
     log.info("payment_event_applied", purchase_id=purchase.global_id, fact=event.fact, status=purchase.status)
+    return purchase
 
 
 def _mismatch(purchase: Purchase, event: PaymentEvent) -> str | None:
