@@ -1,6 +1,7 @@
 """Payments with each provider: the numbers are those of the list of attacks and faults in the design."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,8 @@ from db.models import Account, PaymentEvent, PaymentFact, Purchase, PurchaseStat
 from db.queries import payments as queries
 from db.session import Database
 from resolvers.context import Parts
-from services import credits, purchases
+from services import cashier, credits, progress, purchases
+from services.cashier import Cashier
 from services.errors import PaymentsDown, PaymentsRefused
 from services.payments import settlement, signature
 from services.payments import stripe as stripe_adapter
@@ -295,6 +297,27 @@ async def test_an_event_that_cannot_be_booked_is_tried_again_with_growing_waits_
         assert await queries.unsettled(session) == queries.Unsettled(late=0, refused=0)
 
 
+async def test_the_worker_books_what_is_told_goes_on_after_a_fault_and_announces_the_balance(
+    shop: Shop, buyer: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cashier, "_APPLY_SECONDS", 0.05)
+    monkeypatch.setattr(cashier, "_RECOVER_SECONDS", 0.05)
+    monkeypatch.setattr(progress, "QUIET", timedelta(hours=1))  # who follows looks again only when it is announced
+    lost, told = await shop.buy(buyer, "lost"), await shop.buy(buyer, "told")
+    if shop.stripe is not None:
+        shop.stripe.failures = [400]  # the first reconciliation
+    await shop.happens(lost, PAID, is_sent=False)
+    parts = shop.parts
+    working = asyncio.create_task(Cashier(parts.db, shop.payments, parts.announcer).run())
+    await shop.happens(told, PAID)
+    async with asyncio.timeout(20), contextlib.aclosing(parts.hub.changes(buyer.id, gap=timedelta(0))) as changes:
+        async for _ in changes:
+            if [(await shop.now(one)).status for one in (lost, told)] == [PurchaseStatus.PAID] * 2:
+                break
+    working.cancel()
+    await asyncio.wait((working,))
+
+
 async def test_names_and_addresses_of_payers_are_not_kept(stripe_shop: Shop, buyer: Account, raw: Any) -> None:
     await stripe_shop.happens(await stripe_shop.buy(buyer), PAID)
     ((row,),) = await raw("SELECT payment_event::text FROM payment_event")
@@ -358,14 +381,14 @@ async def test_reconciliation_reads_every_page(stripe_shop: Shop, db: Database, 
     assert stripe is not None
     (session,) = stripe.sessions.values()
     await stripe_shop.happens(purchase, PAID, is_sent=False)
-    for so_far in range(1, 250):
+    for so_far in range(1, 120):
         stripe.refunded(session, so_far)
     unreadable = stripe.event("charge.refunded", {"object": "charge"})
     assert unreadable in stripe.events
     found = await settlement.reconcile(db, stripe_shop.payments, datetime.now(UTC))
-    assert (found.told, found.recovered) == (250, 250)
-    assert stripe.calls.count("GET /v1/events") == 3
-    owed = PACKAGE.credits * 249 // PACKAGE.price_minor
+    assert (found.told, found.recovered, found.accounts) == (120, 120, {buyer.id})
+    assert stripe.calls.count("GET /v1/events") == 2
+    owed = PACKAGE.credits * 119 // PACKAGE.price_minor
     assert await balance(db, buyer.id) == (PACKAGE.credits - owed, 0, 0)
 
 
