@@ -4,7 +4,7 @@ The order in which things are told does not matter: what a purchase is worth is 
 Lock order: event, purchase, then the account's credits.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -87,16 +87,16 @@ def standing(purchase: Purchase, events: Iterable[PaymentEvent]) -> Standing:
     """Where a purchase stands by what was told of it, in whatever order that came."""
     facts = set()
     refunded = 0
-    disputes: defaultdict[str, dict[PaymentFact, int]] = defaultdict(dict)
+    disputes: defaultdict[str, Counter[PaymentFact]] = defaultdict(Counter)
     for event in events:
         facts.add(event.fact)
         if event.fact is PaymentFact.REFUNDED:
             refunded = max(refunded, event.amount_minor)  # told as the sum so far
         elif event.fact in (PaymentFact.CHARGED_BACK, PaymentFact.REINSTATED):
-            disputes[event.subject][event.fact] = event.amount_minor
+            amounts = disputes[event.subject]
+            amounts[event.fact] = max(amounts[event.fact], event.amount_minor)
     disputed = sum(
-        max(0, amounts.get(PaymentFact.CHARGED_BACK, 0) - amounts.get(PaymentFact.REINSTATED, 0))
-        for amounts in disputes.values()
+        max(0, amounts[PaymentFact.CHARGED_BACK] - amounts[PaymentFact.REINSTATED]) for amounts in disputes.values()
     )
     if disputed:
         status = PurchaseStatus.CHARGED_BACK

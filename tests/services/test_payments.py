@@ -386,7 +386,7 @@ async def test_reconciliation_reads_every_page(stripe_shop: Shop, db: Database, 
     unreadable = stripe.event("charge.refunded", {"object": "charge"})
     assert unreadable in stripe.events
     found = await settlement.reconcile(db, stripe_shop.payments, datetime.now(UTC))
-    assert (found.told, found.recovered, found.accounts) == (120, 120, {buyer.id})
+    assert (found.told, found.recovered, found.accounts) == (120, 120, frozenset({buyer.id}))
     assert stripe.calls.count("GET /v1/events") == 2
     owed = PACKAGE.credits * 119 // PACKAGE.price_minor
     assert await balance(db, buyer.id) == (PACKAGE.credits - owed, 0, 0)
