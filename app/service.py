@@ -100,6 +100,7 @@ async def _keep_working(parts: Parts, settings: Settings, stop: asyncio.Event) -
                 keys=parts.upstream_keys,
                 hub=parts.hub,
                 announcer=parts.announcer,
+                usage=parts.usage,
                 concurrency=settings.worker_concurrency,
                 payments=parts.payments,
             ).run(stop)

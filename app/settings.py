@@ -52,7 +52,7 @@ DEFAULTS: Mapping[str, str] = {
     "ALLOW_PRIVATE_NETWORKS": "",
 }
 
-REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
+REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL")
 
 # What a child process may inherit besides what it is told by name. No secret of the service is among them.
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -94,6 +94,7 @@ class Settings:
     upstream_url: str = ""
     """The verifier's base URL, up to and with `/api/v1`, without a slash at the end."""
     upstream_key: str = dataclasses.field(default="", repr=False)
+    """The service's own credential there; empty where accounts have keys that were entered."""
     mail_url: str = dataclasses.field(default="", repr=False)
     """`smtp[s]://[user:password@]host[:port]`; empty: no mail is sent, and addresses are not confirmed."""
     mail_from: str = ""

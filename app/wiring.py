@@ -21,9 +21,11 @@ from services.payments.port import Payments
 from services.payments.stripe import StripePayments
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
 
@@ -62,13 +64,18 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         payments = open_payments(settings)
         if payments is not None:
             opened.push_async_callback(payments.aclose)
+        usage = Usage(db)
+        counting = asyncio.create_task(usage.run(), name="write usage")
+        opened.push_async_callback(asyncio.wait, (counting,))
+        opened.callback(usage.close)
         outgoing = Outgoing(settings.allowed_private_networks, is_http_allowed=not settings.is_production)
         opened.push_async_callback(outgoing.aclose)
         webhook_secrets = Secrets(box)
         yield Parts(
             db=db,
+            till=Till(db),
             upstream=upstream,
-            upstream_keys=UpstreamKeys(settings.upstream_key),
+            upstream_keys=UpstreamKeys(db, box, upstream, settings.upstream_key),
             credentials=Credentials(tokens, pepper=settings.secret_key),
             links=Links(settings.secret_key, settings.public_url),
             hub=hub,
@@ -78,6 +85,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             payments=payments,
             on_sale=settings.credit_packages if payments is not None else (),
             identity=identity,
+            usage=usage,
             outgoing=outgoing,
             webhook_secrets=webhook_secrets,
             deliveries=Deliveries(db, webhook_secrets, outgoing),

@@ -18,6 +18,7 @@ ServiceError
 ├── LimitReached          as many as the account may have
 ├── WrongState            the thing is in a state that does not allow this
 │   └── EmailUnconfirmed  the address must be confirmed first
+├── VersionConflict       changed since the caller read it
 ├── IdempotencyConflict   the key was used before with other input
 ├── InsufficientCredits   the balance does not cover this
 ├── AccessError           about who asks; never a userError
@@ -29,7 +30,9 @@ ServiceError
     ├── PaymentsDown      the payment provider cannot be reached: try again
     ├── PaymentsRefused   the payment provider refuses this for good
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
+    │   └── UpstreamKeyMissing   there is no key to ask with; somebody can enter one
     ├── UpstreamRefused   refuses this for good
+    │   └── UpstreamKeyRefused   refuses the credential
     └── UpstreamMissing   does not know the task
 """
 
@@ -47,6 +50,7 @@ class UserErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     TAKEN = "TAKEN"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
     WRONG_STATE = "WRONG_STATE"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
@@ -159,6 +163,12 @@ class EmailUnconfirmed(WrongState):
     """Confirm the address first: use the link in the letter, or ask for a new one."""
 
 
+class VersionConflict(ServiceError):
+    """This was changed since you read it. Read it again and repeat your change."""
+
+    code = UserErrorCode.VERSION_CONFLICT
+
+
 class IdempotencyConflict(ServiceError):
     """This idempotency key was used before with other input. Choose a new key for a new request."""
 
@@ -229,8 +239,18 @@ class UpstreamDown(UpstreamError):
         self.is_timeout = is_timeout
 
 
+class UpstreamKeyMissing(UpstreamDown):
+    """This account has no key at the verifier. Ask who runs this service to enter one."""
+
+    code = "UPSTREAM_KEY_MISSING"
+
+
 class UpstreamRefused(UpstreamError):
     """The verifier refused this."""
+
+
+class UpstreamKeyRefused(UpstreamRefused):
+    """The verifier refused the credential."""
 
 
 class UpstreamMissing(UpstreamError):
