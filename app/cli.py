@@ -75,15 +75,6 @@ def parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database up to date", description="Migrate DATABASE_URL.")
     migrate.set_defaults(command=_migrate)
 
-    reconcile = commands.add_parser(
-        "reconcile",
-        help="book what the payment provider told and no webhook brought",
-        description="Fetch what the payment provider told lately and book what is not known yet. The worker does so "
-        "every hour for 72 hours; once more does no harm.",
-    )
-    reconcile.add_argument("--hours", type=_hours, default=72, help="how far to look back (72; Stripe keeps 720)")
-    reconcile.set_defaults(command=_reconcile)
-
     check = commands.add_parser(
         "check-credits",
         help="prove that the ledger of credits is sound",
@@ -115,7 +106,17 @@ def parser() -> argparse.ArgumentParser:
     )
     setting.add_argument("email", metavar="EMAIL", help="sign-in address of the account")
     setting.set_defaults(command=_set_upstream_key)
+    _reconcile_options(commands.add_parser("reconcile", help="book payments that no webhook told of"))
     return top
+
+
+def _reconcile_options(reconcile: argparse.ArgumentParser) -> None:
+    reconcile.description = (
+        "Fetch what the payment provider told lately and book what is not known yet. The worker does so every hour for "
+        "72 hours; once more does no harm."
+    )
+    reconcile.add_argument("--hours", type=_hours, default=72, help="how far to look back (72; Stripe keeps 720)")
+    reconcile.set_defaults(command=_reconcile)
 
 
 def _verify_options(verify: argparse.ArgumentParser) -> None:
