@@ -102,6 +102,7 @@ async def _keep_working(parts: Parts, settings: Settings, stop: asyncio.Event) -
                 announcer=parts.announcer,
                 usage=parts.usage,
                 concurrency=settings.worker_concurrency,
+                payments=parts.payments,
             ).run(stop)
         except Exception:  # PostgreSQL is away, perhaps: a worker that waits is better than none
             log.exception("the worker stopped and is started again")

@@ -5,6 +5,7 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator
 
+from app import payment_routes
 from app.settings import Settings
 from db.listen import Listener, Notifier
 from db.session import Database
@@ -15,6 +16,9 @@ from services.identity.local import LocalIdentity
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
 from services.outgoing import Outgoing
+from services.payments.mock import MockPayments
+from services.payments.port import Payments
+from services.payments.stripe import StripePayments
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.till import Till
@@ -57,6 +61,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             welcome_credits=settings.welcome_credits,
         )
         opened.push_async_callback(identity.aclose)
+        payments = open_payments(settings)
+        if payments is not None:
+            opened.push_async_callback(payments.aclose)
         usage = Usage(db)
         counting = asyncio.create_task(usage.run(), name="write usage")
         opened.push_async_callback(asyncio.wait, (counting,))
@@ -75,12 +82,32 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             announcer=announcer,
             upload_bytes_max=settings.upload_bytes_max,
             is_billing_mock=settings.payments == "mock",
+            payments=payments,
+            on_sale=settings.credit_packages if payments is not None else (),
             identity=identity,
             usage=usage,
             outgoing=outgoing,
             webhook_secrets=webhook_secrets,
             deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
+
+
+def open_payments(settings: Settings) -> Payments | None:
+    """Give who takes payments; None for nobody."""
+    match settings.payments:
+        case "none":
+            return None
+        case "mock":
+            return MockPayments(
+                settings.secret_key, settings.public_url, f"{settings.public_url}{payment_routes.WEBHOOK_PATH}"
+            )
+        case "stripe":
+            return StripePayments(
+                settings.stripe_url,
+                settings.stripe_secret_key,
+                settings.stripe_webhook_secret,
+                return_url=f"{settings.public_url}/credits",
+            )
 
 
 def _mailer(settings: Settings) -> Mailer:

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── BadRequest            an argument that programs write is wrong: a cursor, a page size
+│   └── WebhookRefused    signed wrongly, too long ago, or not what its provider sends
 ├── Invalid               the value is not acceptable
 │   ├── Required          a value is missing
 │   ├── TooLarge          longer or larger than allowed
@@ -25,7 +26,9 @@ ServiceError
 │   │   └── SessionEnded  the token is good, but its session was signed out
 │   └── Forbidden
 ├── Busy                  too many at the same time; never a userError
-└── UpstreamError         about the verifier behind us; never a userError
+└── UpstreamError         about a service behind us, the verifier as a rule; never a userError
+    ├── PaymentsDown      the payment provider cannot be reached: try again
+    ├── PaymentsRefused   the payment provider refuses this for good
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
     │   └── UpstreamKeyMissing   there is no key to ask with; somebody can enter one
     ├── UpstreamRefused   refuses this for good
@@ -72,6 +75,10 @@ class BadRequest(ServiceError):
     """An argument is wrong."""
 
     code = "BAD_USER_INPUT"
+
+
+class WebhookRefused(BadRequest):
+    """The signature of this webhook is wrong, or older than five minutes."""
 
 
 class Invalid(ServiceError):
@@ -206,6 +213,16 @@ class UpstreamError(ServiceError):
     """The verifier could not do this."""
 
     code = "UPSTREAM_ERROR"
+
+
+class PaymentsDown(UpstreamError):
+    """The payment provider cannot be reached just now. Try again in a moment, with the same idempotency key."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+
+
+class PaymentsRefused(UpstreamError):
+    """The payment provider refused this. Nothing was charged."""
 
 
 class UpstreamDown(UpstreamError):
