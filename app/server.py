@@ -30,6 +30,7 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
     door = Door(
         recognise,
         lambda actor, request_id: Context(parts, actor, request_id),
+        parts.meter.charge,
         is_closing=lambda: looked_at.is_draining,
     )
     app = Starlette(
@@ -39,7 +40,7 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
             ),
             *health.routes(looked_at),
             *auth_routes.routes(parts, settings.public_url),
-            *downloads.routes(parts.db, parts.links),
+            *downloads.routes(parts.db, parts.links, parts.meter),
             Route("/", _front),
         ],
         exception_handlers={404: _not_found, 405: _not_found},

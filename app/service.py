@@ -56,7 +56,12 @@ async def api(
 ) -> AsyncIterator[RunningApi]:
     """Answer requests on a bound socket; at the end readiness goes red first, then running requests are drained."""
     readiness = Readiness(parts.db, parts.upstream)
-    running = serving.Api(server.create_app(parts, settings, readiness), listener, drain_seconds=drain_seconds)
+    running = serving.Api(
+        server.create_app(parts, settings, readiness),
+        listener,
+        trusted_proxies=settings.trusted_proxies,
+        drain_seconds=drain_seconds,
+    )
     await running.wait_ready()
     try:
         yield RunningApi(readiness, running)

@@ -17,6 +17,8 @@ SECRET_CHARACTERS_MIN = 32
 ONE_MEBIBYTE = 1024 * 1024
 CREDITS_MAX = 10_000_000
 WELCOME_CREDITS_IN_DEVELOPMENT = 1_000_000
+POINTS, POINTS_SIGNED_OUT, SIGN_UPS = 60_000, 10_000, 20
+UNLIMITED = 10_000_000
 
 # Every variable of the service with the value it has when it is not set. `.env.example` lists the same: a test holds
 # them together.
@@ -40,6 +42,11 @@ DEFAULTS: Mapping[str, str] = {
     "WORKER_CONCURRENCY": "8",
     "PAYMENTS": "",
     "WELCOME_CREDITS": "",
+    "REDIS_URL": "",
+    "RATE_LIMIT": "",
+    "RATE_LIMIT_SIGNED_OUT": "",
+    "SIGN_UPS_PER_HOUR": "",
+    "TRUSTED_PROXIES": "127.0.0.1,::1",
 }
 
 REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
@@ -97,6 +104,16 @@ class Settings:
     """`mock`: whoever is signed in adds credits to the own account. Development only."""
     welcome_credits: int = WELCOME_CREDITS_IN_DEVELOPMENT
     """What a new account begins with."""
+    redis_url: str = dataclasses.field(default="", repr=False)
+    """`redis[s]://[user:password@]host[:port][/database]`, shared by all processes; empty: each counts for itself."""
+    rate_limit: int = UNLIMITED
+    """Points a minute of one account, and of one API key."""
+    rate_limit_signed_out: int = UNLIMITED
+    """Points a minute of one network whose requests show no credentials."""
+    sign_ups_per_hour: int = UNLIMITED
+    """From one network."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses and networks whose X-Forwarded-For is believed, with commas; `*` for all."""
 
     @property
     def is_production(self) -> bool:
@@ -136,6 +153,11 @@ class Settings:
                 CREDITS_MAX,
                 default=0 if environment == "production" else WELCOME_CREDITS_IN_DEVELOPMENT,
             ),
+            redis_url=reader.url("REDIS_URL", ("redis", "rediss")),
+            rate_limit=reader.limit("RATE_LIMIT", POINTS, environment),
+            rate_limit_signed_out=reader.limit("RATE_LIMIT_SIGNED_OUT", POINTS_SIGNED_OUT, environment),
+            sign_ups_per_hour=reader.limit("SIGN_UPS_PER_HOUR", SIGN_UPS, environment),
+            trusted_proxies=reader.text("TRUSTED_PROXIES"),
         )
         if environment == "production":
             reader.require(REQUIRED_IN_PRODUCTION)
@@ -186,6 +208,10 @@ class _Reader:
             return value
 
         return self._parsed(name, parse, f"must be a whole number from {least} to {most}", least)
+
+    def limit(self, name: str, default: int, environment: Environment) -> int:
+        """Give an upper bound of what may be done in some time; so high that it is not met in development."""
+        return self.number(name, 1, 10**9, default=default if environment == "production" else UNLIMITED)
 
     def truth(self, name: str, *, is_default: bool) -> bool:
         words = {

@@ -14,8 +14,10 @@ from services.authentication import Credentials
 from services.identity.local import LocalIdentity
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
+from services.rates import Meter, Rates
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.throttle import Throttle
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
@@ -42,6 +44,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         # In development alone a token of the shared secret is read: the one that the banner shows.
         shared = None if settings.is_production else settings.secret_key
         tokens = Tokens(shared, f"{settings.public_url}/auth/v1", keys)
+        rates = Rates(settings.redis_url)
+        opened.push_async_callback(rates.aclose)
         identity = LocalIdentity(
             db,
             tokens,
@@ -50,6 +54,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             secret=settings.secret_key,
             public_url=settings.public_url,
             welcome_credits=settings.welcome_credits,
+            throttle=Throttle(rates, settings.secret_key, sign_ups_per_hour=settings.sign_ups_per_hour),
         )
         opened.push_async_callback(identity.aclose)
         yield Parts(
@@ -63,6 +68,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             upload_bytes_max=settings.upload_bytes_max,
             is_billing_mock=settings.payments == "mock",
             identity=identity,
+            meter=Meter(rates, points=settings.rate_limit, points_signed_out=settings.rate_limit_signed_out),
         )
 
 

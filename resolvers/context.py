@@ -16,6 +16,7 @@ from services.errors import Unauthenticated
 from services.identity.port import Identity
 from services.links import Links
 from services.progress import Announcer, Hub
+from services.rates import Meter
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
 
@@ -40,6 +41,7 @@ class Parts:
     identity: Identity
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
+    meter: Meter = field(default_factory=Meter)
     now: Callable[[], datetime] = utc_now
 
 

@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, nodes, tasks
+from resolvers import accounts, credits, keys, nodes, rates, tasks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -19,6 +19,7 @@ from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.tasks import TaskMutations
 from schema.nodes import Node
+from schema.rates import RateLimit
 from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
@@ -65,6 +66,7 @@ class Query:
         **pages.ARGUMENTS,
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
+    rate_limit: RateLimit | None = root(rates.left, PUBLIC, "What is left of the rate limit.")
 
 
 @strawberry.type(

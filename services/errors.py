@@ -23,6 +23,8 @@ ServiceError
 │   │   └── SessionEnded  the token is good, but its session was signed out
 │   └── Forbidden
 ├── Busy                  too many at the same time; never a userError
+├── RateLimited           too often; never a userError
+│   └── TooManyLetters    of mail
 └── UpstreamError         about the verifier behind us; never a userError
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
     ├── UpstreamRefused   refuses this for good
@@ -182,6 +184,21 @@ class Busy(ServiceError):
     """Too many are signing in at this moment. Try again in a few seconds."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class RateLimited(ServiceError):
+    """This was done too often. Wait a little, and try again."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float) -> None:
+        """`retry_after_seconds`: before that it is refused again."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyLetters(RateLimited):
+    """Too many letters were asked for. Look into the mailbox, and try again later."""
 
 
 class UpstreamError(ServiceError):
