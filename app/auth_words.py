@@ -45,7 +45,8 @@ _REFUSALS: tuple[tuple[type[errors.ServiceError], int, str, str | None], ...] = 
 def refusal_of(error: errors.ServiceError) -> Refusal:
     """Give the refusal for what went wrong in a use-case."""
     if isinstance(error, errors.WeakPassword | errors.PasswordTooLong):
-        return Refusal(422, "weak_password", error.message, weak_password={"reasons": ["length"]})
+        reason = "pwned" if isinstance(error, errors.LeakedPassword) else "length"
+        return Refusal(422, "weak_password", error.message, weak_password={"reasons": [reason]})
     if isinstance(error, errors.RateLimited):
         is_mail = isinstance(error, errors.TooManyLetters)
         refusal = Refusal(429, f"over_{'email_send' if is_mail else 'request'}_rate_limit", error.message)

@@ -7,6 +7,7 @@ ServiceError
 │   ├── TooLarge          longer or larger than allowed
 │   ├── UnreadableFile    the file cannot be read as the type it claims
 │   ├── WeakPassword      shorter than a password must be
+│   │   └── LeakedPassword  known from leaks
 │   └── PasswordTooLong   longer than a password may be
 ├── Taken                 something with this value exists
 ├── InvalidCredentials    e-mail or password is wrong, or a token is spent
@@ -96,6 +97,10 @@ class UnreadableFile(Invalid):
 
 class WeakPassword(Invalid):
     """A password has at least 8 characters."""
+
+
+class LeakedPassword(WeakPassword):
+    """This password is known from leaks, and is among the first that anybody tries. Choose another."""
 
 
 class PasswordTooLong(Invalid):

@@ -1,6 +1,6 @@
 """Holds back who guesses passwords, fills the table of accounts, or has letters sent to others.
 
-The answer is the same whether or not an account exists: all that is looked at is what was typed, and where it came from.
+The answer is the same whether or not an account exists: it looks only at what was typed, and where it came from.
 """
 
 import contextlib
@@ -80,7 +80,7 @@ class Throttle:
             raise _refusal(await self._rates.seconds_left(name, who))
 
     async def _paced(self, name: str, who: str, free: int, longest_seconds: int) -> None:
-        """Let the first tries pass, and then one in each wait, which doubles; whoever comes within it is not counted."""
+        """Let the first tries pass, then one in each wait, which doubles; whoever comes within it is not counted."""
         waiting = f"{name}-wait"
         if left := await self._rates.seconds_left(waiting, who):
             raise _refusal(left)
