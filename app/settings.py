@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import typing
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
@@ -42,14 +43,20 @@ DEFAULTS: Mapping[str, str] = {
     "WORKER_CONCURRENCY": "8",
     "PAYMENTS": "",
     "WELCOME_CREDITS": "",
+    "SUPABASE_URL": "",
+    "SUPABASE_KEY": "",
+    "SUPABASE_JWT_SECRET": "",
     "REDIS_URL": "",
     "RATE_LIMIT": "",
     "RATE_LIMIT_SIGNED_OUT": "",
     "SIGN_UPS_PER_HOUR": "",
     "TRUSTED_PROXIES": "127.0.0.1,::1",
+    "CORS_ORIGINS": "",
 }
 
 REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 # What a child process may inherit besides what it is told by name. No secret of the service is among them.
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -104,6 +111,12 @@ class Settings:
     """`mock`: whoever is signed in adds credits to the own account. Development only."""
     welcome_credits: int = WELCOME_CREDITS_IN_DEVELOPMENT
     """What a new account begins with."""
+    supabase_url: str = ""
+    """A Supabase project that keeps people's passwords and sessions; empty: this service does."""
+    supabase_key: str = dataclasses.field(default="", repr=False)
+    """Its publishable key."""
+    supabase_jwt_secret: str = dataclasses.field(default="", repr=False)
+    """Only for a project that signs its tokens with a shared secret (HS256)."""
     redis_url: str = dataclasses.field(default="", repr=False)
     """`redis[s]://[user:password@]host[:port][/database]`, shared by all processes; empty: each counts for itself."""
     rate_limit: int = UNLIMITED
@@ -114,6 +127,8 @@ class Settings:
     """From one network."""
     trusted_proxies: str = "127.0.0.1,::1"
     """Addresses and networks whose X-Forwarded-For is believed, with commas; `*` for all."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins, besides that of the service, whose pages may call it."""
 
     @property
     def is_production(self) -> bool:
@@ -153,16 +168,24 @@ class Settings:
                 CREDITS_MAX,
                 default=0 if environment == "production" else WELCOME_CREDITS_IN_DEVELOPMENT,
             ),
+            supabase_url=reader.url("SUPABASE_URL", ("https", "http")).rstrip("/"),
+            supabase_key=reader.text("SUPABASE_KEY"),
+            supabase_jwt_secret=reader.secret("SUPABASE_JWT_SECRET"),
             redis_url=reader.url("REDIS_URL", ("redis", "rediss")),
             rate_limit=reader.limit("RATE_LIMIT", POINTS, environment),
             rate_limit_signed_out=reader.limit("RATE_LIMIT_SIGNED_OUT", POINTS_SIGNED_OUT, environment),
             sign_ups_per_hour=reader.limit("SIGN_UPS_PER_HOUR", SIGN_UPS, environment),
             trusted_proxies=reader.text("TRUSTED_PROXIES"),
+            cors_origins=reader.origins("CORS_ORIGINS"),
         )
         if environment == "production":
             reader.require(REQUIRED_IN_PRODUCTION)
             if settings.payments == "mock":
                 reader.problems.append("PAYMENTS must not be mock in production: anyone could add credits")
+            if settings.supabase_url.startswith("http://"):
+                reader.problems.append("SUPABASE_URL must begin with https:// in production: passwords go there")
+        if settings.supabase_url and not settings.supabase_key:
+            reader.problems.append("SUPABASE_KEY is required with SUPABASE_URL")
         if reader.problems:
             raise SettingsError(reader.problems)
         return settings
@@ -236,6 +259,15 @@ class _Reader:
 
         # The value itself stays out of the message: a database's URL holds a password.
         return self._parsed(name, parse, f"must be a URL that begins with {schemes[0]}://", "", is_shown=False)
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        def parse(text: str) -> tuple[str, ...]:
+            found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+            if not all(_ORIGIN.fullmatch(origin) for origin in found):
+                raise ValueError
+            return found
+
+        return self._parsed(name, parse, "must be origins with commas, such as https://app.example.com", ())
 
     def secret(self, name: str) -> str:
         text = self.text(name)

@@ -24,6 +24,7 @@ ServiceError
 │   │   └── SessionEnded  the token is good, but its session was signed out
 │   └── Forbidden
 ├── Busy                  too many at the same time; never a userError
+│   └── IdentityDown      the identity provider does not answer
 ├── RateLimited           too often; never a userError
 │   └── TooManyLetters    of mail
 └── UpstreamError         about the verifier behind us; never a userError
@@ -189,6 +190,10 @@ class Busy(ServiceError):
     """Too many are signing in at this moment. Try again in a few seconds."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class IdentityDown(Busy):
+    """The identity provider cannot be reached just now. Try again in a moment."""
 
 
 class RateLimited(ServiceError):

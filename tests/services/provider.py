@@ -1,0 +1,55 @@
+"""A stand-in for a Supabase project: our own /auth/v1 on a socket of its own, over a database of its own.
+
+The official clients are held against the same routes (tests/contract), so the adapter meets what they accept.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from app import auth_routes
+from app.edge import Edge
+from db.listen import Notifier
+from db.session import Database
+from resolvers.context import Parts
+from services import progress
+from services.authentication import Credentials
+from services.identity.local import LocalIdentity
+from services.links import Links
+from services.mail import Mailer
+from services.sealing import Box
+from services.signing import SigningKeys
+from services.tokens import Tokens
+from services.upstream.http import HttpUpstream
+from services.upstream_keys import UpstreamKeys
+from tests.edge import small
+
+SECRET = "the-secret-of-the-provider-0123456789abcdef"
+ISSUER = "http://provider.test/auth/v1"
+NOWHERE = "http://127.0.0.1:1"
+
+
+@asynccontextmanager
+async def serving(db: Database, mailer: Mailer) -> AsyncIterator[str]:
+    """Give the URL of a project that keeps its people in `db`."""
+    keys = SigningKeys(db, Box(SECRET))
+    tokens = Tokens(None, ISSUER, keys)
+    identity = LocalIdentity(db, tokens, keys, mailer, secret=SECRET, public_url="http://provider.test")
+    upstream = HttpUpstream(NOWHERE)
+    parts = Parts(
+        db=db,
+        upstream=upstream,
+        upstream_keys=UpstreamKeys(""),
+        credentials=Credentials(tokens, SECRET),
+        links=Links(SECRET, NOWHERE),
+        hub=progress.Hub(),
+        announcer=progress.Announcer(Notifier(NOWHERE)),
+        upload_bytes_max=0,
+        identity=identity,
+    )
+    routes = auth_routes.routes(parts, "http://provider.test")
+    async with small.serving(Edge(Starlette(routes=routes), upload_bytes_max=0, upload_path="")) as url:
+        yield url.removesuffix("/graphql")
+    await identity.aclose()
+    await upstream.close()
