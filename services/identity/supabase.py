@@ -214,8 +214,8 @@ class SupabaseIdentity:
         user, access, refresh = answer.get("user"), answer.get("access_token"), answer.get("refresh_token")
         if not isinstance(access, str) or not isinstance(refresh, str) or not isinstance(user, dict):
             raise IdentityDown
-        await self._tokens.prepare(access)
         try:
+            await self._tokens.prepare(access)
             claims = self._tokens.read(access)
         except Unauthenticated as error:
             message = "The identity provider gives tokens that cannot be read here: look at its keys and its issuer."

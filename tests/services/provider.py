@@ -5,8 +5,11 @@ The official clients are held against the same routes (tests/contract), so the a
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import auth_routes
 from app.edge import Edge
@@ -30,8 +33,27 @@ ISSUER = "http://provider.test/auth/v1"
 NOWHERE = "http://127.0.0.1:1"
 
 
+@dataclass
+class Gate:
+    """What stands before the project: notes each call, and answers in its place when it is told to."""
+
+    calls: list[str] = field(default_factory=list)
+    api_keys: set[bytes] = field(default_factory=set)
+    instead: Response | None = None
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        """Stand before `app`."""
+
+        async def pass_on(scope: Scope, receive: Receive, send: Send) -> None:
+            self.calls.append(f"{scope['method']} {scope['path'].removeprefix('/auth/v1')}")
+            self.api_keys.add(dict(scope["headers"]).get(b"apikey", b""))
+            await (self.instead or app)(scope, receive, send)
+
+        return pass_on
+
+
 @asynccontextmanager
-async def serving(db: Database, mailer: Mailer) -> AsyncIterator[str]:
+async def serving(db: Database, mailer: Mailer, gate: Gate | None = None) -> AsyncIterator[str]:
     """Give the URL of a project that keeps its people in `db`."""
     keys = SigningKeys(db, Box(SECRET))
     tokens = Tokens(None, ISSUER, keys)
@@ -49,7 +71,8 @@ async def serving(db: Database, mailer: Mailer) -> AsyncIterator[str]:
         identity=identity,
     )
     routes = auth_routes.routes(parts, "http://provider.test")
-    async with small.serving(Edge(Starlette(routes=routes), upload_bytes_max=0, upload_path="")) as url:
+    app = (gate or Gate()).before(Edge(Starlette(routes=routes), upload_bytes_max=0, upload_path=""))
+    async with small.serving(app) as url:
         yield url.removesuffix("/graphql")
     await identity.aclose()
     await upstream.close()

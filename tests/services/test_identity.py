@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from conftest import NewDatabase
-from db import migrations
 from db.models import Account
 from db.session import Database
 from services import authentication
@@ -118,16 +116,6 @@ async def at_supabase(db: Database, url: str, postbox: Postbox) -> AsyncIterator
             opened.push_async_callback(one.aclose)
             made.append((one, Credentials(tokens, SECRET, one)))
         yield Adapters(made[0][0], made[1][0], made[0][1])
-
-
-@pytest.fixture(scope="session")
-def provider_database_url(new_database: NewDatabase) -> str:
-    async def create() -> str:
-        return await new_database("provider_tests")
-
-    url = asyncio.run(create())
-    migrations.upgrade(url)
-    return url
 
 
 @pytest.fixture(params=["local", "supabase"])
