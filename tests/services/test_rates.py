@@ -1,6 +1,8 @@
 """Counters of rates: bounded in memory, shared through Redis, and never let off when Redis goes away."""
 
+import contextlib
 import importlib.util
+import signal
 import socket
 import subprocess
 import time
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from services import rates
+from services.errors import InvalidCredentials, RateLimited
 from services.rates import Memory, Rates
+from services.throttle import Throttle
 
 START_SECONDS = 10.0
 
@@ -99,11 +103,28 @@ async def test_security_16_without_redis_each_process_counts_for_itself(shared: 
     assert time.monotonic() - began < 2 * rates.REDIS_SECONDS_MAX  # it is asked once, then left alone for a while
 
 
+async def test_security_16_without_redis_sign_in_is_still_throttled(shared: Rates, redis: Redis) -> None:
+    held = Throttle(shared, "the-secret-of-the-rates-tests-0123456789")
+    tried: list[str] = []
+
+    async def guess() -> None:
+        with contextlib.suppress(InvalidCredentials, RateLimited):
+            async with held.attempt("ann@example.com"):
+                tried.append("ann")
+                raise InvalidCredentials
+
+    await guess()
+    redis.stop()
+    for _ in range(50):
+        await guess()
+    assert 1 < len(tried) <= 1 + 5 + 1
+
+
 async def test_redis_is_asked_again_after_a_while(shared: Rates, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "AWAY_SECONDS", 0.0)
-    redis.process.send_signal(19)  # SIGSTOP: it neither answers nor refuses
+    redis.process.send_signal(signal.SIGSTOP)  # it neither answers nor refuses
     assert await shared.count("points", "ann", seconds=60) == 1
-    redis.process.send_signal(18)
+    redis.process.send_signal(signal.SIGCONT)
     counted = [await shared.count("points", "bob", seconds=60) for _ in range(3)]
     assert counted == [1, 2, 3]
     assert await shared._memory.get("points:bob") == 0
