@@ -5,6 +5,7 @@ Each process counts for itself without Redis, and while Redis is away: nobody is
 
 import contextlib
 import ipaddress
+import itertools
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -100,8 +101,8 @@ class Memory(Storage):
         if len(self._counts) < self._look_at:
             return
         self._counts = {key: kept for key, kept in self._counts.items() if kept[1] > now}
-        while len(self._counts) >= KEYS_MAX:
-            del self._counts[next(iter(self._counts))]
+        if len(self._counts) >= KEYS_MAX * 3 // 4:  # all are running: the oldest half goes
+            self._counts = dict(itertools.islice(self._counts.items(), len(self._counts) // 2, None))
         self._look_at = min(max(1024, 2 * len(self._counts)), KEYS_MAX)
 
 
