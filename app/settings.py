@@ -6,7 +6,10 @@ import re
 import typing
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
+
+from services.networks import Network
 
 T = typing.TypeVar("T")
 Environment = typing.Literal["development", "production"]
@@ -52,9 +55,10 @@ DEFAULTS: Mapping[str, str] = {
     "SIGN_UPS_PER_HOUR": "",
     "TRUSTED_PROXIES": "127.0.0.1,::1",
     "CORS_ORIGINS": "",
+    "ALLOW_PRIVATE_NETWORKS": "",
 }
 
-REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
+REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL")
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
@@ -98,6 +102,7 @@ class Settings:
     upstream_url: str = ""
     """The verifier's base URL, up to and with `/api/v1`, without a slash at the end."""
     upstream_key: str = dataclasses.field(default="", repr=False)
+    """The service's own credential there; empty where accounts have keys that were entered."""
     mail_url: str = dataclasses.field(default="", repr=False)
     """`smtp[s]://[user:password@]host[:port]`; empty: no mail is sent, and addresses are not confirmed."""
     mail_from: str = ""
@@ -129,6 +134,8 @@ class Settings:
     """Addresses and networks whose X-Forwarded-For is believed, with commas; `*` for all."""
     cors_origins: tuple[str, ...] = ()
     """Origins, besides that of the service, whose pages may call it."""
+    allowed_private_networks: tuple[Network, ...] = ()
+    """Private networks in which webhooks may be called all the same."""
 
     @property
     def is_production(self) -> bool:
@@ -162,6 +169,7 @@ class Settings:
             payments=reader.choice(
                 "PAYMENTS", typing.get_args(Payments), "none" if environment == "production" else "mock"
             ),
+            allowed_private_networks=reader.networks("ALLOW_PRIVATE_NETWORKS"),
             welcome_credits=reader.number(
                 "WELCOME_CREDITS",
                 0,
@@ -268,6 +276,12 @@ class _Reader:
             return found
 
         return self._parsed(name, parse, "must be origins with commas, such as https://app.example.com", ())
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        def parse(text: str) -> tuple[Network, ...]:
+            return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+        return self._parsed(name, parse, "must be networks such as 10.0.0.0/8, separated by commas", ())
 
     def secret(self, name: str) -> str:
         text = self.text(name)

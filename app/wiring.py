@@ -18,13 +18,18 @@ from services.identity.supabase import SupabaseIdentity
 from services.jwks import KeySet
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
+from services.outgoing import Outgoing
 from services.rates import Meter, Rates
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.throttle import Throttle
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 
 
 @contextlib.asynccontextmanager
@@ -45,11 +50,20 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         opened.callback(announcer.close)
         rates = Rates(settings.redis_url)
         opened.push_async_callback(rates.aclose)
-        identity, credentials = await _identity(settings, db, rates, opened)
+        box = Box(settings.secret_key)
+        identity, credentials = _identity(settings, db, box, rates, opened)
+        usage = Usage(db)
+        counting = asyncio.create_task(usage.run(), name="write usage")
+        opened.push_async_callback(asyncio.wait, (counting,))
+        opened.callback(usage.close)
+        outgoing = Outgoing(settings.allowed_private_networks, is_http_allowed=not settings.is_production)
+        opened.push_async_callback(outgoing.aclose)
+        webhook_secrets = Secrets(box)
         yield Parts(
             db=db,
+            till=Till(db),
             upstream=upstream,
-            upstream_keys=UpstreamKeys(settings.upstream_key),
+            upstream_keys=UpstreamKeys(db, box, upstream, settings.upstream_key),
             credentials=credentials,
             links=Links(settings.secret_key, settings.public_url),
             hub=hub,
@@ -58,11 +72,15 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             is_billing_mock=settings.payments == "mock",
             identity=identity,
             meter=Meter(rates, points=settings.rate_limit, points_signed_out=settings.rate_limit_signed_out),
+            usage=usage,
+            outgoing=outgoing,
+            webhook_secrets=webhook_secrets,
+            deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
 
 
-async def _identity(
-    settings: Settings, db: Database, rates: Rates, opened: contextlib.AsyncExitStack
+def _identity(
+    settings: Settings, db: Database, box: Box, rates: Rates, opened: contextlib.AsyncExitStack
 ) -> tuple[Identity, Credentials]:
     """Who keeps passwords and sessions, and what reads the tokens of it."""
     throttle = Throttle(rates, settings.secret_key, sign_ups_per_hour=settings.sign_ups_per_hour)
@@ -75,7 +93,7 @@ async def _identity(
         supabase = SupabaseIdentity(db, tokens, gotrue, throttle, welcome_credits=settings.welcome_credits)
         opened.push_async_callback(supabase.aclose)
         return supabase, Credentials(tokens, settings.secret_key, supabase)
-    keys = SigningKeys(db, Box(settings.secret_key))
+    keys = SigningKeys(db, box)
     # In development alone a token of the shared secret is read: the one that the banner shows.
     shared = None if settings.is_production else settings.secret_key
     tokens = Tokens(shared, f"{settings.public_url}/auth/v1", keys)

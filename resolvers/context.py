@@ -15,10 +15,15 @@ from services.authentication import Credentials
 from services.errors import Unauthenticated
 from services.identity.port import Identity
 from services.links import Links
+from services.outgoing import Outgoing
 from services.progress import Announcer, Hub
 from services.rates import Meter
+from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 
 
 def utc_now() -> datetime:
@@ -31,6 +36,7 @@ class Parts:
     """What a process shares."""
 
     db: Database
+    till: Till
     upstream: Upstream
     upstream_keys: UpstreamKeys
     credentials: Credentials
@@ -39,6 +45,10 @@ class Parts:
     announcer: Announcer
     upload_bytes_max: int
     identity: Identity
+    usage: Usage
+    outgoing: Outgoing
+    webhook_secrets: Secrets
+    deliveries: Deliveries
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
     meter: Meter = field(default_factory=Meter)
@@ -63,6 +73,11 @@ class Context:
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
         return Context(self.parts, self.actor, self.request_id, self.connection_params)
+
+    def count_request(self) -> None:
+        """Count an operation as use of who is signed in."""
+        if self.actor is not None:
+            self.parts.usage.count(self.actor.account_id, self.actor.api_key_id, requests=1)
 
     def require(self, scope: ApiKeyScope | None) -> Actor:
         """The caller, who may do what `scope` names (None: needs a session).

@@ -17,6 +17,8 @@ class Actor:
     scopes: frozenset[ApiKeyScope] | None = None
     api_key_id: UUID | None = None
     expires_at: datetime | None = None
+    integration: str | None = None
+    """The product that the key was made for."""
     session_id: UUID | None = None
     """The session that asks; None for a key, and for a token without a session."""
 

@@ -10,6 +10,7 @@ from services import credits
 from services.actor import Actor
 from services.credits import Request
 from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge
+from services.till import Till
 
 AMOUNT_MAX = 10_000_000
 NOTE_CHARACTERS_MAX = 500
@@ -47,6 +48,7 @@ async def add(
 
 async def take(
     db: Database,
+    till: Till,
     actor: Actor,
     *,
     account_id: UUID | None,
@@ -66,6 +68,8 @@ async def take(
     """
     actor.require(ApiKeyScope.CREDITS_DEDUCT)
     request = _request(actor, "deductTokens", account_id, amount, note, idempotency_key)
+    if account_id in {None, actor.account_id} and not actor.is_admin:
+        return await till.take(actor.account_id, credits.deduction(amount, request, now))
     async with db.transaction() as session:
         return await credits.deduct(session, await _reached(session, actor, account_id), amount, request, now)
 

@@ -15,6 +15,7 @@ ServiceError
 │   └── RefreshTokenSpent    used before: its session was ended
 ├── Suspended             the account is suspended; told only after a right password
 ├── NotFound              does not exist, or is not the caller's
+├── LimitReached          as many as the account may have
 ├── WrongState            the thing is in a state that does not allow this
 │   └── EmailUnconfirmed  the address must be confirmed first
 ├── IdempotencyConflict   the key was used before with other input
@@ -29,7 +30,9 @@ ServiceError
 │   └── TooManyLetters    of mail
 └── UpstreamError         about the verifier behind us; never a userError
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
+    │   └── UpstreamKeyMissing   there is no key to ask with; somebody can enter one
     ├── UpstreamRefused   refuses this for good
+    │   └── UpstreamKeyRefused   refuses the credential
     └── UpstreamMissing   does not know the task
 """
 
@@ -51,6 +54,7 @@ class UserErrorCode(StrEnum):
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
     SUSPENDED = "SUSPENDED"
+    LIMIT_REACHED = "LIMIT_REACHED"
     UNREADABLE_FILE = "UNREADABLE_FILE"
 
 
@@ -142,6 +146,12 @@ class NotFound(ServiceError):
     code = UserErrorCode.NOT_FOUND
 
 
+class LimitReached(ServiceError):
+    """The account has as many of these as it may have."""
+
+    code = UserErrorCode.LIMIT_REACHED
+
+
 class WrongState(ServiceError):
     """This is in a state that does not allow that."""
 
@@ -231,8 +241,18 @@ class UpstreamDown(UpstreamError):
         self.is_timeout = is_timeout
 
 
+class UpstreamKeyMissing(UpstreamDown):
+    """This account has no key at the verifier. Ask who runs this service to enter one."""
+
+    code = "UPSTREAM_KEY_MISSING"
+
+
 class UpstreamRefused(UpstreamError):
     """The verifier refused this."""
+
+
+class UpstreamKeyRefused(UpstreamRefused):
+    """The verifier refused the credential."""
 
 
 class UpstreamMissing(UpstreamError):

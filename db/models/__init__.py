@@ -39,6 +39,9 @@ from db.models.tasks import (
     TaskStatus,
     WorkerHeartbeat,
 )
+from db.models.upstream_keys import KeyOrigin, UpstreamKey
+from db.models.usage import UsageDay, UsageSeries, UsageSeriesPoint, UsageTotal
+from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
 
 __all__ = [
     "BALANCE_MAX",
@@ -61,6 +64,7 @@ __all__ = [
     "EvidenceStep",
     "IdempotencyKey",
     "JobStatusCounts",
+    "KeyOrigin",
     "Ledger",
     "OneTimeToken",
     "OrderDirection",
@@ -80,9 +84,18 @@ __all__ = [
     "TaskSource",
     "TaskStatus",
     "TokenPurpose",
+    "UpstreamKey",
+    "UsageDay",
+    "UsageSeries",
+    "UsageSeriesPoint",
+    "UsageTotal",
     "UserRole",
     "Verdict",
     "VerdictReason",
     "VerificationStatusCounts",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSecret",
     "WorkerHeartbeat",
 ]

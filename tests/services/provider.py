@@ -6,6 +6,8 @@ The official clients are held against the same routes (tests/contract), so the a
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -13,24 +15,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import auth_routes
 from app.edge import Edge
-from db.listen import Notifier
 from db.session import Database
-from resolvers.context import Parts
-from services import progress
+from resolvers.context import utc_now
 from services.authentication import Credentials
 from services.identity.local import LocalIdentity
-from services.links import Links
 from services.mail import Mailer
+from services.rates import Meter
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.tokens import Tokens
-from services.upstream.http import HttpUpstream
-from services.upstream_keys import UpstreamKeys
 from tests.edge import small
 
 SECRET = "the-secret-of-the-provider-0123456789abcdef"
 ISSUER = "http://provider.test/auth/v1"
-NOWHERE = "http://127.0.0.1:1"
 
 
 @dataclass
@@ -58,21 +55,11 @@ async def serving(db: Database, mailer: Mailer, gate: Gate | None = None) -> Asy
     keys = SigningKeys(db, Box(SECRET))
     tokens = Tokens(None, ISSUER, keys)
     identity = LocalIdentity(db, tokens, keys, mailer, secret=SECRET, public_url="http://provider.test")
-    upstream = HttpUpstream(NOWHERE)
-    parts = Parts(
-        db=db,
-        upstream=upstream,
-        upstream_keys=UpstreamKeys(""),
-        credentials=Credentials(tokens, SECRET),
-        links=Links(SECRET, NOWHERE),
-        hub=progress.Hub(),
-        announcer=progress.Announcer(Notifier(NOWHERE)),
-        upload_bytes_max=0,
-        identity=identity,
+    parts: Any = SimpleNamespace(  # what these routes ask of the parts of a service
+        db=db, identity=identity, credentials=Credentials(tokens, SECRET), meter=Meter(), now=utc_now
     )
     routes = auth_routes.routes(parts, "http://provider.test")
     app = (gate or Gate()).before(Edge(Starlette(routes=routes), upload_bytes_max=0, upload_path=""))
     async with small.serving(app) as url:
         yield url.removesuffix("/graphql")
     await identity.aclose()
-    await upstream.close()
