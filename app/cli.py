@@ -46,8 +46,9 @@ def exit_code(error: Exception) -> int | None:
     from app.postgres_binaries import PostgresMissing
     from app.serving import CannotListen
     from app.supervise import StartFailed
+    from db.migrations import NotPermitted
 
-    if isinstance(error, Refused | CannotListen | DataDirUnusable | PostgresMissing):
+    if isinstance(error, Refused | CannotListen | DataDirUnusable | NotPermitted | PostgresMissing):
         return 2
     return 1 if isinstance(error, ClusterFailed | StartFailed) else None
 

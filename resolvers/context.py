@@ -68,7 +68,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """Make the loaders."""
-        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now)
+        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now, self.actor)
 
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""

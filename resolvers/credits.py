@@ -68,14 +68,14 @@ async def transactions(
     """The ledger of an account, newest first."""
     window = pages.window(first, after, last, before, lambda values: (_seq(values),))
     conditions = _conditions(filter)
-    db = info.context.parts.db
-    async with db.read() as session:
+    db, acting_for = info.context.parts.db, info.context.require(ApiKeyScope.CREDITS_READ).acting_for
+    async with db.read(acting_for) as session:
         found = await queries.page(session, root.account_id, conditions, window)
     rows: list[models.CreditTransaction] = [row for (row,) in found.rows]
     edges = [pages.Edge(pages.cursor(row.seq), row) for row in rows]
 
     async def count() -> int:
-        async with db.read() as session:
+        async with db.read(acting_for) as session:
             return await queries.count(session, root.account_id, conditions)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)

@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, integrations, keys, nodes, rates, tasks, usage, webhooks
+from resolvers import accounts, credits, integrations, keys, nodes, profiles, rates, tasks, usage, webhooks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -18,9 +18,11 @@ from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
+from schema.mutations.profiles import ProfileMutations
 from schema.mutations.tasks import TaskMutations
 from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
+from schema.profiles import Profile
 from schema.ranges import RANGE
 from schema.rates import RateLimit
 from schema.results import TaskResult
@@ -63,6 +65,7 @@ class Query:
         filter=argument(TaskFilter | None, "Only tasks that match."),
         order_by=argument(TaskOrder | None, "Sort order."),
     )
+    profile: Profile | None = root(profiles.own, ApiKeyScope.PROFILE_READ, "Your profile.")
     credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
     usage_series: UsageSeries | None = root(
         usage.own,
@@ -90,7 +93,7 @@ class Query:
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, WebhookMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, ProfileMutations, CreditMutations, WebhookMutations):
     pass
 
 
@@ -110,7 +113,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Session, TaskResult, User, Webhook, WebhookDelivery],
+    types=[ApiKey, CreditTransaction, Profile, Session, TaskResult, User, Webhook, WebhookDelivery],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

@@ -27,6 +27,11 @@ class Actor:
         """Reads and manages every account. A key never does: it acts for its owner alone."""
         return self.role is UserRole.ADMIN and self.scopes is None
 
+    @property
+    def acting_for(self) -> UUID | None:
+        """The account whose rows alone the database shows and takes for the caller; None (all) for an administrator."""
+        return None if self.is_admin else self.account_id
+
     def require(self, scope: ApiKeyScope | None) -> None:
         """Refuse a key without this scope, and every key where a session is needed (None)."""
         if self.scopes is None:

@@ -42,7 +42,7 @@ async def add(
         message = "Only an administrator adds credits."
         raise Forbidden(message)
     request = _request(actor, "addTokens", account_id, amount, note, idempotency_key)
-    async with db.transaction() as session:
+    async with db.transaction(actor.acting_for) as session:
         return await credits.grant(session, await _reached(session, actor, account_id), amount, request, now)
 
 
@@ -70,7 +70,7 @@ async def take(
     request = _request(actor, "deductTokens", account_id, amount, note, idempotency_key)
     if account_id in {None, actor.account_id} and not actor.is_admin:
         return await till.take(actor.account_id, credits.deduction(amount, request, now))
-    async with db.transaction() as session:
+    async with db.transaction(actor.acting_for) as session:
         return await credits.deduct(session, await _reached(session, actor, account_id), amount, request, now)
 
 
@@ -83,7 +83,8 @@ async def welcome(session: Session, account_id: UUID, amount: int, now: datetime
 
 async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> UUID:
     chosen = account_id or actor.account_id
-    if not actor.reaches(chosen) or not await account_queries.by_ids(session, [chosen]):
+    is_own = chosen == actor.account_id
+    if not is_own and not (actor.is_admin and await account_queries.by_ids(session, [chosen])):
         message = "No such account."
         raise NotFound(message, field=("input", "userId"))
     return chosen

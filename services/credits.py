@@ -16,6 +16,7 @@ from db.queries import ledger as queries
 from db.queries.ledger import Books, Entry, Hold
 from db.session import Database, Session
 from services import changes, ledger
+from services.actor import Actor
 from services.errors import InsufficientCredits, Invalid, ServiceError
 
 POLICIES: Mapping[int, Mapping[Verdict, int]] = MappingProxyType(
@@ -195,15 +196,16 @@ async def faults(db: Database) -> list[str]:
     return [f"invariant {number}: {problem} ({subject_id})" for number, problem, subject_id in found]
 
 
-async def require(db: Database, account_id: UUID, amount: int, now: datetime) -> None:
-    """Refuse what an account has no credits for, before work is done for it.
+async def require(db: Database, actor: Actor, amount: int, now: datetime) -> None:
+    """Refuse what a caller has no credits for, before work is done for it.
 
     Raises:
         InsufficientCredits: fewer are available.
 
     """
-    async with db.read() as session:
-        account = (await credit_queries.by_accounts(session, [account_id])).get(account_id) or nothing(account_id, now)
+    async with db.read(actor.acting_for) as session:
+        found = await credit_queries.by_accounts(session, [actor.account_id])
+    account = found.get(actor.account_id) or nothing(actor.account_id, now)
     if account.available < amount:
         message = f"This takes {amount:,} credits; {account.available:,} are available."
         raise InsufficientCredits(message)

@@ -18,6 +18,7 @@ ServiceError
 ├── LimitReached          as many as the account may have
 ├── WrongState            the thing is in a state that does not allow this
 │   └── EmailUnconfirmed  the address must be confirmed first
+├── VersionConflict       changed since the caller read it
 ├── IdempotencyConflict   the key was used before with other input
 ├── InsufficientCredits   the balance does not cover this
 ├── AccessError           about who asks; never a userError
@@ -50,6 +51,7 @@ class UserErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     TAKEN = "TAKEN"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
     WRONG_STATE = "WRONG_STATE"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
@@ -160,6 +162,12 @@ class WrongState(ServiceError):
 
 class EmailUnconfirmed(WrongState):
     """Confirm the address first: use the link in the letter, or ask for a new one."""
+
+
+class VersionConflict(ServiceError):
+    """This was changed since you read it. Read it again and repeat your change."""
+
+    code = UserErrorCode.VERSION_CONFLICT
 
 
 class IdempotencyConflict(ServiceError):

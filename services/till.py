@@ -71,7 +71,7 @@ class Till:
             await self._post(account_id, line, first, 1)
 
     async def _post(self, account_id: UUID, line: _Line, first: _Spend, limit: int) -> None:
-        async with self._db.transaction() as session:
+        async with self._db.transaction(acting_for=account_id) as session:
             books = await queries.lock(session, account_id, first.change.now)
             served = [spend for spend in line.spends if spend.outcome is None][:limit]
             requests = [spend.change.request for spend in served]

@@ -58,7 +58,7 @@ async def verify(
     if address is None:
         found = _without_evidence(None, Verdict.INVALID_SYNTAX, VerdictReason.SYNTAX, now)
     else:
-        await credits.require(db, actor.account_id, 1, now)
+        await credits.require(db, actor, 1, now)
         found = await _found(upstream, keys, actor, address, timeout_ms, now)
         cost = 1 if found.verdict in credits.chargeable(credits.POLICY) else 0
     if key is not None or cost:

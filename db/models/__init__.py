@@ -15,6 +15,7 @@ from db.models.credits import (
 from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
+from db.models.profiles import DOCUMENT_BYTES_MAX, Profile
 from db.models.results import (
     EmailVerification,
     EvidenceStage,
@@ -45,6 +46,7 @@ from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSe
 
 __all__ = [
     "BALANCE_MAX",
+    "DOCUMENT_BYTES_MAX",
     "OPEN_STATUSES",
     "Account",
     "ApiKey",
@@ -69,6 +71,7 @@ __all__ = [
     "OneTimeToken",
     "OrderDirection",
     "PartState",
+    "Profile",
     "RefreshToken",
     "SigningKey",
     "Table",

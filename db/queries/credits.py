@@ -1,4 +1,4 @@
-"""Lists of the ledger: balances, transactions, accounts with something past its date."""
+"""Balances, lists of transactions, and accounts with something past its date."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 
 from db.models import CreditAccount, CreditLot, CreditTransaction, CreditTransactionKind
 from db.queries import pages
-from db.session import ReadSession
+from db.session import ReadSession, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,12 @@ class TransactionConditions:
     kind: Sequence[CreditTransactionKind] | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
+
+
+async def add_account(session: Session, account_id: UUID, now: datetime) -> None:
+    """Make the empty credit account of an account unless it has one."""
+    values = {"account_id": account_id, "balance": 0, "held": 0, "debt": 0, "updated_at": now}
+    await session.execute(insert(CreditAccount).values(values).on_conflict_do_nothing())
 
 
 async def by_accounts(session: ReadSession, account_ids: Sequence[UUID]) -> dict[UUID, CreditAccount]:

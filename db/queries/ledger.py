@@ -8,10 +8,9 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from db.models import CreditAccount, CreditTransaction, Ledger
+from db.models import CreditTransaction, Ledger
 from db.queries import credits
 from db.session import Session
 
@@ -159,11 +158,10 @@ ON CONFLICT (hold_id, lot_id) DO UPDATE SET amount = excluded.amount
 
 
 async def lock(session: Session, account_id: UUID, now: datetime) -> Books:
-    """Lock an account; its books are yet to be read. The first change of an account makes its row."""
+    """Lock an account; its books are yet to be read. An account without a row is given one."""
     row = (await session.execute(_LOCK, {"account_id": account_id})).first()
     if row is None:
-        values = {"account_id": account_id, "balance": 0, "held": 0, "debt": 0, "updated_at": now}
-        await session.execute(insert(CreditAccount).values(values).on_conflict_do_nothing())
+        await credits.add_account(session, account_id, now)
         row = (await session.execute(_LOCK, {"account_id": account_id})).one()
     return Books(account_id, row.balance, row.held, row.debt)
 
