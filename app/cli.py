@@ -106,7 +106,17 @@ def parser() -> argparse.ArgumentParser:
     )
     setting.add_argument("email", metavar="EMAIL", help="sign-in address of the account")
     setting.set_defaults(command=_set_upstream_key)
+    _reconcile_options(commands.add_parser("reconcile", help="book payments that no webhook told of"))
     return top
+
+
+def _reconcile_options(reconcile: argparse.ArgumentParser) -> None:
+    reconcile.description = (
+        "Fetch what the payment provider told lately and book what is not known yet. The worker does so every hour for "
+        "72 hours; once more does no harm."
+    )
+    reconcile.add_argument("--hours", type=_hours, default=72, help="how far to look back (72; Stripe keeps 720)")
+    reconcile.set_defaults(command=_reconcile)
 
 
 def _verify_options(verify: argparse.ArgumentParser) -> None:
@@ -162,6 +172,24 @@ def _migrate(options: argparse.Namespace) -> int:
 
     migrations.upgrade(_with_database(options).database_url)
     return 0
+
+
+def _hours(text: str) -> int:
+    hours = int(text)
+    if not 1 <= hours <= 24 * 365:
+        raise ValueError
+    return hours
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from app import production
+
+    settings = _with_database(options)
+    if settings.payments != "stripe":
+        raise Refused(
+            f"PAYMENTS is {settings.payments}: there is nothing outside to ask (the mock is known to its process alone)"
+        )
+    return _run(production.reconcile_payments(settings, options.hours))
 
 
 def _check_credits(options: argparse.Namespace) -> int:

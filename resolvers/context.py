@@ -1,6 +1,6 @@
 """What a resolver is given: the parts of the process, who asks, and loaders made anew for every operation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -16,7 +16,10 @@ from services.errors import Unauthenticated
 from services.identity.port import Identity
 from services.links import Links
 from services.outgoing import Outgoing
+from services.payments.packages import Package
+from services.payments.port import Payments
 from services.progress import Announcer, Hub
+from services.rates import Meter
 from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
@@ -50,6 +53,10 @@ class Parts:
     deliveries: Deliveries
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
+    payments: Payments | None = None
+    """Who takes payments; None: nobody, and nothing is on sale."""
+    on_sale: Sequence[Package] = ()
+    meter: Meter = field(default_factory=Meter)
     now: Callable[[], datetime] = utc_now
 
 

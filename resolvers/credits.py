@@ -8,7 +8,7 @@ from db import ids, models
 from db.models import ApiKeyScope, CreditTransactionKind
 from db.queries import credits as queries
 from db.queries.credits import TransactionConditions
-from resolvers import outcomes, pages, tasks
+from resolvers import outcomes, pages, purchases, tasks
 from resolvers.context import Context, Info
 from services import billing, credits
 from services.errors import BadRequest, NotFound
@@ -100,6 +100,11 @@ def _conditions(given: Filter | None) -> TransactionConditions:
 async def actor(info: Info, root: models.CreditTransaction) -> models.Account | None:
     """Who moved the credits; None for the service itself."""
     return await info.context.load.account.load(root.actor_id) if root.actor_id is not None else None
+
+
+async def purchase(info: Info, root: models.CreditTransaction) -> models.Purchase | None:
+    """The purchase that brought the credits, or took them back."""
+    return await purchases.by_uuid(info.context, root.purchase_id) if root.purchase_id is not None else None
 
 
 async def task(info: Info, root: models.CreditTransaction) -> models.Task | None:

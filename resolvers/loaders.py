@@ -13,12 +13,13 @@ from db.models import (
     CreditAccount,
     CreditTransaction,
     Profile,
+    Purchase,
     Task,
     TaskResult,
     Webhook,
     WebhookDelivery,
 )
-from db.queries import accounts, credits, profiles, results, tasks, webhooks
+from db.queries import accounts, credits, payments, profiles, results, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
 from services.actor import Actor
@@ -50,6 +51,7 @@ class Loaders:
         self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts, acting_for)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids, acting_for)
         self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
+        self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
         self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
         self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)

@@ -7,7 +7,19 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, integrations, keys, nodes, profiles, tasks, usage, webhooks
+from resolvers import (
+    accounts,
+    credits,
+    integrations,
+    keys,
+    nodes,
+    profiles,
+    purchases,
+    rates,
+    tasks,
+    usage,
+    webhooks,
+)
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -19,11 +31,14 @@ from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.profiles import ProfileMutations
+from schema.mutations.purchases import PurchaseMutations
 from schema.mutations.tasks import TaskMutations
 from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
 from schema.profiles import Profile
+from schema.purchases import CreditPackage, Purchase, PurchaseConnection
 from schema.ranges import RANGE
+from schema.rates import RateLimit
 from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
@@ -81,6 +96,11 @@ class Query:
         integration=argument(str | None, "Only keys of this integration, by slug."),
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
+    credit_packages: list[CreditPackage] | None = root(purchases.on_sale, PUBLIC, "Credits on sale.")
+    purchases: PurchaseConnection | None = root(
+        purchases.purchases_page, ApiKeyScope.CREDITS_READ, "Your purchases, newest first.", **pages.ARGUMENTS
+    )
+    rate_limit: RateLimit | None = root(rates.left, PUBLIC, "What is left of the rate limit.")
     integrations: list[Integration] | None = root(integrations.every, PUBLIC, "Products that connect to the service.")
     webhooks: WebhookConnection | None = root(
         webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
@@ -91,7 +111,15 @@ class Query:
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, ProfileMutations, CreditMutations, WebhookMutations):
+class Mutation(
+    AccountMutations,
+    ApiKeyMutations,
+    TaskMutations,
+    ProfileMutations,
+    CreditMutations,
+    PurchaseMutations,
+    WebhookMutations,
+):
     pass
 
 
@@ -111,7 +139,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Profile, Session, TaskResult, User, Webhook, WebhookDelivery],
+    types=[ApiKey, CreditTransaction, Profile, Purchase, Session, TaskResult, User, Webhook, WebhookDelivery],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

@@ -81,6 +81,19 @@ async def welcome(session: Session, account_id: UUID, amount: int, now: datetime
         await credits.grant(session, account_id, amount, request, now)
 
 
+def checked_key(idempotency_key: str) -> str:
+    """The same key.
+
+    Raises:
+        Invalid: empty, too long, or not printable.
+
+    """
+    if not 1 <= len(idempotency_key) <= KEY_CHARACTERS_MAX or not idempotency_key.isprintable():
+        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
+        raise Invalid(message, field=("input", "idempotencyKey"))
+    return idempotency_key
+
+
 async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> UUID:
     chosen = account_id or actor.account_id
     is_own = chosen == actor.account_id
@@ -106,11 +119,8 @@ def _request(
     if "\0" in note:
         message = "A note is text."
         raise Invalid(message, field=("input", "note"))
-    if not 1 <= len(idempotency_key) <= KEY_CHARACTERS_MAX or not idempotency_key.isprintable():
-        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
-        raise Invalid(message, field=("input", "idempotencyKey"))
     return Request(
-        f"{operation}:{actor.account_id}:{idempotency_key}",
+        f"{operation}:{actor.account_id}:{checked_key(idempotency_key)}",
         (account_id or actor.account_id, amount, note),
         note=note,
         actor_id=actor.account_id,

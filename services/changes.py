@@ -23,6 +23,7 @@ class Request:
     asked: tuple[object, ...]
     note: str | None = None
     actor_id: UUID | None = None
+    purchase_id: UUID | None = None
     external_ref: str | None = None
 
     @property
@@ -91,6 +92,7 @@ def _draw_up(books: Books, change: Change, drafts: list[Draft]) -> CreditTransac
         note=request.note,
         actor_id=request.actor_id,
         task_id=change.task_id,
+        purchase_id=request.purchase_id,
         external_ref=request.external_ref,
         idempotency_key=request.key,
         request_hash=request.hash,

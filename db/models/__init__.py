@@ -15,6 +15,7 @@ from db.models.credits import (
 from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
+from db.models.payments import PaymentEvent, PaymentFact, Purchase, PurchaseStatus
 from db.models.profiles import DOCUMENT_BYTES_MAX, Profile
 from db.models.results import (
     EmailVerification,
@@ -71,7 +72,11 @@ __all__ = [
     "OneTimeToken",
     "OrderDirection",
     "PartState",
+    "PaymentEvent",
+    "PaymentFact",
     "Profile",
+    "Purchase",
+    "PurchaseStatus",
     "RefreshToken",
     "SigningKey",
     "Table",

@@ -41,6 +41,13 @@ async def add(session: Session, *, account_id: UUID, email: str, role: UserRole,
     await session.execute(statement.on_conflict_do_nothing())
 
 
+async def follow_email(session: Session, account_id: UUID, email: str) -> Account | None:
+    """Give an account the address that it has at its identity provider; None where another account has it."""
+    others = select(Account.id).where(func.lower(Account.email) == email.lower(), Account.id != account_id)
+    statement = update(Account).where(Account.id == account_id, ~others.exists()).values(email=email)
+    return (await session.scalars(statement.returning(Account))).one_or_none()
+
+
 async def key_by_hash(session: ReadSession, secret_hash: bytes, now: datetime) -> tuple[ApiKey, Account] | None:
     """The API key with this hash, or with it before a rotation whose grace lasts, and its account: one indexed read."""
     statement = select(ApiKey, Account).join(Account, Account.id == ApiKey.account_id)

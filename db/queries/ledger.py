@@ -112,12 +112,12 @@ WHERE h.task_id = :task_id
 _POST = text("""
 WITH posted AS (
     INSERT INTO credit_transaction (id, account_id, kind, amount, reserved_amount, balance_after, note, actor_id,
-        task_id, external_ref, idempotency_key, request_hash, created_at)
+        task_id, purchase_id, external_ref, idempotency_key, request_hash, created_at)
     SELECT b.id, CAST(:account_id AS uuid), b.kind, b.amount, b.reserved_amount, b.balance_after, b.note, b.actor_id,
-        b.task_id, b.external_ref, b.idempotency_key, decode(b.request_hash, 'hex'), b.created_at
+        b.task_id, b.purchase_id, b.external_ref, b.idempotency_key, decode(b.request_hash, 'hex'), b.created_at
     FROM jsonb_to_recordset(CAST(:transactions AS jsonb)) AS b(id uuid, kind text, amount bigint,
-        reserved_amount bigint, balance_after bigint, note text, actor_id uuid, task_id uuid, external_ref text,
-        idempotency_key text, request_hash text, created_at timestamptz)
+        reserved_amount bigint, balance_after bigint, note text, actor_id uuid, task_id uuid, purchase_id uuid,
+        external_ref text, idempotency_key text, request_hash text, created_at timestamptz)
     RETURNING id, seq
 ), account AS (
     UPDATE credit_account SET balance = :balance, held = :held, debt = :debt, updated_at = :now
@@ -263,6 +263,7 @@ def _transaction(t: CreditTransaction) -> dict[str, Any]:
         "note": t.note,
         "actor_id": t.actor_id,
         "task_id": t.task_id,
+        "purchase_id": t.purchase_id,
         "external_ref": t.external_ref,
         "idempotency_key": t.idempotency_key,
         "request_hash": t.request_hash.hex(),

@@ -11,7 +11,7 @@ import structlog
 from db.models import Account, TaskStatus
 from db.session import Database
 from resolvers.context import Parts
-from services import upstream_keys
+from services import freshness, upstream_keys
 from services.errors import Invalid, NotFound, UpstreamDown, UpstreamKeyMissing
 from services.sealing import Box
 from services.upstream.http import HttpUpstream
@@ -216,13 +216,20 @@ async def test_without_a_key_of_the_service_each_account_reads_with_its_own_and_
         await keys.require((await factories.account(db, "third@example.com")).id)
 
 
-async def test_lists_are_posted_with_the_accounts_key_and_read_with_the_services(
+async def test_lists_are_posted_with_each_accounts_key_and_all_are_read_in_one_call_with_the_services(
     parts: Parts, account: Account, worker: Worker, faulty: FaultyUpstream, upstream_key: str
 ) -> None:
-    await factories.task(parts, account, [ADDRESS])
-    for _ in range(2):
-        await worker.tick(parts.now() + timedelta(seconds=1))
+    owners = [account, *[await factories.account(parts.db, f"owner{n}@example.com") for n in range(4)]]
+    faulty.settled_a_look = 0
+    made = [await factories.task(parts, owner, [ADDRESS]) for owner in owners]
+    await worker.tick(parts.now() + timedelta(seconds=1))
     assert faulty.credentials_of["create"] == {f"Bearer {secret}" for secret in faulty.keys}
+    assert len(faulty.keys) == faulty.calls["create"] == 5
+    await freshness.refresh(parts.db, parts.upstream, parts.upstream_keys, [task.id for task in made], parts.now())
+    assert faulty.calls["list"] == 1
+    faulty.settled_a_look = None
+    await worker.tick(parts.now() + timedelta(seconds=2))
+    assert faulty.calls["list"] == 2
     assert faulty.credentials_of["list"] == faulty.credentials_of["results"] == {f"Bearer {upstream_key}"}
 
 
