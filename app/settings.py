@@ -168,6 +168,8 @@ class Settings:
                 reader.problems.append("PAYMENTS must not be mock in production: anyone could add credits")
             if settings.payments == "stripe":
                 reader.require(["CREDIT_PACKAGES"])
+                if not settings.stripe_url.startswith("https://"):
+                    reader.problems.append("STRIPE_URL must begin with https:// in production")
         if reader.problems:
             raise SettingsError(reader.problems)
         return settings
