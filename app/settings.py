@@ -209,6 +209,8 @@ class Settings:
                 reader.problems.append("PAYMENTS must not be mock in production: anyone could add credits")
             if settings.payments == "stripe":
                 reader.require(["CREDIT_PACKAGES"])
+                if not settings.stripe_url.startswith("https://"):
+                    reader.problems.append("STRIPE_URL must begin with https:// in production")
             if settings.supabase_url.startswith("http://"):
                 reader.problems.append("SUPABASE_URL must begin with https:// in production: passwords go there")
         if settings.supabase_url and not settings.supabase_key:
