@@ -8,6 +8,7 @@ import strawberry
 from graphql import GraphQLError
 
 _BAD_INPUT = {"code": "BAD_USER_INPUT"}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 EmailAddress = NewType("EmailAddress", str)
@@ -27,6 +28,17 @@ def _read_time(value: Any) -> dt.datetime:  # noqa: ANN401 - whatever a caller s
         return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
     except (ValueError, OverflowError) as error:
         message = f"There is no such moment: {value}."
+        raise GraphQLError(message, extensions=_BAD_INPUT) from error
+
+
+def _read_date(value: Any) -> dt.date:  # noqa: ANN401 - whatever a caller sends
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        message = "A Date is a calendar day, e.g. 2026-01-31."
+        raise GraphQLError(message, extensions=_BAD_INPUT)
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError as error:
+        message = f"There is no such day: {value}."
         raise GraphQLError(message, extensions=_BAD_INPUT) from error
 
 
@@ -52,6 +64,13 @@ SCALARS: dict[object, Any] = {
         specified_by_url="https://scalars.graphql.org/andimarek/date-time.html",
         serialize=_write_time,
         parse_value=_read_time,
+    ),
+    dt.date: strawberry.scalar(
+        name="Date",
+        description="A calendar day, e.g. 2026-01-31. Days are UTC days.",
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date.html",
+        serialize=dt.date.isoformat,
+        parse_value=_read_date,
     ),
     EmailAddress: strawberry.scalar(
         name="EmailAddress",
