@@ -4,13 +4,21 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, tasks
+from resolvers import accounts, admin, credits, keys, tasks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
 _IDS_MAX = 100
 
-Row = models.Account | models.ApiKey | models.AuthSession | models.CreditTransaction | models.Task | models.TaskResult
+Row = (
+    models.Account
+    | models.ApiKey
+    | models.AuditEvent
+    | models.AuthSession
+    | models.CreditTransaction
+    | models.Task
+    | models.TaskResult
+)
 
 
 async def node(info: Info, id: str) -> Row | None:
@@ -41,6 +49,8 @@ async def _find(context: Context, text: str) -> Row | None:
             return await keys.by_uuid(context, ids.parse("key", text))
         case "session":
             return await accounts.session_by_uuid(context, ids.parse("session", text))
+        case "audit":
+            return await admin.audit_event_by_uuid(context, ids.parse("audit", text))
         case _:
             return None
 

@@ -7,20 +7,24 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, nodes, tasks
+from resolvers import accounts, admin, credits, keys, nodes, series, tasks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
+from schema.admin import Admin, AuditEvent
 from schema.credits import Credits, CreditTransaction
 from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
 from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
+from schema.mutations.admin import AdminMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.tasks import TaskMutations
 from schema.nodes import Node
+from schema.ranges import RANGE
 from schema.results import TaskResult
 from schema.scalars import SCALARS
+from schema.series import TaskSeries
 from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
@@ -57,6 +61,13 @@ class Query:
         filter=argument(TaskFilter | None, "Only tasks that match."),
         order_by=argument(TaskOrder | None, "Sort order."),
     )
+    task_series: TaskSeries | None = root(
+        series.own,
+        ApiKeyScope.TASKS_READ,
+        "Your tasks over time.",
+        range=RANGE,
+        filter=argument(TaskFilter | None, "Only tasks that match."),
+    )
     credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
     api_keys: ApiKeyConnection | None = root(
         keys.keys_page,
@@ -65,13 +76,14 @@ class Query:
         **pages.ARGUMENTS,
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
+    admin: Admin | None = root(admin.admin, SESSION, "Views for administrators; null for everyone else.")
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, AdminMutations):
     pass
 
 
@@ -90,7 +102,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Session, TaskResult, User],
+    types=[ApiKey, AuditEvent, CreditTransaction, Session, TaskResult, User],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

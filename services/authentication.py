@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from db.models import ApiKeyScope
+from db.models import Account, ApiKeyScope
 from db.queries import accounts as queries
 from db.queries import identity
 from db.session import Database
@@ -56,12 +56,18 @@ async def _by_token(db: Database, tokens: Tokens, token: str, now: datetime) -> 
             account, lives = found or (None, False)
     if account is None:
         raise Unauthenticated
+    _admit(account)
     if not lives:
         raise SessionEnded
+    return Actor(account.id, account.role, expires_at=claims.expires_at, session_id=claims.session_id)
+
+
+def _admit(account: Account) -> None:
+    if account.deleted_at is not None:
+        raise Unauthenticated
     if account.suspended_at is not None:
         message = "This account is suspended."
         raise Forbidden(message)
-    return Actor(account.id, account.role, expires_at=claims.expires_at, session_id=claims.session_id)
 
 
 def _credential(authorization: str | None, api_key: str | None) -> str | None:
@@ -84,9 +90,7 @@ async def _by_key(db: Database, pepper: str, secret: str, now: datetime) -> Acto
     key, account = found
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
         raise Unauthenticated
-    if account.suspended_at is not None:
-        message = "This account is suspended."
-        raise Forbidden(message)
+    _admit(account)
     if key.last_used_at is None or key.last_used_at < now - queries.TOUCH_AFTER:
         async with db.transaction() as session:
             await queries.touch_key(session, key.id, now)

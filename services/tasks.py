@@ -14,7 +14,7 @@ from db.models import ApiKeyScope, ColumnRole, IdempotencyKey, Task, TaskPart, T
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import credits, files
+from services import audit, credits, files
 from services.actor import Actor
 from services.errors import IdempotencyConflict, Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, AddressRecord, InputRow, Intake, RowRecord, inline_rows
@@ -127,6 +127,9 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await part_queries.stop_all(session, task.id, now)
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
+        await audit.record_reach(
+            session, "task.cancel", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
         await session.refresh(task)
     announcer.changed([task.id])
     return task

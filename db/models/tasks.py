@@ -85,6 +85,7 @@ class Task(Table):
         Index("ix_task_account_id_created_at", "account_id", "created_at", "id"),
         Index("ix_task_account_id_name", "account_id", text("lower(name)"), "id"),
         Index("ix_task_account_id_total", "account_id", "total_count", "id"),
+        Index("ix_task_created_at", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

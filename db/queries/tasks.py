@@ -47,7 +47,8 @@ async def by_ids(session: ReadSession, task_ids: Sequence[UUID]) -> dict[UUID, T
     return {row.id: row for row in rows}
 
 
-def _matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:
+def matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:
+    """The statement, for tasks of an account (of everybody's when None) that match."""
     if account_id is not None:
         statement = statement.where(Task.account_id == account_id)
     if conditions.created_after is not None:
@@ -72,13 +73,13 @@ async def page(
 ) -> pages.Slice[tuple[Task, Any]]:
     """One window of an account's tasks (of everybody's when None), each with its sort value."""
     column = SORT_COLUMNS[order]
-    statement = _matching(account_id, conditions, select(Task, column))
+    statement = matching(account_id, conditions, select(Task, column))
     return await pages.read(session, statement, (column, Task.id), window, is_descending=is_descending)  # type: ignore[arg-type]
 
 
 async def count(session: ReadSession, account_id: UUID | None, conditions: TaskConditions) -> int:
     """How many tasks match."""
-    return await session.scalar(_matching(account_id, conditions, select(func.count()).select_from(Task))) or 0
+    return await session.scalar(matching(account_id, conditions, select(func.count()).select_from(Task))) or 0
 
 
 async def add(session: Session, task: Task, parts: Iterable[TaskPart]) -> None:
