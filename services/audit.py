@@ -24,12 +24,12 @@ async def record(
     event_id: UUID | None = None,
     **details: Any,  # noqa: ANN401 - what JSON holds
 ) -> None:
-    """Note an act, with the request and the device that it came from. `actor` is None for the service's operator.
+    """Note an act, with the request and the actor's device. `actor` is None for the service and for its operator.
 
     `event_id` makes it repeat-safe: an event that is there is not written again. Details hold no addresses: the log
     outlives the people in it.
     """
-    here = device.HERE.get()
+    here = device.HERE.get() if actor is not None else device.Device()
     await queries.add(
         session,
         AuditEvent(

@@ -6,7 +6,7 @@ the lease runs out and another goes on from the part's cursor.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import credits, ingest
+from services import credits, deletion, ingest, retention
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.progress import Announcer, Hub
 from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
@@ -32,12 +32,27 @@ _GIVE_UP_AFTER = timedelta(hours=24)
 _IDLE_SECONDS = 1.0
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
-_EXPIRY_SECONDS = 60.0
 _RECOVER_SECONDS = 1.0
 _REST_SECONDS_MIN = 0.02
 _ACT_SECONDS = 25.0
 """Less than a lease, so that nobody else takes up what is still in hand."""
 _REMADE_MAX = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to be looked after beside the tasks; it gives how much it found to do."""
+
+    name: str
+    pause_seconds: float
+    work: Callable[[Database, datetime], Awaitable[int]]
+
+
+_CHORES = (
+    Chore("credits_expired", 60.0, credits.expire_due),
+    Chore("deleted_accounts_removed", 5.0, deletion.remove_deleted),
+    Chore("expired_credentials_removed", 3600.0, retention.remove_expired),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        chores = [asyncio.create_task(self._beat()), asyncio.create_task(self._expire_credits())]
+        chores = [asyncio.create_task(self._beat()), *(asyncio.create_task(self._repeat(c)) for c in _CHORES)]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
 
@@ -283,11 +298,14 @@ class Worker:
                 log.warning("heartbeat_failed")
             await asyncio.sleep(_BEAT_SECONDS)
 
-    async def _expire_credits(self) -> None:
+    async def _repeat(self, chore: Chore) -> None:
+        """Do a chore for ever: again soon while there is something to do, else after its pause."""
         while True:
+            count = 0
             try:
-                if count := await credits.expire_due(self.db, datetime.now(UTC)):
-                    log.info("credits_expired", accounts=count)
+                count = await chore.work(self.db, datetime.now(UTC))
             except Exception:
-                log.exception("credits_not_expired")
-            await asyncio.sleep(_EXPIRY_SECONDS)
+                log.exception("chore_failed", chore=chore.name)
+            if count:
+                log.info(chore.name, count=count)
+            await asyncio.sleep(_RECOVER_SECONDS if count else chore.pause_seconds)
