@@ -123,7 +123,7 @@ async def add_tokens(
 ) -> models.CreditTransaction:
     """Add credits to an account."""
     parts = info.context.parts
-    return await billing.add(
+    transaction = await billing.add(
         parts.db,
         info.context.require(None),
         account_id=_account_id(user_id),
@@ -133,6 +133,8 @@ async def add_tokens(
         is_mock=parts.is_billing_mock,
         now=parts.now(),
     )
+    parts.announcer.changed([transaction.account_id])
+    return transaction
 
 
 @outcomes.gives("transaction")
@@ -141,7 +143,7 @@ async def deduct_tokens(
 ) -> models.CreditTransaction:
     """Take credits from an account."""
     parts = info.context.parts
-    return await billing.take(
+    transaction = await billing.take(
         parts.db,
         info.context.require(ApiKeyScope.CREDITS_DEDUCT),
         account_id=_account_id(user_id),
@@ -150,3 +152,5 @@ async def deduct_tokens(
         idempotency_key=idempotency_key,
         now=parts.now(),
     )
+    parts.announcer.changed([transaction.account_id])
+    return transaction

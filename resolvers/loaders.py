@@ -7,8 +7,18 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Task, TaskDay, TaskResult
-from db.queries import accounts, credits, results, series, tasks
+from db.models import (
+    Account,
+    ApiKey,
+    CreditAccount,
+    CreditTransaction,
+    Task,
+    TaskDay,
+    TaskResult,
+    Webhook,
+    WebhookDelivery,
+)
+from db.queries import accounts, credits, results, series, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
 from services.upstream.contract import Upstream
@@ -30,6 +40,8 @@ class Loaders:
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
         self.task_days: DataLoader[series.TaskDays, list[TaskDay] | None] = _reads(db, series.of_tasks)
+        self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
+        self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 
         async def refresh(task_ids: list[UUID]) -> list[Task | None]:
             found = await freshness.refresh(db, upstream, keys, task_ids, now())

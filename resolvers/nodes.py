@@ -4,7 +4,7 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, admin, credits, keys, tasks
+from resolvers import accounts, admin, credits, keys, tasks, webhooks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
@@ -18,6 +18,8 @@ Row = (
     | models.CreditTransaction
     | models.Task
     | models.TaskResult
+    | models.Webhook
+    | models.WebhookDelivery
 )
 
 
@@ -51,6 +53,10 @@ async def _find(context: Context, text: str) -> Row | None:
             return await accounts.session_by_uuid(context, ids.parse("session", text))
         case "audit":
             return await admin.audit_event_by_uuid(context, ids.parse("audit", text))
+        case "webhook":
+            return await webhooks.by_uuid(context, ids.parse(kind, text))
+        case "delivery":
+            return await webhooks.delivery_by_uuid(context, ids.parse(kind, text))
         case _:
             return None
 

@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, admin, credits, keys, nodes, series, tasks
+from resolvers import accounts, admin, credits, keys, nodes, series, tasks, webhooks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -20,6 +20,7 @@ from schema.mutations.admin import AdminMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.tasks import TaskMutations
+from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
 from schema.ranges import RANGE
 from schema.results import TaskResult
@@ -28,6 +29,7 @@ from schema.series import TaskSeries
 from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+from schema.webhooks import Webhook, WebhookConnection, WebhookDelivery
 
 
 @strawberry.type(
@@ -77,13 +79,16 @@ class Query:
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
     admin: Admin | None = root(admin.admin, SESSION, "Views for administrators; null for everyone else.")
+    webhooks: WebhookConnection | None = root(
+        webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
+    )
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, AdminMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, AdminMutations, WebhookMutations):
     pass
 
 
@@ -102,7 +107,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, AuditEvent, CreditTransaction, Session, TaskResult, User],
+    types=[ApiKey, AuditEvent, CreditTransaction, Session, TaskResult, User, Webhook, WebhookDelivery],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

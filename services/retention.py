@@ -16,7 +16,7 @@ async def count_expired(db: Database, now: datetime) -> int:
 async def remove_expired(db: Database, now: datetime) -> int:
     """Remove sessions and links past their end, and keys 90 days after they were revoked; how many those were.
 
-    At most some thousands of each, so that no transaction is long: call it again while it finds something.
+    At most a thousand of each, so that no transaction is long: call it again while it finds something.
     """
     async with db.transaction() as session:
         return await queries.remove_expired(session, now, revoked_before=now - REVOKED_SHOWN)

@@ -14,7 +14,7 @@ from db.models import ApiKeyScope, ColumnRole, IdempotencyKey, Task, TaskPart, T
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import audit, credits, files
+from services import audit, credits, files, webhooks
 from services.actor import Actor
 from services.errors import IdempotencyConflict, Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, AddressRecord, InputRow, Intake, RowRecord, inline_rows
@@ -131,7 +131,8 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
             session, "task.cancel", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
         )
         await session.refresh(task)
-    announcer.changed([task.id])
+        await webhooks.task_ended(session, task, now)
+    announcer.changed([task.id, task.account_id])
     return task
 
 
@@ -226,7 +227,9 @@ async def _store(
         await queries.add(session, task, parts)
         # Last, so that nobody of the account waits while a long list is read.
         await credits.hold(session, task, intake.well_formed_count, now)
-    announcer.changed([task.id])
+        if not task.is_open:
+            await webhooks.task_ended(session, task, now)
+    announcer.changed([task.id, task.account_id])
     return task
 
 

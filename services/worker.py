@@ -151,7 +151,7 @@ class Worker:
         upstream_id = await self.upstream.create(credential, emails, idempotency_key=idempotency_key)
         async with self.db.transaction() as session:
             await queries.mark_running(session, key, upstream_id, datetime.now(UTC), _POLL_MIN)
-        self.announcer.changed([part.task_id])
+        self.announcer.changed([part.task_id, part.account_id])
         log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
 
     async def _follow(self, credential: str, parts: Sequence[TaskPart], now: datetime) -> None:
@@ -209,7 +209,7 @@ class Worker:
             await ingest.record_snapshot(self.db, key, task.snapshot, now)
             await self._poll_again(part, now, has_moved=drained > 0)
         if drained or task.is_over:
-            self.announcer.changed([part.task_id])
+            self.announcer.changed([part.task_id, part.account_id])
 
     async def _poll_again(self, part: TaskPart, now: datetime, *, has_moved: bool) -> None:
         grown = min(part.poll_seconds * _POLL_GROWTH, _POLL_MAX.total_seconds())
@@ -230,7 +230,7 @@ class Worker:
             return
         log.warning("upstream_lost_task", task_id=ids.global_id("task", part.task_id), part=part.n)
         if await ingest.send_again(self.db, (part.task_id, part.n), part.remade_count + 1, now):
-            self.announcer.changed([part.task_id])
+            self.announcer.changed([part.task_id, part.account_id])
 
     async def _stop(self, part: TaskPart) -> None:
         if part.upstream_id is not None:
@@ -268,7 +268,7 @@ class Worker:
             return
         log.error("task_failed", task_id=ids.global_id("task", part.task_id), reason=reason)
         await ingest.fail(self.db, part.task_id, reason, now)
-        self.announcer.changed([part.task_id])
+        self.announcer.changed([part.task_id, part.account_id])
 
     async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
         """Sleep until a part is due, a task changes, an act has ended, or a second has passed.

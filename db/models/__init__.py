@@ -41,6 +41,7 @@ from db.models.tasks import (
     TaskStatus,
     WorkerHeartbeat,
 )
+from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
 
 __all__ = [
     "BALANCE_MAX",
@@ -90,5 +91,9 @@ __all__ = [
     "Verdict",
     "VerdictReason",
     "VerificationStatusCounts",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSecret",
     "WorkerHeartbeat",
 ]

@@ -86,6 +86,7 @@ class Task(Table):
         Index("ix_task_account_id_name", "account_id", text("lower(name)"), "id"),
         Index("ix_task_account_id_total", "account_id", "total_count", "id"),
         Index("ix_task_created_at", "created_at", "id"),
+        Index("ix_task_account_id_updated_at", "account_id", "updated_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

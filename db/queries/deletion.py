@@ -14,14 +14,14 @@ _ROWS_A_STEP = 20_000
 _STOPPED_FIRST = ("task", "upstream_key")
 """Tables whose rows are needed until the account's last task has been stopped upstream."""
 
-# The first rows of a task by their key: the sub-select is what bounds a DELETE.
+# Bounded by a range of the key, not by a list of keys: whatever the statistics say, the work is that of the rows.
 _DELETE_ROWS = text("""
-DELETE FROM task_row WHERE task_id = :task_id AND row_number IN (
-    SELECT row_number FROM task_row WHERE task_id = :task_id ORDER BY row_number LIMIT :size)
+DELETE FROM task_row WHERE task_id = :task_id AND row_number < :size + (
+    SELECT min(row_number) FROM task_row WHERE task_id = :task_id)
 """)
 _DELETE_ADDRESSES = text("""
-DELETE FROM task_address WHERE task_id = :task_id AND n IN (
-    SELECT n FROM task_address WHERE task_id = :task_id ORDER BY n LIMIT :size)
+DELETE FROM task_address WHERE task_id = :task_id AND n < :size + (
+    SELECT min(n) FROM task_address WHERE task_id = :task_id)
 """)
 
 

@@ -182,6 +182,12 @@ _VERDICT_COLUMNS = {
 }
 
 
+async def changed_since(session: ReadSession, account_id: UUID, since: datetime, *, limit: int) -> Sequence[Task]:
+    """An account's tasks that changed after a moment, the earliest change first."""
+    statement = select(Task).where(Task.account_id == account_id, Task.updated_at > since)
+    return (await session.scalars(statement.order_by(Task.updated_at).limit(limit))).all()
+
+
 async def finish(
     session: Session, task_id: UUID, status: TaskStatus, now: datetime, failure_reason: str | None = None
 ) -> None:
