@@ -40,8 +40,8 @@ async def test_what_is_past_its_time_is_counted_and_then_removed(parts: Parts, a
 async def test_much_goes_in_pieces(parts: Parts, account: Account, raw: Raw) -> None:
     await raw(
         "INSERT INTO one_time_token (token_hash, account_id, purpose, email, created_at, expires_at) "
-        "SELECT sha256(n::text::bytea), :id, 'CONFIRM_EMAIL', 'a@example.com', :at, :at FROM generate_series(1, 2500) n "
-        "RETURNING 1",
+        "SELECT sha256(n::text::bytea), :id, 'CONFIRM_EMAIL', 'a@example.com', :at, :at "
+        "FROM generate_series(1, 2500) n RETURNING 1",
         id=account.id,
         at=NOW - timedelta(days=2),
     )
