@@ -43,15 +43,19 @@ async def tasks_by_day(
 
     Days without a task are left out.
     """
-    day = cast(func.timezone("UTC", Task.created_at), Date)
+    made_at = tasks.CREATED_AT_UTC
+    day = cast(made_at, Date)
     sums: list[Any] = [cast(func.sum(column), BigInteger).label(column.key) for column in _SUMMED]
     latest = [func.max(column).label(column.key) for column in _LATEST]
     statement = tasks.matching(
         account_id, conditions, select(day.label("day"), func.count().label("n"), *sums, *latest)
     )
-    statement = statement.where(Task.created_at >= starts_at, Task.created_at < ends_at).group_by(day)
+    if account_id is None:
+        statement = statement.where(made_at >= starts_at.replace(tzinfo=None), made_at < ends_at.replace(tzinfo=None))
+    else:
+        statement = statement.where(Task.created_at >= starts_at, Task.created_at < ends_at)
     points = {}
-    for row in await session.execute(statement):
+    for row in await session.execute(statement.group_by(day)):
         added_up = Task(**{column.key: getattr(row, column.key) for column in (*_SUMMED, *_LATEST)})
         points[row.day] = TaskSeriesPoint(row.day, row.n, added_up.metrics)
     return points

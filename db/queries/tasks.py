@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import (
@@ -29,6 +29,10 @@ SORT_COLUMNS: dict[TaskOrderField, ColumnElement[Any]] = {
     TaskOrderField.NAME: func.lower(Task.name),
     TaskOrderField.TOTAL: Task.total_count,  # type: ignore[dict-item]
 }
+
+
+CREATED_AT_UTC: ColumnElement[datetime] = func.timezone(literal_column("'UTC'"), Task.created_at)
+"""What the tasks of everybody are ordered by: it has an index of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,8 @@ async def page(
     is_descending: bool,
 ) -> pages.Slice[tuple[Task, Any]]:
     """One window of an account's tasks (of everybody's when None), each with its sort value."""
-    column = SORT_COLUMNS[order]
+    is_everybodys_newest = account_id is None and order is TaskOrderField.CREATED_AT
+    column = CREATED_AT_UTC if is_everybodys_newest else SORT_COLUMNS[order]
     statement = matching(account_id, conditions, select(Task, column))
     return await pages.read(session, statement, (column, Task.id), window, is_descending=is_descending)  # type: ignore[arg-type]
 

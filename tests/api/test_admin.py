@@ -100,6 +100,12 @@ async def test_tasks_of_everybody_and_of_one_owner(
     assert [t["id"] for t in one["nodes"]] == [theirs.global_id]
     assert (await admin.ask(TASKS, owner="nobody"))["admin"]["tasks"]["nodes"] == []
     assert (await admin.ask(TASKS, filter={"nameContains": "MIN"}))["admin"]["tasks"]["totalCount"] == 1
+    page = """query($after: String) { admin { tasks(first: 1, after: $after) {
+      nodes { id } pageInfo { endCursor hasNextPage } } } }"""
+    newest = (await admin.ask(page))["admin"]["tasks"]
+    oldest = (await admin.ask(page, after=newest["pageInfo"]["endCursor"]))["admin"]["tasks"]
+    assert [newest["nodes"], oldest["nodes"]] == [[{"id": theirs.global_id}], [{"id": mine.global_id}]]
+    assert (newest["pageInfo"]["hasNextPage"], oldest["pageInfo"]["hasNextPage"]) == (True, False)
     with statements.counted() as few:
         await admin.ask(TASKS)
     for n in range(10):

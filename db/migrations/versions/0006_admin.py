@@ -106,7 +106,8 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("deleted_at IS NOT NULL"),
     )
-    op.create_index("ix_task_created_at", "task", ["created_at", "id"], unique=False)
+    created_at_utc = sa.text("(created_at AT TIME ZONE 'UTC'::text)")
+    op.create_index("ix_task_created_at_utc", "task", [created_at_utc, "id"], unique=False)
 
     op.create_table(
         "task_day",
@@ -136,7 +137,7 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER days_are_counted ON task_address")
     op.execute("DROP FUNCTION count_task_days")
     op.drop_table("task_day")
-    op.drop_index("ix_task_created_at", table_name="task")
+    op.drop_index("ix_task_created_at_utc", table_name="task")
     op.drop_index("ix_account_deleted_at", table_name="account")
     op.drop_index("ix_account_created_at", table_name="account")
     op.drop_column("account", "deleted_at")
