@@ -13,7 +13,7 @@ from db.models import ApiKeyScope, ColumnRole, IdempotencyKey, Task, TaskPart, T
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import credits, files, idempotency, integrations, webhooks
+from services import audit, credits, files, idempotency, integrations, webhooks
 from services.actor import Actor
 from services.errors import Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, AddressRecord, InputRow, Intake, RowRecord, inline_rows
@@ -132,6 +132,9 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await part_queries.stop_all(session, task.id, now)
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
+        await audit.record_reach(
+            session, "task.cancel", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
         await session.refresh(task)
         await webhooks.task_ended(session, task, now)
     announcer.changed([task.id, task.account_id])

@@ -83,6 +83,12 @@ class Identity(Protocol):
     ) -> None:
         """Change the password and end every other session. `current` is left out where there is none yet."""
 
+    async def prove(self, account_id: UUID, current: str | None) -> None:
+        """Refuse whoever does not know the password in force; an account that has none yet needs none."""
+
+    async def change_email(self, account_id: UUID, new: str, current: str | None, now: datetime) -> Account:
+        """Change the address: at once, or where confirmation is on, when the link sent to the new one is used."""
+
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link that confirms an address again; nothing is told about it."""
 
