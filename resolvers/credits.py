@@ -8,7 +8,7 @@ from db import ids, models
 from db.models import ApiKeyScope, CreditTransactionKind
 from db.queries import credits as queries
 from db.queries.credits import TransactionConditions
-from resolvers import outcomes, pages, tasks
+from resolvers import outcomes, pages, purchases, tasks
 from resolvers.context import Context, Info
 from services import billing, credits
 from services.errors import BadRequest, NotFound
@@ -68,14 +68,14 @@ async def transactions(
     """The ledger of an account, newest first."""
     window = pages.window(first, after, last, before, lambda values: (_seq(values),))
     conditions = _conditions(filter)
-    db = info.context.parts.db
-    async with db.read() as session:
+    db, acting_for = info.context.parts.db, info.context.require(ApiKeyScope.CREDITS_READ).acting_for
+    async with db.read(acting_for) as session:
         found = await queries.page(session, root.account_id, conditions, window)
     rows: list[models.CreditTransaction] = [row for (row,) in found.rows]
     edges = [pages.Edge(pages.cursor(row.seq), row) for row in rows]
 
     async def count() -> int:
-        async with db.read() as session:
+        async with db.read(acting_for) as session:
             return await queries.count(session, root.account_id, conditions)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
@@ -100,6 +100,11 @@ def _conditions(given: Filter | None) -> TransactionConditions:
 async def actor(info: Info, root: models.CreditTransaction) -> models.Account | None:
     """Who moved the credits; None for the service itself."""
     return await info.context.load.account.load(root.actor_id) if root.actor_id is not None else None
+
+
+async def purchase(info: Info, root: models.CreditTransaction) -> models.Purchase | None:
+    """The purchase that brought the credits, or took them back."""
+    return await purchases.by_uuid(info.context, root.purchase_id) if root.purchase_id is not None else None
 
 
 async def task(info: Info, root: models.CreditTransaction) -> models.Task | None:
@@ -145,6 +150,7 @@ async def deduct_tokens(
     parts = info.context.parts
     transaction = await billing.take(
         parts.db,
+        parts.till,
         info.context.require(ApiKeyScope.CREDITS_DEDUCT),
         account_id=_account_id(user_id),
         amount=amount,

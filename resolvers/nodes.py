@@ -4,7 +4,7 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, admin, credits, keys, tasks, webhooks
+from resolvers import accounts, admin, credits, keys, profiles, purchases, tasks, webhooks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
@@ -16,6 +16,8 @@ Row = (
     | models.AuditEvent
     | models.AuthSession
     | models.CreditTransaction
+    | models.Purchase
+    | models.Profile
     | models.Task
     | models.TaskResult
     | models.Webhook
@@ -45,6 +47,10 @@ async def _find(context: Context, text: str) -> Row | None:
             return await _result(context, text)
         case "transaction":
             return await credits.by_uuid(context, ids.parse(kind, text))
+        case "purchase":
+            return await purchases.by_uuid(context, ids.parse(kind, text))
+        case "profile":
+            return await profiles.by_uuid(context, ids.parse(kind, text))
         case "user":
             return await _account(context, text)
         case "key":

@@ -14,6 +14,7 @@ _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-
 EmailAddress = NewType("EmailAddress", str)
 URL = NewType("URL", str)
 Upload = NewType("Upload", bytes)
+JSONObject = NewType("JSONObject", dict[str, Any])
 
 
 def _write_time(value: dt.datetime) -> str:
@@ -45,6 +46,13 @@ def _read_date(value: Any) -> dt.date:  # noqa: ANN401 - whatever a caller sends
 def _read_file(value: Any) -> Any:  # noqa: ANN401 - a file part, whatever it is made of
     if not (hasattr(value, "file") and hasattr(value, "filename")):
         message = "An Upload is a file part of a multipart request; it cannot be written inline."
+        raise GraphQLError(message, extensions=_BAD_INPUT)
+    return value
+
+
+def _read_object(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a caller sends
+    if not isinstance(value, dict):
+        message = "A JSONObject is an object at the top level; arrays and bare values are not taken."
         raise GraphQLError(message, extensions=_BAD_INPUT)
     return value
 
@@ -88,6 +96,13 @@ SCALARS: dict[object, Any] = {
         specified_by_url="https://url.spec.whatwg.org/",
         serialize=str,
         parse_value=_no_input,
+    ),
+    JSONObject: strawberry.scalar(
+        name="JSONObject",
+        description="A JSON object. Arrays and bare values are refused at the top level.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-4",
+        serialize=dict,
+        parse_value=_read_object,
     ),
     Upload: strawberry.scalar(
         name="Upload",

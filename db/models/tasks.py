@@ -96,6 +96,10 @@ class Task(Table):
     name: Mapped[str]
     status: Mapped[TaskStatus] = mapped_column(words(TaskStatus))
     source: Mapped[TaskSource] = mapped_column(words(TaskSource))
+    integration: Mapped[str | None]
+    """Slug of the product that made it."""
+    api_key_id: Mapped[UUID | None]
+    """The key that it was made with; its use is counted there."""
     failure_reason: Mapped[str | None]
 
     email_count: Mapped[int]
@@ -228,6 +232,8 @@ class IdempotencyKey(Table):
     key: Mapped[str] = mapped_column(primary_key=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     subject_id: Mapped[UUID]
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What was answered, where no row of its own keeps that."""
     created_at: Mapped[datetime]
 
 
