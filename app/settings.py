@@ -5,7 +5,7 @@ import os
 import re
 import typing
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -153,6 +153,22 @@ class Settings:
         """True where secrets and addresses must be given, and nothing is made up."""
         return self.environment == "production"
 
+    def _contradictions(self) -> Iterator[str]:
+        if self.payments == "stripe" and not self.stripe_secret_key:
+            yield "STRIPE_SECRET_KEY is required with PAYMENTS=stripe"
+        if self.supabase_url and not self.supabase_key:
+            yield "SUPABASE_KEY is required with SUPABASE_URL"
+        if not self.is_production:
+            return
+        if self.payments == "mock":
+            yield "PAYMENTS must not be mock in production: anyone could add credits"
+        if self.payments == "stripe" and self.credit_packages is packages.IN_DEVELOPMENT:
+            yield "CREDIT_PACKAGES is required in production"
+        if self.payments == "stripe" and not self.stripe_url.startswith("https://"):
+            yield "STRIPE_URL must begin with https:// in production"
+        if self.supabase_url.startswith("http://"):
+            yield "SUPABASE_URL must begin with https:// in production: passwords go there"
+
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> typing.Self:
         """Read settings from `env`; raises SettingsError that names every problem at once."""
@@ -201,18 +217,9 @@ class Settings:
             trusted_proxies=reader.text("TRUSTED_PROXIES"),
             cors_origins=reader.origins("CORS_ORIGINS"),
         )
-        if settings.payments == "stripe" and not settings.stripe_secret_key:
-            reader.problems.append("STRIPE_SECRET_KEY is required with PAYMENTS=stripe")
-        if environment == "production":
+        reader.problems += settings._contradictions()
+        if settings.is_production:
             reader.require(REQUIRED_IN_PRODUCTION)
-            if settings.payments == "mock":
-                reader.problems.append("PAYMENTS must not be mock in production: anyone could add credits")
-            if settings.payments == "stripe":
-                reader.require(["CREDIT_PACKAGES"])
-            if settings.supabase_url.startswith("http://"):
-                reader.problems.append("SUPABASE_URL must begin with https:// in production: passwords go there")
-        if settings.supabase_url and not settings.supabase_key:
-            reader.problems.append("SUPABASE_KEY is required with SUPABASE_URL")
         if reader.problems:
             raise SettingsError(reader.problems)
         return settings

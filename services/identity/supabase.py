@@ -12,7 +12,7 @@ from uuid import UUID
 from db.models import Account, UserRole
 from db.queries import accounts as queries
 from db.session import Database
-from services import billing
+from services import accounts
 from services.device import Device
 from services.errors import (
     Forbidden,
@@ -263,7 +263,7 @@ class SupabaseIdentity:
             followed = await queries.follow_email(session, account_id, email)
             if followed is None:
                 raise Forbidden("This address belongs to another account here. Ask an administrator.")
-            await billing.welcome(session, account_id, self._welcome_credits, now)
+            await accounts.begin(session, account_id, now, welcome_credits=self._welcome_credits)
         return followed
 
     async def _check(self, seen: _Seen, session_id: UUID) -> None:
