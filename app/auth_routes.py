@@ -123,7 +123,7 @@ class _Auth:
             raise Refusal(422, "validation_failed", "There are no telephone numbers here")
         current = _text(body, "current_password") or None
         if "email" in body:
-            await self._identity.change_email(actor.account_id, _text(body, "email"), current, now)
+            await self._identity.change_email(actor.account_id, actor.session_id, _text(body, "email"), current, now)
         if "password" in body:
             password = _text(body, "password")
             await self._identity.change_password(actor.account_id, actor.session_id, current, password, now)

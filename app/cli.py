@@ -88,12 +88,7 @@ def parser() -> argparse.ArgumentParser:
     target.add_argument("--check", action="store_true", help="fail when that file differs")
     sdl.set_defaults(command=_sdl)
 
-    admin = commands.add_parser(
-        "admin",
-        help="say who administrates the service",
-        description="Say who administrates the service: on DATABASE_URL, or on the service that runs here.",
-    )
-    _admin_options(admin)
+    _admin_options(commands.add_parser("admin", help="say who administrates the service"))
 
     verify = commands.add_parser(
         "verify",
@@ -140,6 +135,7 @@ def _verify_options(verify: argparse.ArgumentParser) -> None:
 
 
 def _admin_options(admin: argparse.ArgumentParser) -> None:
+    admin.description = "Say who administrates the service: on DATABASE_URL, or on the service that runs here."
     admin.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="data directory of the local service")
     admin.set_defaults(command=_admin, email=None)
     acts = admin.add_subparsers(title="acts", metavar="ACT", dest="act", required=True)

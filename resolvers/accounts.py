@@ -140,7 +140,9 @@ async def change_password(
 async def change_email(info: Info, *, new_email: str, current_password: str | None = None) -> models.Account:
     """Change the address, or begin to."""
     actor, parts = info.context.require(None), info.context.parts
-    return await parts.identity.change_email(actor.account_id, new_email, current_password, parts.now())
+    return await parts.identity.change_email(
+        actor.account_id, actor.session_id, new_email, current_password, parts.now()
+    )
 
 
 @outcomes.gives("deleted_user_id")

@@ -46,8 +46,7 @@ async def add(
     async with db.transaction(actor.acting_for) as session:
         chosen = await _reached(session, actor, account_id)
         transaction = await credits.grant(session, chosen, amount, request, now)
-        if actor.is_admin:
-            await _record(session, "credits.add", actor, transaction, now)
+        await _record(session, "credits.add", actor, transaction, now)
     return transaction
 
 
@@ -78,8 +77,7 @@ async def take(
     async with db.transaction(actor.acting_for) as session:
         chosen = await _reached(session, actor, account_id)
         transaction = await credits.deduct(session, chosen, amount, request, now)
-        if actor.is_admin:  # what people and their programs pay from their own account is no act of administration
-            await _record(session, "credits.deduct", actor, transaction, now)
+        await _record(session, "credits.deduct", actor, transaction, now)
     return transaction
 
 
@@ -104,17 +102,21 @@ def checked_key(idempotency_key: str) -> str:
 
 
 async def _record(session: Session, action: str, actor: Actor, transaction: CreditTransaction, now: datetime) -> None:
-    """Note credits moved by hand, once: a repeated request has the transaction, and so the event, of the first."""
-    await audit.record(
-        session,
-        action,
-        now,
-        actor=actor,
-        subject_id=ids.global_id("user", transaction.account_id),
-        event_id=transaction.id,
-        amount=transaction.amount,
-        balance_after=transaction.balance_after,
-    )
+    """Note what an administrator moves, once: a repeated request has the transaction, and so the event, of the first.
+
+    What people and their programs pay from their own account is no act of administration.
+    """
+    if actor.is_admin:
+        await audit.record(
+            session,
+            action,
+            now,
+            actor=actor,
+            subject_id=ids.global_id("user", transaction.account_id),
+            event_id=transaction.id,
+            amount=transaction.amount,
+            balance_after=transaction.balance_after,
+        )
 
 
 async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> UUID:

@@ -17,7 +17,7 @@ from db.queries import tasks as task_queries
 from db.session import Database, Session
 from services import administration, audit, credits
 from services.actor import Actor
-from services.errors import Invalid, NotFound
+from services.errors import Invalid, NotFound, WrongState
 from services.identity.port import Identity
 
 _STEPS_MAX = 200
@@ -40,11 +40,13 @@ async def delete_account(
     Raises:
         Invalid: the address typed once more is not the account's.
         Required, InvalidCredentials: the password is missing or wrong.
-        WrongState: it is the last administrator's.
+        WrongState: it is the last administrator's, or accounts are kept elsewhere.
 
     """
     actor.require(None)
-    await identity.prove(actor.account_id, current_password)
+    if not identity.are_accounts_kept_here:
+        raise WrongState("Accounts are kept by the identity provider: ask whoever administrates it to delete yours.")
+    await identity.prove(actor.account_id, current_password, now)
     async with db.transaction() as session:
         # Administrators before the account, as everyone locks them.
         await administration_queries.lock_administrators(session)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from db.models import Account, Credential, UserRole
+from db.models import Account, Profile, UserRole
 from db.queries import pages
 from db.session import ReadSession, Session
 
@@ -44,8 +44,7 @@ async def count(session: ReadSession, search: str | None) -> int:
 def _matching(search: str | None) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [Account.deleted_at.is_(None)]
     if search is not None:
-        name = func.lower(Credential.user_metadata["name"].astext)
-        named = select(Credential.account_id).where(_contains(name, search))
+        named = select(Profile.account_id).where(_contains(func.lower(Profile.display_name), search))
         conditions.append(or_(_contains(func.lower(Account.email), search), Account.id.in_(named)))
     return conditions
 

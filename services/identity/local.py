@@ -60,6 +60,8 @@ class LocalIdentity:
         self._links = Links(db, mailer, public_url)
         self._passwords = Passwords()
 
+    are_accounts_kept_here = True
+
     @property
     def is_confirmation_on(self) -> bool:
         """On where mail reaches people."""
@@ -187,7 +189,7 @@ class LocalIdentity:
             row = await queries.session_by_id(session, session_id) if session_id is not None else None
         is_reset = row is not None and row.may_reset_until is not None and row.may_reset_until > now
         if not is_reset:
-            await self._prove(credential, current)
+            await self._prove(account_id, credential, current)
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
             await queries.set_password(session, account_id, password_hash, now)
@@ -195,25 +197,30 @@ class LocalIdentity:
             if session_id is not None:
                 await queries.end_reset(session, session_id)
 
-    async def prove(self, account_id: UUID, current: str | None) -> None:
+    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> None:
         """Ask for the password."""
+        del now
         async with self._db.read() as session:
             credential = await queries.credential_of(session, account_id)
-        await self._prove(credential, current)
+        await self._prove(account_id, credential, current)
 
-    async def _prove(self, credential: Credential | None, current: str | None) -> None:
+    async def _prove(self, account_id: UUID, credential: Credential | None, current: str | None) -> None:
         if credential is None:
             return
         if current is None:
             raise Required("The password in force is needed.", field=_CURRENT)
-        async with self._throttle.attempt(str(credential.account_id)):
+        async with self._throttle.attempt(str(account_id)):
             if not await self._passwords.is_right(current, credential.password_hash):
                 raise InvalidCredentials("The password in force is another.", field=_CURRENT)
 
-    async def change_email(self, account_id: UUID, new: str, current: str | None, now: datetime) -> Account:
+    async def change_email(
+        self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime
+    ) -> Account:
         """Change the address."""
+        del session_id
         address = normalised(new, _NEW_EMAIL)
-        await self.prove(account_id, current)
+        await self.prove(account_id, current, now)
+        await self._throttle.letter(address)
         links = self._links if self.is_confirmation_on else None
         return await address_change.begin(self._db, links, account_id, address, now)
 

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -63,6 +63,8 @@ class SupabaseIdentity:
         self._db, self._tokens, self._supabase, self._throttle = db, tokens, supabase, throttle
         self._welcome_credits = welcome_credits
         self._seen: OrderedDict[UUID, _Seen] = OrderedDict()
+
+    are_accounts_kept_here = False
 
     @property
     def is_confirmation_on(self) -> bool:
@@ -140,21 +142,38 @@ class SupabaseIdentity:
         if seen is None or seen.account_id != account_id:
             raise SessionEnded
         if not seen.is_reset:
-            await self._prove(account_id, current, now)
+            await self.prove(account_id, current, now)
         body = {"password": new} if current is None else {"password": new, "current_password": current}
         await self._supabase.call("PUT", "/user", body, token=seen.token)
         seen.is_reset = False
         await self._supabase.call("POST", f"/logout?scope={SignOutScope.OTHERS.value}", token=seen.token)
         self._forget(account_id, session_id, SignOutScope.OTHERS)
 
-    async def prove(self, account_id: UUID, current: str | None) -> None:
-        """Try the password. The project does not say who has none, so everybody needs one."""
-        await self._prove(account_id, current, datetime.now(UTC))
+    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> None:
+        """Try the password, in a session that is ended at once. The project does not say who has none: all need one."""
+        if current is None:
+            raise Required("The password in force is needed.", field=_CURRENT)
+        async with self._db.read() as session:
+            account = (await queries.by_ids(session, [account_id])).get(account_id)
+        if account is None:
+            raise SessionEnded
+        try:
+            async with self._throttle.attempt(str(account_id)):
+                granted = await self._grant(await self._token("password", email=account.email, password=current), now)
+        except InvalidCredentials:
+            raise InvalidCredentials("The password in force is another.", field=_CURRENT) from None
+        await self.sign_out(account_id, granted.session_id, SignOutScope.LOCAL)
 
-    async def change_email(self, account_id: UUID, new: str, current: str | None, now: datetime) -> Account:
-        """Have the address changed: at once or by the project's links, as it is set up. The account follows it."""
-        address, seen = normalised(new, _NEW_EMAIL), self._newest(account_id)
-        await self._prove(account_id, current, now)
+    async def change_email(
+        self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime
+    ) -> Account:
+        """Have the address changed: at once or by the project's links, as it is set up. The account here follows it."""
+        address = normalised(new, _NEW_EMAIL)
+        seen = self._seen.get(session_id) if session_id is not None else None
+        if seen is None or seen.account_id != account_id:
+            raise SessionEnded
+        await self.prove(account_id, current, now)
+        await self._throttle.letter(address)
         body = {"email": address, "current_password": current}
         user = await self._supabase.call("PUT", "/user", body, token=seen.token)
         email = user.get("email")
@@ -210,21 +229,6 @@ class SupabaseIdentity:
         if not token or len(token) > _TOKEN_CHARACTERS_MAX or not token.isascii():
             raise InvalidCredentials
         return await self._grant(await self._supabase.call("POST", "/verify", {"type": kind, "token_hash": token}), now)
-
-    async def _prove(self, account_id: UUID, password: str | None, now: datetime) -> None:
-        """Try a password, in a session that is ended at once."""
-        if password is None:
-            raise Required("The password in force is needed.", field=_CURRENT)
-        async with self._db.read() as session:
-            account = (await queries.by_ids(session, [account_id])).get(account_id)
-        if account is None:
-            raise SessionEnded
-        try:
-            async with self._throttle.attempt(str(account_id)):
-                granted = await self._grant(await self._token("password", email=account.email, password=password), now)
-        except InvalidCredentials:
-            raise InvalidCredentials("The password in force is another.", field=_CURRENT) from None
-        await self.sign_out(account_id, granted.session_id, SignOutScope.LOCAL)
 
     async def _grant(self, answer: Mapping[str, Any], now: datetime) -> Grant:
         """What a client is given for the project's answer. Raises IdentityDown where that is none of its tokens."""

@@ -29,7 +29,17 @@ from graphql import (
 from graphql.type import GraphQLInputField
 
 from db import ids
-from db.models import Account, ApiKeyScope, Table, UserRole, Webhook, WebhookDelivery, WebhookEvent
+from db.models import (
+    Account,
+    ApiKeyScope,
+    Purchase,
+    PurchaseStatus,
+    Table,
+    UserRole,
+    Webhook,
+    WebhookDelivery,
+    WebhookEvent,
+)
 from resolvers.context import Parts
 from schema import root
 from services import administration, billing, keys
@@ -215,12 +225,27 @@ async def things(parts: Parts, owner: Account, chief: Account, raw: Raw) -> Thin
         data={},
         created_at=now,
     )
+    purchase = Purchase(
+        id=ids.new_uuid(),
+        account_id=owner.id,
+        package="p",
+        credits=1,
+        price_minor=1,
+        currency="USD",
+        status=PurchaseStatus.OPEN,
+        provider="mock",
+        idempotency_key="k",
+        created_at=now,
+        expires_at=now,
+    )
     async with parts.db.transaction() as session:
-        session.add_all((webhook, delivery))
+        session.add_all((webhook, delivery, purchase))
     return {
         "ApiKey": key.global_id,
         "AuditEvent": ids.global_id("audit", event.id),
         "CreditTransaction": ids.global_id("transaction", transaction.id),
+        "Profile": ids.global_id("profile", owner.id),
+        "Purchase": purchase.global_id,
         "Session": ids.global_id("session", session_.session_id),
         "Task": task.global_id,
         "TaskResult": ids.row_id("result", task.id, 1),
@@ -298,8 +323,8 @@ async def test_an_administrator_reaches_each_of_them(
 async def test_security_23_the_things_of_others_are_not_there_at_any_place(
     caller: Client, parts: Parts, owner: Account, things: Things, raw: Raw
 ) -> None:
-    before = await everything_of(raw, owner)
     hidden = await parts.upstream_keys.of(owner.id)
+    before = await everything_of(raw, owner)
     for place in PLACES:
         for node_id in ids_for(place, things):
             body = await answer(caller, place, node_id)

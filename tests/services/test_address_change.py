@@ -73,7 +73,7 @@ async def signed_in(parts: Parts, email: str) -> Grant:
 
 
 async def test_without_mail_the_address_changes_at_once(parts: Parts, ann: Grant) -> None:
-    changed = await parts.identity.change_email(ann.account.id, " New@EXAMPLE.com ", PASSWORD, datetime.now(UTC))
+    changed = await parts.identity.change_email(ann.account.id, None, " New@EXAMPLE.com ", PASSWORD, datetime.now(UTC))
     assert (changed.email, changed.is_email_confirmed) == ("New@example.com", True)
     assert (await signed_in(parts, NEW)).account.id == ann.account.id
     with pytest.raises(InvalidCredentials):
@@ -88,14 +88,14 @@ async def test_password_and_address_must_be_right(parts: Parts, ann: Grant) -> N
         (" ", PASSWORD, Required),
     ):
         with pytest.raises(expected):
-            await parts.identity.change_email(ann.account.id, new, current, datetime.now(UTC))
+            await parts.identity.change_email(ann.account.id, None, new, current, datetime.now(UTC))
     assert (await signed_in(parts, OLD)).account.email == OLD
 
 
 async def test_without_mail_a_taken_address_is_told(parts: Parts, ann: Grant) -> None:
     await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=datetime.now(UTC))
     with pytest.raises(Taken):
-        await parts.identity.change_email(ann.account.id, NEW, PASSWORD, datetime.now(UTC))
+        await parts.identity.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC))
 
 
 async def test_two_who_want_the_same_address_at_once_get_it_once(parts: Parts, ann: Grant) -> None:
@@ -104,7 +104,7 @@ async def test_two_who_want_the_same_address_at_once_get_it_once(parts: Parts, a
     )
     assert bob is not None
     both = await asyncio.gather(
-        *(parts.identity.change_email(g.account.id, NEW, PASSWORD, datetime.now(UTC)) for g in (ann, bob)),
+        *(parts.identity.change_email(g.account.id, None, NEW, PASSWORD, datetime.now(UTC)) for g in (ann, bob)),
         return_exceptions=True,
     )
     assert sorted(type(one).__name__ for one in both) == ["Account", "Taken"]
@@ -114,7 +114,7 @@ async def test_with_mail_it_counts_once_the_link_is_used_and_the_old_address_is_
     parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     now = datetime.now(UTC)
-    assert (await mailing.change_email(ann.account.id, NEW, PASSWORD, now)).email == OLD
+    assert (await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now)).email == OLD
     letters = await postbox.emptied(2)
     assert letters[OLD].link is None
     assert NEW not in letters[OLD].text
@@ -132,12 +132,12 @@ async def test_a_link_runs_out_and_a_newer_one_replaces_it(
     mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     now = datetime.now(UTC)
-    await mailing.change_email(ann.account.id, "first@example.com", PASSWORD, now)
+    await mailing.change_email(ann.account.id, None, "first@example.com", PASSWORD, now)
     first = token((await postbox.emptied(2))["first@example.com"])
     with pytest.raises(WrongState, match="wait"):
-        await mailing.change_email(ann.account.id, NEW, PASSWORD, now + timedelta(seconds=30))
+        await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now + timedelta(seconds=30))
     later = now + timedelta(minutes=2)
-    await mailing.change_email(ann.account.id, NEW, PASSWORD, later)
+    await mailing.change_email(ann.account.id, None, NEW, PASSWORD, later)
     second = token((await postbox.emptied(2))[NEW])
     for spent, moment in ((first, later), (second, later + timedelta(hours=25))):
         with pytest.raises(InvalidCredentials):
@@ -148,7 +148,7 @@ async def test_with_mail_nobody_learns_that_an_address_is_taken(
     parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=datetime.now(UTC))
-    assert (await mailing.change_email(ann.account.id, NEW, PASSWORD, datetime.now(UTC))).email == OLD
+    assert (await mailing.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC))).email == OLD
     letters = await postbox.emptied(2)
     assert letters[NEW].link is None
     assert letters[OLD].link is None
@@ -158,7 +158,7 @@ async def test_an_address_that_was_taken_meanwhile_is_not_taken_over(
     parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant, raw: Raw
 ) -> None:
     now = datetime.now(UTC)
-    await mailing.change_email(ann.account.id, NEW, PASSWORD, now)
+    await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now)
     link = token((await postbox.emptied(2))[NEW])
     await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=now)
     with pytest.raises(InvalidCredentials):
@@ -169,5 +169,7 @@ async def test_an_address_that_was_taken_meanwhile_is_not_taken_over(
 async def test_the_address_that_one_has_already_changes_nothing(
     mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
-    assert (await mailing.change_email(ann.account.id, "OLD@example.com", PASSWORD, datetime.now(UTC))).email == OLD
+    assert (
+        await mailing.change_email(ann.account.id, None, "OLD@example.com", PASSWORD, datetime.now(UTC))
+    ).email == OLD
     assert postbox.letters == []

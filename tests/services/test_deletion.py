@@ -23,7 +23,7 @@ from tests.conftest import Raw
 EMAIL, PASSWORD = "leaver@example.com", "correct horse battery"
 
 # Tables of accounts whose rows stay: they tell of money or of deeds, and name nobody once the account is gone.
-KEPT = {"audit_event", "credit_account", "credit_hold", "credit_lot", "credit_transaction"}
+KEPT = {"audit_event", "credit_account", "credit_hold", "credit_lot", "credit_transaction", "purchase"}
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ async def test_the_person_is_gone_when_the_answer_comes(parts: Parts, leaver: Gr
     (row,) = await raw("SELECT email, deleted_at FROM account WHERE id = :id", id=leaver.account.id)
     assert "leaver" not in row.email
     assert row.deleted_at is not None
-    for table in ("credential", "auth_session", "api_key", "one_time_token", "idempotency_key"):
+    for table in ("credential", "auth_session", "api_key", "one_time_token", "idempotency_key", "profile"):
         assert await raw(f"SELECT 1 FROM {table}") == [], table
     assert await raw("SELECT 1 FROM credit_transaction WHERE note IS NOT NULL") == []
     # The address is free again, and whoever takes it is somebody else.

@@ -184,11 +184,13 @@ async def test_an_address_is_changed_by_who_knows_the_password(identity: Identit
     granted = await signed_up(identity)
     for current, expected in ((None, Required), ("wrong horse", InvalidCredentials)):
         with pytest.raises(expected):
-            await identity.change_email(granted.account.id, "ann.new@example.com", current, now())
+            await identity.change_email(granted.account.id, granted.session_id, "ann.new@example.com", current, now())
         with pytest.raises(expected):
-            await identity.prove(granted.account.id, current)
-    await identity.prove(granted.account.id, PASSWORD)
-    changed = await identity.change_email(granted.account.id, "ann.new@example.com", PASSWORD, now())
+            await identity.prove(granted.account.id, current, now())
+    await identity.prove(granted.account.id, PASSWORD, now())
+    changed = await identity.change_email(
+        granted.account.id, granted.session_id, "ann.new@example.com", PASSWORD, now()
+    )
     assert (changed.id, changed.email) == (granted.account.id, "ann.new@example.com")
     assert (await signed_in(identity, "ann.new@example.com")).account.id == granted.account.id
     with pytest.raises(InvalidCredentials):
@@ -199,7 +201,7 @@ async def test_with_mail_a_new_address_counts_once_its_link_is_used(confirming: 
     assert await confirming.sign_up(EMAIL, PASSWORD, user_metadata={}, device=PHONE, now=now()) is None
     granted = await confirming.confirm_email(await postbox.token(), device=PHONE, now=now())
     new = "ann.new@example.com"
-    assert (await confirming.change_email(granted.account.id, new, PASSWORD, now())).email == EMAIL
+    assert (await confirming.change_email(granted.account.id, granted.session_id, new, PASSWORD, now())).email == EMAIL
     postbox.letters = [letter for letter in await postbox.both() if letter.to == new]
     changed = await confirming.confirm_email(await postbox.token(), device=PHONE, now=now())
     assert (changed.account.id, changed.account.email) == (granted.account.id, new)
