@@ -8,7 +8,7 @@ from db.queries import results as queries
 from db.queries.results import ResultConditions
 from resolvers import outcomes, pages
 from resolvers.context import Info
-from services import verification
+from services import exports, verification
 from services.errors import BadRequest
 from services.exports import DownloadFormat
 from services.links import Download, DownloadLink
@@ -79,6 +79,7 @@ async def download(
     """A signed link to the results so far; None before the first."""
     conditions = _conditions(filter)
     parts = info.context.parts
+    exports.check(root, format)
     if root.metrics.job_status.completed == 0:
         return None
     return parts.links.make(Download(root.id, format, conditions), parts.now())

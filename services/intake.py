@@ -73,7 +73,7 @@ class Intake:
             identity = address.email if address else " " + text.strip()
             number = self._numbers.get(identity)
             if number is None:
-                number = self._numbers[identity] = len(self._numbers) + 1
+                number = self._numbers[identity] = row.number
                 new.append(self._number(number, address))
             self.row_count += 1
             cells = [storable(cell) for cell in row.cells] if row.cells is not None else None
@@ -82,7 +82,7 @@ class Intake:
         return new, records
 
     def _number(self, number: int, address: addresses.Address | None) -> AddressRecord:
-        if number > self.addresses_max:
+        if len(self._numbers) > self.addresses_max:
             message = f"The list holds more than {self.addresses_max:,} different addresses."
             raise TooLarge(message)
         if address is None:

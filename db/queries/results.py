@@ -176,13 +176,3 @@ async def by_number(session: ReadSession, keys: Sequence[tuple[UUID, int]]) -> d
         statement = _joined(*_COLUMNS).where(TaskRow.task_id == task_id, TaskRow.row_number.in_(numbers))
         found |= {(task_id, row.row_number): to_result(row) for row in await session.execute(statement)}
     return found
-
-
-async def chunk(
-    session: ReadSession, task_id: UUID, conditions: ResultConditions, *, after: int, limit: int
-) -> Sequence[Row[Any]]:
-    """The next rows after a row number, for a download; evidence is left out."""
-    columns = [c for c in _COLUMNS if c is not TaskAddress.evidence]
-    statement = _matching(task_id, conditions, _joined(*columns)).where(TaskRow.row_number > after)
-    rows: Sequence[Row[Any]] = (await session.execute(statement.order_by(TaskRow.row_number).limit(limit))).all()
-    return rows
