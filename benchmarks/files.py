@@ -52,7 +52,8 @@ FILL = (
     """INSERT INTO task_address (task_id, n, part, email, domain, verdict, reason, score, is_role, is_disposable,
     is_free, mx_host, verified_at)
   SELECT $1, n, n / 10000 + 1, 'person.' || n || '@domain' || n % 1000 || '.example',
-    'domain' || n % 1000 || '.example', 'EXISTS', 'ACCEPTED', 90, false, false, false, 'mx.domain' || n % 1000 || '.example', now()
+    'domain' || n % 1000 || '.example', 'EXISTS', 'ACCEPTED', 90, false, false, false,
+    'mx.domain' || n % 1000 || '.example', now()
   FROM generate_series(1, $2::int) n""",
     """INSERT INTO task_row (task_id, row_number, address_n, input, cells)
   SELECT $1, n, n, email, ARRAY[n::text, 'Person ' || n, email] FROM task_address WHERE task_id = $1""",
@@ -195,7 +196,7 @@ async def downloads(arguments: argparse.Namespace) -> list[str]:
     return missed + [name for name, peak in memory.peaks.items() if peak > MEMORY_MIB_MAX]
 
 
-async def _copied(connection: asyncpg.Connection[asyncpg.Record], task_id: UUID) -> tuple[str, int, float]:
+async def _copied(connection: "asyncpg.Connection[asyncpg.Record]", task_id: UUID) -> tuple[str, int, float]:
     total, begun = 0, time.perf_counter()
 
     async def count(data: bytes) -> None:

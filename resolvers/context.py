@@ -1,5 +1,6 @@
 """What a resolver is given: the parts of the process, who asks, and loaders made anew for every operation."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from services.links import Links
 from services.progress import Announcer, Hub
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
+
+_FILES_AT_A_TIME = 2
 
 
 def utc_now() -> datetime:
@@ -41,6 +44,8 @@ class Parts:
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
     now: Callable[[], datetime] = utc_now
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FILES_AT_A_TIME))
+    """Taken while a list is read: each takes a thread, a connection, and memory."""
 
 
 @dataclass(slots=True)
@@ -52,6 +57,8 @@ class Context:
     request_id: str
     connection_params: dict[str, Any] | None = None
     """What a WebSocket's connection_init said."""
+    time_limit: asyncio.Timeout | None = None
+    """When the operation is ended."""
     load: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +68,11 @@ class Context:
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
         return Context(self.parts, self.actor, self.request_id, self.connection_params)
+
+    def take_longer(self, seconds: float) -> None:
+        """Let the operation last so long from now: reading a long list is not done in what others have."""
+        if self.time_limit is not None:
+            self.time_limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     def require(self, scope: ApiKeyScope | None) -> Actor:
         """The caller, who may do what `scope` names (None: needs a session).

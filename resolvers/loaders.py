@@ -8,7 +8,7 @@ from uuid import UUID
 from aiodataloader import DataLoader
 
 from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Task, TaskResult
-from db.queries import accounts, credits, results, tasks
+from db.queries import accounts, credits, results, rows, tasks
 from db.session import Database, ReadSession
 from services import freshness
 from services.upstream.contract import Upstream
@@ -29,6 +29,7 @@ class Loaders:
         self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
+        self.sample: DataLoader[UUID, list[list[str]] | None] = _reads(db, rows.samples)
 
         async def refresh(task_ids: list[UUID]) -> list[Task | None]:
             found = await freshness.refresh(db, upstream, keys, task_ids, now())

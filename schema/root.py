@@ -23,7 +23,7 @@ from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
 from schema.subscriptions import Subscription
-from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder, TaskQuote
 
 
 @strawberry.type(
@@ -48,6 +48,12 @@ class Query:
         ApiKeyScope.TASKS_READ,
         "One task of yours; any task for an administrator.",
         id=argument(strawberry.ID, "Global id.", REQUIRED),
+    )
+    task_quote: TaskQuote | None = root(
+        tasks.task_quote,
+        ApiKeyScope.TASKS_READ,
+        "What a list would cost, before a task is made of it. At most 10,000 addresses.",
+        emails=argument(list[str], "The addresses.", REQUIRED),
     )
     tasks: TaskConnection | None = root(
         tasks.tasks_page,

@@ -27,6 +27,7 @@ from db.models.results import (
 )
 from db.models.table import Table
 from db.models.tasks import (
+    FINAL_STATUSES,
     OPEN_STATUSES,
     ColumnRole,
     IdempotencyKey,
@@ -35,6 +36,7 @@ from db.models.tasks import (
     TaskFile,
     TaskFileColumn,
     TaskPart,
+    TaskQuote,
     TaskSource,
     TaskStatus,
     WorkerHeartbeat,
@@ -42,6 +44,7 @@ from db.models.tasks import (
 
 __all__ = [
     "BALANCE_MAX",
+    "FINAL_STATUSES",
     "OPEN_STATUSES",
     "Account",
     "ApiKey",
@@ -75,6 +78,7 @@ __all__ = [
     "TaskMetrics",
     "TaskOrderField",
     "TaskPart",
+    "TaskQuote",
     "TaskResult",
     "TaskRow",
     "TaskSource",

@@ -6,10 +6,21 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import aliased
 
-from db.models import OPEN_STATUSES, PartState, Task, TaskAddress, TaskPart, TaskStatus, Verdict, WorkerHeartbeat
+from db.models import (
+    OPEN_STATUSES,
+    Account,
+    PartState,
+    Task,
+    TaskAddress,
+    TaskPart,
+    TaskStatus,
+    Verdict,
+    WorkerHeartbeat,
+)
 from db.session import ReadSession, Session
 
 PartKey = tuple[UUID, int]
@@ -130,14 +141,7 @@ async def write_snapshot(session: Session, key: PartKey, snapshot: Snapshot) -> 
 async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> None:
     task_id, n = key
     a = TaskAddress
-    done = func.count(a.verdict)
-    flags = {"role_based": a.is_role, "disposable_domain_emails": a.is_disposable}
-    verdicts: list[Any] = []
-    for verdict in Verdict:
-        verdicts += [verdict.value.lower(), func.count().filter(a.verdict == verdict)]
-    for name, flag in flags.items():
-        verdicts += [name, func.count().filter(flag.is_(True))]
-    counts = select(a.task_id, done.label("done"), func.jsonb_build_object(*verdicts, type_=JSONB).label("verdicts"))
+    counts = select(a.task_id, func.count(a.verdict).label("done"), _verdicts().label("verdicts"))
     found = counts.where(a.task_id == task_id, a.part == n).group_by(a.task_id).subquery()
     unknown = found.c.verdicts["unknown"].as_integer()
     failed = func.least(func.greatest(TaskPart.failed, snapshot.failed), unknown)
@@ -156,6 +160,17 @@ async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> N
         .execution_options(synchronize_session=False)
     )
     await session.execute(statement)
+
+
+def _verdicts() -> ColumnElement[Any]:
+    """Counts of a group's addresses in upstream's words."""
+    a = TaskAddress
+    counts: list[Any] = []
+    for verdict in Verdict:
+        counts += [verdict.value.lower(), func.count().filter(a.verdict == verdict)]
+    for name, flag in (("role_based", a.is_role), ("disposable_domain_emails", a.is_disposable)):
+        counts += [name, func.count().filter(flag.is_(True))]
+    return func.jsonb_build_object(*counts, type_=JSONB)
 
 
 async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: datetime, poll: timedelta) -> bool:
@@ -205,6 +220,49 @@ async def running_of(session: ReadSession, task_ids: Sequence[UUID]) -> Sequence
     """The parts of these tasks that run upstream."""
     statement = select(TaskPart).where(TaskPart.task_id.in_(task_ids), TaskPart.state == PartState.RUNNING)
     return (await session.scalars(statement)).all()
+
+
+async def by_upstream_ids(session: ReadSession, upstream_ids: Sequence[UUID]) -> dict[UUID, TaskPart]:
+    """Parts by their ids upstream, of whatever account; those not known are left out."""
+    rows = await session.scalars(select(TaskPart).where(TaskPart.upstream_id.in_(upstream_ids)))
+    return {row.upstream_id: row for row in rows if row.upstream_id is not None}
+
+
+async def unsent_since(session: ReadSession, account_id: UUID) -> datetime | None:
+    """When the oldest task was made of which some part has no id upstream yet; None without such."""
+    unsent = (PartState.WAITING, PartState.SENT)
+    part_of_it = TaskPart.task_id == Task.id
+    statement = select(func.min(Task.created_at)).join(TaskPart, part_of_it)
+    return await session.scalar(statement.where(TaskPart.account_id == account_id, TaskPart.state.in_(unsent)))
+
+
+async def lock_account(session: Session, account_id: UUID) -> None:
+    """Let nobody else adopt tasks for an account until the transaction ends."""
+    await session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+
+
+async def last_number(session: ReadSession, task_id: UUID) -> int:
+    """The number of a task's last part; 0 without one."""
+    return await session.scalar(select(func.max(TaskPart.n)).where(TaskPart.task_id == task_id)) or 0
+
+
+async def recount(session: Session, task_id: UUID) -> None:
+    """Set the counts of a task's parts to what their addresses hold, once some were moved to others."""
+    a, p = TaskAddress, aliased(TaskPart)
+    is_its = (a.task_id == p.task_id) & (a.part == p.n)
+    counts = (
+        select(p.n, func.count(a.n).label("total"), func.count(a.verdict).label("done"), _verdicts().label("verdicts"))
+        .outerjoin(a, is_its)
+        .where(p.task_id == task_id)
+        .group_by(p.n)
+        .subquery()
+    )
+    statement = (
+        update(TaskPart)
+        .where(TaskPart.task_id == task_id, TaskPart.n == counts.c.n)
+        .values(total=counts.c.total, completed=counts.c.done, processing=0, failed=0, verdicts=counts.c.verdicts)
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def beat(session: Session, worker_id: UUID, started_at: datetime, now: datetime) -> None:

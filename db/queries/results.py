@@ -85,6 +85,49 @@ def _to_json(v: EmailVerification) -> dict[str, Any]:
     }
 
 
+# Parts of 10,000, in the order of the input.
+_REOPEN = text("""
+WITH chosen AS (
+    SELECT n, :after_part + 1 + (row_number() OVER (ORDER BY n) - 1) / :part_size AS part
+    FROM task_address
+    WHERE task_id = :task_id AND email IS NOT NULL AND (verdict IS NULL OR verdict = 'UNKNOWN')
+), reopened AS (
+    UPDATE task_address a
+    SET part = c.part, verdict = NULL, reason = NULL, score = NULL, score_reasons = NULL, is_role = NULL,
+        is_disposable = NULL, is_free = NULL, mx_host = NULL, suggestion = NULL, evidence = NULL, verified_at = NULL
+    FROM chosen c WHERE a.task_id = :task_id AND a.n = c.n
+    RETURNING 1
+)
+SELECT count(*) FROM reopened
+""")
+
+
+async def reopen(session: Session, task_id: UUID, *, after_part: int, part_size: int) -> int:
+    """Take UNKNOWN verdicts back and put these addresses, and those without one, into new parts; how many those are."""
+    values = {"task_id": task_id, "after_part": after_part, "part_size": part_size}
+    return await session.scalar(_REOPEN, values) or 0
+
+
+async def adopt(session: Session, task_id: UUID, part: int, batch: Sequence[EmailVerification]) -> None:
+    """Make addresses and rows of results that came for a task whose list we never saw; what is there is left alone."""
+    values = {"task_id": task_id, "part": part, "emails": [v.email for v in batch]}
+    await session.execute(_ADOPT, values)
+
+
+_ADOPT = text("""
+WITH new AS (
+    SELECT email, (SELECT coalesce(max(n), 0) FROM task_address WHERE task_id = :task_id) + row_number() OVER () AS n
+    FROM (SELECT DISTINCT email FROM unnest(CAST(:emails AS text[])) AS email
+          WHERE email NOT IN (SELECT a.email FROM task_address a WHERE a.task_id = :task_id AND a.email IS NOT NULL)) e
+), address AS (
+    INSERT INTO task_address (task_id, n, part, email, domain)
+    SELECT CAST(:task_id AS uuid), n, :part, email, lower(split_part(email, '@', -1)) FROM new
+)
+INSERT INTO task_row (task_id, row_number, address_n, input)
+SELECT CAST(:task_id AS uuid), n, n, email FROM new
+""")
+
+
 _COLUMNS = (
     TaskRow.task_id,
     TaskRow.row_number,

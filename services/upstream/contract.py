@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -27,6 +28,8 @@ class UpstreamTask:
     id: UUID
     total: int
     snapshot: Snapshot
+    created_at: datetime | None = None
+    callback_url: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -46,6 +49,9 @@ class Upstream(Protocol):
 
     async def tasks(self, key: str, task_ids: Sequence[UUID]) -> dict[UUID, UpstreamTask]:
         """The state of at most 100 tasks in one call; those not known are left out."""
+
+    async def newest(self, key: str, *, limit: int, offset: int) -> Sequence[UpstreamTask]:
+        """At most 100 tasks that the key may see, newest first, after as many as `offset`."""
 
     async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
         """The next results behind a cursor, at most 1,000; while the task runs too."""

@@ -61,6 +61,10 @@ class HttpUpstream:
         found = wire.tasks(await self._call("GET", "/tasks", key, params=params))
         return {task.id: task for task in found}
 
+    async def newest(self, key: str, *, limit: int, offset: int) -> Sequence[UpstreamTask]:
+        """The newest tasks; see the contract."""
+        return wire.tasks(await self._call("GET", "/tasks", key, params={"limit": limit, "offset": offset}))
+
     async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
         """The next results; see the contract."""
         params = {"after": after, "limit": RESULTS_MAX}

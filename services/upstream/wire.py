@@ -106,6 +106,8 @@ def _task(task: dict[str, Any]) -> UpstreamTask:
             requested_at=_time(metrics.get("last_verification_requested_at")),
             completed_at=_time(metrics.get("last_verification_completed_at")),
         ),
+        created_at=_time(task.get("created_at")),
+        callback_url=task.get("webhook_url"),
     )
 
 

@@ -18,24 +18,22 @@ from db.queries.downloads import VERDICT_COLUMNS
 from db.queries.results import ResultConditions
 from db.session import Database
 from resolvers.context import Parts
-from services import exports, tasks
+from services import drafts, exports
+from services.drafts import Upload
 from services.errors import BadRequest
 from services.exports import DownloadFormat
-from services.tasks import Upload
 from tests import factories
 
 VERDICT_HEADER = list(VERDICT_COLUMNS)
 
 
 async def uploaded(parts: Parts, owner: Account, content: str, name: str = "list.csv") -> Task:
-    return await tasks.upload(
+    return await drafts.upload(
         parts.db,
         parts.announcer,
         factories.actor(owner),
         upload=Upload(io.BytesIO(content.encode()), name),
         name=None,
-        has_header=True,
-        mapping={},
         idempotency_key=None,
         bytes_max=1 << 20,
         now=datetime.now(UTC),
