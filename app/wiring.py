@@ -5,6 +5,7 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator
 
+from app import callbacks
 from app.settings import Settings
 from db.listen import Listener, Notifier
 from db.session import Database
@@ -17,6 +18,7 @@ from services.mail import LogMailer, Mailer, SmtpMailer
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.tokens import Tokens
+from services.upstream.hosted import HostedUpstream
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
 
@@ -27,7 +29,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     async with contextlib.AsyncExitStack() as opened:
         db = await Database.open(settings.database_url, pool_size=settings.database_pool_size)
         opened.push_async_callback(db.close)
-        upstream = HttpUpstream(settings.upstream_url)
+        upstream = _upstream(settings)
         opened.push_async_callback(upstream.close)
         notifier = Notifier(settings.database_url)
         opened.push_async_callback(notifier.close)
@@ -64,6 +66,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             is_billing_mock=settings.payments == "mock",
             identity=identity,
         )
+
+
+def _upstream(settings: Settings) -> HttpUpstream:
+    if settings.upstream_takes == "files":
+        return HostedUpstream(settings.upstream_url, callback_base=settings.public_url + callbacks.PATH)
+    return HttpUpstream(settings.upstream_url)
 
 
 def _mailer(settings: Settings) -> Mailer:

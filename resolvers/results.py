@@ -76,11 +76,11 @@ async def download(
     format: DownloadFormat,
     filter: Filter | None = None,
 ) -> DownloadLink | None:
-    """A signed link to the results so far; None before the first."""
+    """A signed link to the results so far; None before the first, and once they are removed."""
     conditions = _conditions(filter)
     parts = info.context.parts
     exports.check(root, format)
-    if root.metrics.job_status.completed == 0:
+    if root.metrics.job_status.completed == 0 or root.results_purged_at is not None:
         return None
     return parts.links.make(Download(root.id, format, conditions), parts.now())
 

@@ -17,6 +17,7 @@ from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
+from schema.mutations.retention import RetentionMutations
 from schema.mutations.tasks import TaskMutations
 from schema.nodes import Node
 from schema.results import TaskResult
@@ -77,7 +78,7 @@ class Query:
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, RetentionMutations):
     pass
 
 

@@ -100,6 +100,8 @@ async def _adopt(db: Database, account_id: UUID, found: Sequence[UpstreamTask], 
                 verdicts={},
             )
             await queries.add(session, task, [part])
+            await part_queries.write_snapshot(session, (task.id, 1), one.snapshot)
+            await queries.move_counters(session, task.id, now)
             adopted.append(task.id)
     return adopted
 

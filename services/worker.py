@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -17,7 +18,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import credits, ingest
+from services import credits, ingest, retention_of_tasks, searching
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.progress import Announcer, Hub
 from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
@@ -33,6 +34,7 @@ _IDLE_SECONDS = 1.0
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
 _EXPIRY_SECONDS = 60.0
+_PURGE_SECONDS = 3600.0
 _RECOVER_SECONDS = 1.0
 _REST_SECONDS_MIN = 0.02
 _ACT_SECONDS = 25.0
@@ -53,7 +55,11 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        chores = [asyncio.create_task(self._beat()), asyncio.create_task(self._expire_credits())]
+        chores = [
+            asyncio.create_task(self._beat()),
+            asyncio.create_task(self._expire_credits()),
+            asyncio.create_task(self._purge()),
+        ]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
 
@@ -97,12 +103,15 @@ class Worker:
                 session, now, (PartState.WAITING, PartState.STOPPING), limit=slots, lease=_LEASE
             )
             running = await queries.lease_due(session, now, (PartState.RUNNING,), limit=LIST_IDS_MAX, lease=_LEASE)
+            sent = await queries.lease_due(session, now, (PartState.SENT,), limit=LIST_IDS_MAX, lease=_LEASE)
         acts = []
         for part in moving:
             act = self._post if part.state is PartState.WAITING else self._stop
             acts.append(self._guard([part], now, act(part)))
         for key, parts in (await self._by_key(running)).items():
             acts.append(self._guard(parts, now, self._follow(key, parts, now)))
+        for key, parts in (await self._by_key(sent)).items():
+            acts.append(self._guard(parts, now, self._search(key, parts, now)))
         return acts
 
     async def _by_key(self, parts: Iterable[TaskPart]) -> dict[str, list[TaskPart]]:
@@ -132,12 +141,47 @@ class Worker:
         async with self.db.read() as session:
             emails = await queries.addresses(session, key)
         credential = await self.keys.of(part.account_id)
-        idempotency_key = f"{part.task_id}:{part.n}" + (f":{part.remade_count}" if part.remade_count else "")
-        upstream_id = await self.upstream.create(credential, emails, idempotency_key=idempotency_key)
+        if self.upstream.gives_ids:
+            upstream_id = await self.upstream.create(credential, emails, idempotency_key=part.idempotency_key)
+        else:
+            upstream_id = await self._send(part, credential, emails)
+        if upstream_id is None:
+            return
         async with self.db.transaction() as session:
             await queries.mark_running(session, key, upstream_id, datetime.now(UTC), _POLL_MIN)
         self.announcer.changed([part.task_id])
         log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
+
+    async def _send(self, part: TaskPart, credential: str, emails: Sequence[str]) -> UUID | None:
+        """Post a part to an upstream that may not tell its id, once. What may have arrived is looked for afterwards."""
+        key, now = (part.task_id, part.n), datetime.now(UTC)
+        async with self.db.transaction() as session:
+            if not await queries.mark_sent(session, part, now, _POLL_MIN):
+                await queries.change(session, key, due_at=now + _POLL_MAX)
+                return None
+        self.announcer.changed([part.task_id])
+        try:
+            return await self.upstream.create(credential, emails, idempotency_key=part.idempotency_key)
+        except UpstreamDown as error:
+            if error.may_have_worked:
+                log.warning("answer_lost", task_id=ids.global_id("task", part.task_id), part=part.n, error=str(error))
+                return None
+            async with self.db.transaction() as session:
+                await queries.mark_unsent(session, key)
+            raise
+
+    async def _search(self, credential: str, parts: Sequence[TaskPart], now: datetime) -> None:
+        """Look for parts whose ids upstream did not tell; after 24 hours they are lost."""
+        with_it = {part.account_id for part in parts}
+        found = await searching.find(self.db, self.upstream, credential, with_it.__contains__, now, _POLL_MIN)
+        self.announcer.changed(found)
+        for part in parts:
+            if part.task_id in found:
+                continue
+            if part.sent_at is not None and now - part.sent_at > _GIVE_UP_AFTER:
+                await self._fail(part, "The verifier took the list, and its task was not found for 24 hours.", now)
+            else:
+                await self._poll_again(part, now, has_moved=False)
 
     async def _follow(self, credential: str, parts: Sequence[TaskPart], now: datetime) -> None:
         """Ask for many parts in one call, then bring the results of each home."""
@@ -291,3 +335,12 @@ class Worker:
             except Exception:
                 log.exception("credits_not_expired")
             await asyncio.sleep(_EXPIRY_SECONDS)
+
+    async def _purge(self) -> None:
+        while True:
+            try:
+                if count := await retention_of_tasks.purge(self.db, datetime.now(UTC)):
+                    log.info("tasks_purged", drafts_and_rows=count)
+            except Exception:
+                log.exception("tasks_not_purged")
+            await asyncio.sleep(_PURGE_SECONDS)

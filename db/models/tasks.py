@@ -258,6 +258,11 @@ class TaskPart(Table):
     requested_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 
+    @property
+    def idempotency_key(self) -> str:
+        """What makes posting it repeat-safe."""
+        return f"{self.task_id}:{self.n}" + (f":{self.remade_count}" if self.remade_count else "")
+
 
 class IdempotencyKey(Table):
     """A repeat-safe key, counted per account and operation, with the hash of what was asked."""

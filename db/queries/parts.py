@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy import ColumnElement, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import aliased
 
@@ -24,6 +24,8 @@ from db.models import (
 from db.session import ReadSession, Session
 
 PartKey = tuple[UUID, int]
+_SENDING = 5_201
+"""Advisory lock of those who send parts to an upstream without ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +187,7 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
     )
     is_open = await session.scalar(started) is not None
     # In an open task only a waiting part is to be moved: another worker may have posted it too, and gone on.
-    awaited = [PartState.WAITING] if is_open else [PartState.WAITING, PartState.ENDED]
+    awaited = [PartState.WAITING, PartState.SENT] + ([] if is_open else [PartState.ENDED])
     statement = (
         update(TaskPart)
         .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state.in_(awaited))
@@ -198,7 +200,54 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
         )
     )
     await session.execute(statement.execution_options(synchronize_session=False))
+    await _await_upstream(session, task_id)
     return is_open
+
+
+async def mark_sent(session: Session, part: TaskPart, now: datetime, look: timedelta) -> bool:
+    """Note that a part is about to be sent to an upstream that gives no id; False when it must not be now.
+
+    One of the same size that is looked for must be found first: the two could not be told apart.
+    """
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SENDING})
+    alike = select(TaskPart.n).where(TaskPart.state == PartState.SENT, TaskPart.total == part.total).limit(1)
+    if await session.scalar(alike) is not None:
+        return False
+    key = (part.task_id, part.n)
+    statement = (
+        update(TaskPart)
+        .where(tuple_(TaskPart.task_id, TaskPart.n) == key, TaskPart.state == PartState.WAITING)
+        .values(state=PartState.SENT, sent_at=now, due_at=now + look)
+        .returning(TaskPart.n)
+        .execution_options(synchronize_session=False)
+    )
+    if await session.scalar(statement) is None:
+        return False
+    await _await_upstream(session, part.task_id)
+    return True
+
+
+async def mark_unsent(session: Session, key: PartKey) -> None:
+    """Put a part back in line that surely did not reach upstream."""
+    await change(session, key, state=PartState.WAITING, sent_at=None)
+    await _await_upstream(session, key[0])
+
+
+async def sent(session: ReadSession) -> dict[PartKey, tuple[TaskPart, int]]:
+    """Parts that were sent and are looked for, with the number of addresses that were in them."""
+    a, p = TaskAddress, TaskPart
+    is_in = (a.task_id == p.task_id) & (a.part == p.n) & a.verdict.is_(None)
+    counts = select(p.task_id, p.n, func.count(a.n).label("count")).outerjoin(a, is_in)
+    counts = counts.where(p.state == PartState.SENT).group_by(p.task_id, p.n)
+    found = counts.subquery()
+    statement = select(p, found.c.count).join(found, (found.c.task_id == p.task_id) & (found.c.n == p.n))
+    return {(part.task_id, part.n): (part, count) for part, count in await session.execute(statement)}
+
+
+async def _await_upstream(session: Session, task_id: UUID) -> None:
+    is_sent = select(TaskPart.n).where(TaskPart.task_id == task_id, TaskPart.state == PartState.SENT).exists()
+    statement = update(Task).where(Task.id == task_id).values(is_awaiting_upstream=is_sent)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def has_open(session: Session, task_id: UUID) -> bool:
@@ -214,6 +263,7 @@ async def stop_all(session: Session, task_id: UUID, now: datetime) -> None:
     for condition, state in ((unsent, PartState.ENDED), (~unsent, PartState.STOPPING)):
         statement = update(part).where(part.task_id == task_id, part.state != PartState.ENDED, condition)
         await session.execute(statement.values(state=state, due_at=now).execution_options(synchronize_session=False))
+    await _await_upstream(session, task_id)
 
 
 async def running_of(session: ReadSession, task_ids: Sequence[UUID]) -> Sequence[TaskPart]:

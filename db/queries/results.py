@@ -116,9 +116,11 @@ async def adopt(session: Session, task_id: UUID, part: int, batch: Sequence[Emai
 
 _ADOPT = text("""
 WITH new AS (
-    SELECT email, (SELECT coalesce(max(n), 0) FROM task_address WHERE task_id = :task_id) + row_number() OVER () AS n
-    FROM (SELECT DISTINCT email FROM unnest(CAST(:emails AS text[])) AS email
-          WHERE email NOT IN (SELECT a.email FROM task_address a WHERE a.task_id = :task_id AND a.email IS NOT NULL)) e
+    SELECT email, (SELECT coalesce(max(n), 0) FROM task_address WHERE task_id = :task_id)
+        + row_number() OVER (ORDER BY min(place)) AS n
+    FROM unnest(CAST(:emails AS text[])) WITH ORDINALITY AS told(email, place)
+    WHERE NOT EXISTS (SELECT FROM task_address a WHERE a.task_id = :task_id AND a.email = told.email)
+    GROUP BY email
 ), address AS (
     INSERT INTO task_address (task_id, n, part, email, domain)
     SELECT CAST(:task_id AS uuid), n, :part, email, lower(split_part(email, '@', -1)) FROM new

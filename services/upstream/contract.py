@@ -44,8 +44,14 @@ class Upstream(Protocol):
     that is not known.
     """
 
-    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID:
-        """Make a task of 1 to 10,000 addresses; the same key gives the same task again."""
+    gives_ids: bool
+    """False: a list is sent once, and its task is then looked for among the newest."""
+
+    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID | None:
+        """Make a task of 1 to 10,000 addresses; the same key gives the same task again. None: its id is not told."""
+
+    def callback_of(self, idempotency_key: str) -> str | None:
+        """The callback URL by which a task that was made with a key can be told from others; None without such."""
 
     async def tasks(self, key: str, task_ids: Sequence[UUID]) -> dict[UUID, UpstreamTask]:
         """The state of at most 100 tasks in one call; those not known are left out."""

@@ -1,6 +1,8 @@
 """The verifier's JSON read into our words. An answer that breaks the contract is UpstreamDown, never a crash."""
 
+import csv
 import functools
+import io
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -45,6 +47,25 @@ def task_id(answer: Any) -> UUID:  # noqa: ANN401 - JSON
 def tasks(answer: Any) -> list[UpstreamTask]:  # noqa: ANN401 - JSON
     """The tasks of a list page."""
     return [_task(task) for task in answer["tasks"]]
+
+
+@_read
+def task(answer: Any) -> UpstreamTask:  # noqa: ANN401 - JSON
+    """One task."""
+    return _task(answer)
+
+
+@_read
+def csv_results(text: str, now: datetime) -> list[EmailVerification]:
+    """The results of a file, read by the names of its columns; columns that are missing are not told."""
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    truths = ("role_based", "disposable", "free_provider")
+    return [
+        verification(
+            {name: value or None for name, value in row.items()} | {t: row.get(t) == "true" for t in truths}, now
+        )
+        for row in rows
+    ]
 
 
 @_read
