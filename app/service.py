@@ -56,7 +56,12 @@ async def api(
 ) -> AsyncIterator[RunningApi]:
     """Answer requests on a bound socket; at the end readiness goes red first, then running requests are drained."""
     readiness = Readiness(parts.db, parts.upstream)
-    running = serving.Api(server.create_app(parts, settings, readiness), listener, drain_seconds=drain_seconds)
+    running = serving.Api(
+        server.create_app(parts, settings, readiness),
+        listener,
+        trusted_proxies=settings.trusted_proxies,
+        drain_seconds=drain_seconds,
+    )
     await running.wait_ready()
     try:
         yield RunningApi(readiness, running)
@@ -67,6 +72,8 @@ async def api(
 
 async def development_account(parts: Parts, settings: Settings) -> tuple[str, str]:
     """Give the address of the account that development has, and a bearer token for it; both are made at need."""
+    if settings.supabase_url:
+        return f"sign in by signIn: {settings.supabase_url} keeps the passwords", ""
     now = parts.now()
     account = await accounts.ensure_development_account(parts.db, now, welcome_credits=settings.welcome_credits)
     tokens = parts.credentials.tokens
@@ -78,6 +85,7 @@ async def worker(parts: Parts, settings: Settings) -> AsyncIterator[None]:
     """Run the service's worker beside whatever the block does; a part in hand is finished before the end."""
     stop = asyncio.Event()
     task = asyncio.create_task(_keep_working(parts, settings, stop), name="worker")
+    delivering = asyncio.create_task(parts.deliveries.run(stop), name="webhooks")
     try:
         yield
     finally:
@@ -87,6 +95,7 @@ async def worker(parts: Parts, settings: Settings) -> AsyncIterator[None]:
             task.cancel()  # its lease runs out, and another worker goes on from there
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        await delivering
 
 
 async def _keep_working(parts: Parts, settings: Settings, stop: asyncio.Event) -> None:
@@ -98,7 +107,9 @@ async def _keep_working(parts: Parts, settings: Settings, stop: asyncio.Event) -
                 keys=parts.upstream_keys,
                 hub=parts.hub,
                 announcer=parts.announcer,
+                usage=parts.usage,
                 concurrency=settings.worker_concurrency,
+                payments=parts.payments,
             ).run(stop)
         except Exception:  # PostgreSQL is away, perhaps: a worker that waits is better than none
             log.exception("the worker stopped and is started again")

@@ -1,7 +1,7 @@
 """What a resolver is given: the parts of the process, who asks, and loaders made anew for every operation."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -16,9 +16,17 @@ from services.authentication import Credentials
 from services.errors import Unauthenticated
 from services.identity.port import Identity
 from services.links import Links
+from services.outgoing import Outgoing
+from services.payments.packages import Package
+from services.payments.port import Payments
 from services.progress import Announcer, Hub
+from services.rates import Meter
+from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 
 _FILES_AT_A_TIME = 2
 
@@ -33,6 +41,7 @@ class Parts:
     """What a process shares."""
 
     db: Database
+    till: Till
     upstream: Upstream
     upstream_keys: UpstreamKeys
     credentials: Credentials
@@ -41,8 +50,16 @@ class Parts:
     announcer: Announcer
     upload_bytes_max: int
     identity: Identity
+    usage: Usage
+    outgoing: Outgoing
+    webhook_secrets: Secrets
+    deliveries: Deliveries
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
+    payments: Payments | None = None
+    """Who takes payments; None: nobody, and nothing is on sale."""
+    on_sale: Sequence[Package] = ()
+    meter: Meter = field(default_factory=Meter)
     now: Callable[[], datetime] = utc_now
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FILES_AT_A_TIME))
     """Taken while a list is read: each takes a thread, a connection, and memory."""
@@ -63,7 +80,7 @@ class Context:
 
     def __post_init__(self) -> None:
         """Make the loaders."""
-        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now)
+        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now, self.actor)
 
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
@@ -73,6 +90,11 @@ class Context:
         """Let the operation last so long from now: reading a long list is not done in what others have."""
         if self.time_limit is not None:
             self.time_limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    def count_request(self) -> None:
+        """Count an operation as use of who is signed in."""
+        if self.actor is not None:
+            self.parts.usage.count(self.actor.account_id, self.actor.api_key_id, requests=1)
 
     def require(self, scope: ApiKeyScope | None) -> Actor:
         """The caller, who may do what `scope` names (None: needs a session).

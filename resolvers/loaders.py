@@ -7,29 +7,55 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Task, TaskResult
-from db.queries import accounts, credits, results, rows, tasks
+from db.models import (
+    Account,
+    ApiKey,
+    CreditAccount,
+    CreditTransaction,
+    Profile,
+    Purchase,
+    Task,
+    TaskResult,
+    Webhook,
+    WebhookDelivery,
+)
+from db.queries import accounts, credits, payments, profiles, results, rows, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
+from services.actor import Actor
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
 
 KeyT = TypeVar("KeyT")
 RowT = TypeVar("RowT")
 
+_NOBODY = UUID(int=0)
+
 
 class Loaders:
     """The loaders of one operation. Nobody is kept longer than that, so nobody sees another's rows or stale ones."""
 
-    def __init__(self, db: Database, upstream: Upstream, keys: UpstreamKeys, now: Callable[[], datetime]) -> None:
-        """All empty."""
+    def __init__(
+        self,
+        db: Database,
+        upstream: Upstream,
+        keys: UpstreamKeys,
+        now: Callable[[], datetime],
+        actor: Actor | None,
+    ) -> None:
+        """All empty. What is the caller's own is read on its behalf: the database shows it nothing else."""
+        acting_for = actor.acting_for if actor is not None else _NOBODY
         self.account: DataLoader[UUID, Account | None] = _reads(db, accounts.by_ids)
         self.api_key: DataLoader[UUID, ApiKey | None] = _reads(db, accounts.keys_by_ids)
         self.task: DataLoader[UUID, Task | None] = _reads(db, tasks.by_ids)
-        self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts)
-        self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)
+        self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts, acting_for)
+        self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids, acting_for)
+        self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
+        self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
         self.sample: DataLoader[UUID, list[list[str]] | None] = _reads(db, rows.samples)
+        self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
+        self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 
         async def refresh(task_ids: list[UUID]) -> list[Task | None]:
             found = await freshness.refresh(db, upstream, keys, task_ids, now())
@@ -39,10 +65,12 @@ class Loaders:
 
 
 def _reads(
-    db: Database, query: Callable[[ReadSession, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]]
+    db: Database,
+    query: Callable[[ReadSession, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]],
+    acting_for: UUID | None = None,
 ) -> DataLoader[KeyT, RowT | None]:
     async def batch(keys: list[KeyT]) -> list[RowT | None]:
-        async with db.read() as session:
+        async with db.read(acting_for) as session:
             found = await query(session, keys)
         return [found.get(key) for key in keys]
 

@@ -19,6 +19,7 @@ from services.errors import BadRequest, Required
 
 _NAME_CHARACTERS_MAX = 100
 _LIST_SECONDS_MAX = 300.0
+_INTEGRATIONS_MAX = 20
 
 
 class Filter(Protocol):
@@ -27,6 +28,7 @@ class Filter(Protocol):
     created_after: datetime | None
     created_before: datetime | None
     status: list[TaskStatus] | None
+    integration: list[str] | None
     name_contains: str | None
 
 
@@ -110,25 +112,35 @@ def _conditions(given: Filter | None) -> TaskConditions:
     if given.status is not None and not given.status:
         message = "`status` takes 1 to 6 values."
         raise BadRequest(message)
+    if given.integration is not None and not 1 <= len(given.integration) <= _INTEGRATIONS_MAX:
+        message = f"`integration` takes 1 to {_INTEGRATIONS_MAX} values."
+        raise BadRequest(message)
     text = given.name_contains
     if text is not None and not (1 <= len(text) <= _NAME_CHARACTERS_MAX and "\0" not in text):
         message = f"`nameContains` takes 1 to {_NAME_CHARACTERS_MAX} characters."
         raise BadRequest(message)
-    return TaskConditions(given.created_after, given.created_before, given.status, text)
+    return TaskConditions(given.created_after, given.created_before, given.status, given.integration, text)
 
 
 @outcomes.gives("task")
 async def create_task(
-    info: Info, *, emails: list[str], name: str | None = None, idempotency_key: str | None = None
+    info: Info,
+    *,
+    emails: list[str],
+    name: str | None = None,
+    integration: str | None = None,
+    idempotency_key: str | None = None,
 ) -> models.Task:
     """Make a task from addresses."""
-    parts = info.context.parts
+    parts, actor = info.context.parts, info.context.require(ApiKeyScope.TASKS_WRITE)
+    await parts.upstream_keys.require(actor.account_id)
     return await tasks.create(
         parts.db,
         parts.announcer,
-        info.context.require(ApiKeyScope.TASKS_WRITE),
+        actor,
         emails=emails,
         name=name,
+        integration=integration,
         idempotency_key=idempotency_key,
         now=parts.now(),
     )
@@ -157,21 +169,22 @@ async def upload_task_file(
     has_header: bool = True,
     column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
     start: bool = True,
+    integration: str | None = None,
     idempotency_key: str | None = None,
 ) -> models.Task:
     """Make a task from a file."""
-    parts = info.context.parts
+    parts, actor = info.context.parts, info.context.require(ApiKeyScope.TASKS_WRITE)
     if not file.filename:
         message = "Send the file's name with the file part."
         raise Required(message, field=("input", "file"))
-    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    await parts.upstream_keys.require(actor.account_id)
     info.context.take_longer(_LIST_SECONDS_MAX)
     async with parts.reading:
         return await drafts.upload(
             parts.db,
             parts.announcer,
             actor,
-            upload=drafts.Upload(file.file, file.filename, has_header, _mapping(column_mapping)),
+            upload=drafts.Upload(file.file, file.filename, has_header, _mapping(column_mapping), integration),
             name=name,
             is_started=start,
             idempotency_key=idempotency_key,

@@ -13,11 +13,13 @@ UserErrorCode = words(
         "TOO_LARGE": "The value is longer or larger than allowed.",
         "NOT_FOUND": "The thing does not exist or is not yours.",
         "TAKEN": "Something with this value exists already.",
+        "VERSION_CONFLICT": "The thing changed since you read it; read it again.",
         "IDEMPOTENCY_CONFLICT": "The key was used before with other input.",
         "WRONG_STATE": "The thing is in a state that does not allow this.",
         "INSUFFICIENT_CREDITS": "The balance does not cover this.",
         "INVALID_CREDENTIALS": "E-mail or password is wrong, or the token is spent. Which one is never told.",
         "SUSPENDED": "The account is suspended or inactive.",
+        "LIMIT_REACHED": "The account has as many of these as it may have.",
         "UNREADABLE_FILE": "The file cannot be read as the type it claims.",
     },
 )

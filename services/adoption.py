@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from db import ids
@@ -41,7 +42,7 @@ async def refresh(
     if not 1 <= first <= FIRST_MAX:
         message = f"`first` is 1 to {FIRST_MAX:,}."
         raise Invalid(message, field=("input", "first"))
-    found = await newest(upstream, await keys.of(actor.account_id), first)
+    found = await keys.asking(actor.account_id, partial(newest, upstream, count=first))
     async with db.read() as session:
         known = await part_queries.by_upstream_ids(session, [task.id for task in found])
     changed = set()
@@ -50,15 +51,13 @@ async def refresh(
         if part is not None and part.account_id == actor.account_id and _differs(part, task):
             await ingest.record_snapshot(db, (part.task_id, part.n), task.snapshot, now)
             changed.add(part.task_id)
-    if keys.is_own(actor.account_id):
-        strange = [task for task in found if task.id not in known]
-        changed |= set(await _adopt(db, actor.account_id, strange, now))
+    changed |= set(await _adopt(db, actor.account_id, [task for task in found if task.id not in known], now))
     if changed:
-        announcer.changed(list(changed))
+        announcer.changed([*changed, actor.account_id])
     return len(changed)
 
 
-async def newest(upstream: Upstream, key: str, count: int) -> list[UpstreamTask]:
+async def newest(upstream: Upstream, key: str, *, count: int) -> list[UpstreamTask]:
     """The newest tasks upstream, page by page; one that moves to the next page meanwhile is seen once."""
     found: dict[UUID, UpstreamTask] = {}
     for offset in range(0, count, LIST_IDS_MAX):

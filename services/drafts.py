@@ -13,7 +13,7 @@ from db.models import ApiKeyScope, ColumnRole, Task, TaskFileColumn, TaskQuote, 
 from db.queries import rows as row_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import files, lists, spreadsheets, tasks
+from services import files, idempotency, lists, spreadsheets, tasks
 from services.actor import Actor
 from services.errors import BadRequest, Invalid, WrongState
 from services.files import ColumnRef
@@ -32,6 +32,8 @@ class Upload:
     name: str
     has_header: bool = True
     mapping: Mapping[ColumnRole, ColumnRef] = field(default_factory=dict)
+    integration: str | None = None
+    """The integration that it is for, by slug."""
 
 
 async def upload(
@@ -65,11 +67,12 @@ async def upload(
             layout = await asyncio.to_thread(
                 files.inspect, file, file_name, has_header=upload.has_header, mapping=upload.mapping
             )
-            task = tasks.new(actor, checked_name, TaskSource.FILE, now)
+            task = tasks.new(actor, checked_name, TaskSource.FILE, upload.integration, now)
             task.file_name, task.file_size_bytes, task.file_sha256 = file_name, size, sha256
             task.file_columns = _stored(layout.columns)
-            asked = (name or "", file_name, sha256.hex(), str(layout.columns), str(layout.has_header), str(is_started))
-            key = tasks.idempotency(actor, "uploadTaskFile", idempotency_key, asked, task.id, now)
+            layout_asked = (str(layout.columns), str(layout.has_header), str(is_started))
+            asked = (name or "", task.integration or "", file_name, sha256.hex(), *layout_asked)
+            key = idempotency.key(actor, "uploadTaskFile", idempotency_key, asked, task.id, now)
             rows = opened.enter_context(closing(files.read(file, layout)))
             return await tasks.store(
                 db,
@@ -114,12 +117,12 @@ async def start(
     actor.require(ApiKeyScope.TASKS_WRITE)
     async with db.transaction() as session:
         if idempotency_key is not None and task_id is not None:
-            key = tasks.idempotency(actor, "startTask", idempotency_key, [str(task_id)], task_id, now)
+            key = idempotency.key(actor, "startTask", idempotency_key, [str(task_id)], task_id, now)
             if key is not None and (first := await tasks.repeated(session, key)) is not None:
                 return first
         task = await _draft(session, actor, task_id)
         await lists.queue(session, task, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 
@@ -147,7 +150,7 @@ async def update(
         task.name, task.updated_at = tasks.checked_name(name, task.name), now
         if mapping is not None:
             await _map_anew(session, await _draft(session, actor, task_id), mapping, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 

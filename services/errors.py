@@ -2,11 +2,13 @@
 
 ServiceError
 ├── BadRequest            an argument that programs write is wrong: a cursor, a page size
+│   └── WebhookRefused    signed wrongly, too long ago, or not what its provider sends
 ├── Invalid               the value is not acceptable
 │   ├── Required          a value is missing
 │   ├── TooLarge          longer or larger than allowed
 │   ├── UnreadableFile    the file cannot be read as the type it claims
 │   ├── WeakPassword      shorter than a password must be
+│   │   └── LeakedPassword  known from leaks
 │   └── PasswordTooLong   longer than a password may be
 ├── Taken                 something with this value exists
 ├── InvalidCredentials    e-mail or password is wrong, or a token is spent
@@ -14,8 +16,10 @@ ServiceError
 │   └── RefreshTokenSpent    used before: its session was ended
 ├── Suspended             the account is suspended; told only after a right password
 ├── NotFound              does not exist, or is not the caller's
+├── LimitReached          as many as the account may have
 ├── WrongState            the thing is in a state that does not allow this
 │   └── EmailUnconfirmed  the address must be confirmed first
+├── VersionConflict       changed since the caller read it
 ├── IdempotencyConflict   the key was used before with other input
 ├── InsufficientCredits   the balance does not cover this
 ├── AccessError           about who asks; never a userError
@@ -23,9 +27,16 @@ ServiceError
 │   │   └── SessionEnded  the token is good, but its session was signed out
 │   └── Forbidden
 ├── Busy                  too many at the same time; never a userError
-└── UpstreamError         about the verifier behind us; never a userError
+│   └── IdentityDown      the identity provider does not answer
+├── RateLimited           too often; never a userError
+│   └── TooManyLetters    of mail
+└── UpstreamError         about a service behind us, the verifier as a rule; never a userError
+    ├── PaymentsDown      the payment provider cannot be reached: try again
+    ├── PaymentsRefused   the payment provider refuses this for good
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
+    │   └── UpstreamKeyMissing   there is no key to ask with; somebody can enter one
     ├── UpstreamRefused   refuses this for good
+    │   └── UpstreamKeyRefused   refuses the credential
     └── UpstreamMissing   does not know the task
 """
 
@@ -43,10 +54,12 @@ class UserErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     TAKEN = "TAKEN"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
     WRONG_STATE = "WRONG_STATE"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
     SUSPENDED = "SUSPENDED"
+    LIMIT_REACHED = "LIMIT_REACHED"
     UNREADABLE_FILE = "UNREADABLE_FILE"
 
 
@@ -66,6 +79,10 @@ class BadRequest(ServiceError):
     """An argument is wrong."""
 
     code = "BAD_USER_INPUT"
+
+
+class WebhookRefused(BadRequest):
+    """The signature of this webhook is wrong, or older than five minutes."""
 
 
 class Invalid(ServiceError):
@@ -94,6 +111,10 @@ class UnreadableFile(Invalid):
 
 class WeakPassword(Invalid):
     """A password has at least 8 characters."""
+
+
+class LeakedPassword(WeakPassword):
+    """This password is known from leaks, and is among the first that anybody tries. Choose another."""
 
 
 class PasswordTooLong(Invalid):
@@ -134,6 +155,12 @@ class NotFound(ServiceError):
     code = UserErrorCode.NOT_FOUND
 
 
+class LimitReached(ServiceError):
+    """The account has as many of these as it may have."""
+
+    code = UserErrorCode.LIMIT_REACHED
+
+
 class WrongState(ServiceError):
     """This is in a state that does not allow that."""
 
@@ -142,6 +169,12 @@ class WrongState(ServiceError):
 
 class EmailUnconfirmed(WrongState):
     """Confirm the address first: use the link in the letter, or ask for a new one."""
+
+
+class VersionConflict(ServiceError):
+    """This was changed since you read it. Read it again and repeat your change."""
+
+    code = UserErrorCode.VERSION_CONFLICT
 
 
 class IdempotencyConflict(ServiceError):
@@ -184,10 +217,39 @@ class Busy(ServiceError):
     code = "SERVICE_UNAVAILABLE"
 
 
+class IdentityDown(Busy):
+    """The identity provider cannot be reached just now. Try again in a moment."""
+
+
+class RateLimited(ServiceError):
+    """This was done too often. Wait a little, and try again."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float) -> None:
+        """`retry_after_seconds`: before that it is refused again."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyLetters(RateLimited):
+    """Too many letters were asked for. Look into the mailbox, and try again later."""
+
+
 class UpstreamError(ServiceError):
     """The verifier could not do this."""
 
     code = "UPSTREAM_ERROR"
+
+
+class PaymentsDown(UpstreamError):
+    """The payment provider cannot be reached just now. Try again in a moment, with the same idempotency key."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+
+
+class PaymentsRefused(UpstreamError):
+    """The payment provider refused this. Nothing was charged."""
 
 
 class UpstreamDown(UpstreamError):
@@ -213,8 +275,18 @@ class UpstreamDown(UpstreamError):
         self.is_timeout = is_timeout
 
 
+class UpstreamKeyMissing(UpstreamDown):
+    """This account has no key at the verifier. Ask who runs this service to enter one."""
+
+    code = "UPSTREAM_KEY_MISSING"
+
+
 class UpstreamRefused(UpstreamError):
     """The verifier refused this."""
+
+
+class UpstreamKeyRefused(UpstreamRefused):
+    """The verifier refused the credential."""
 
 
 class UpstreamMissing(UpstreamError):

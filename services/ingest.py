@@ -11,7 +11,7 @@ from db.queries import results as result_queries
 from db.queries import tasks as task_queries
 from db.queries.parts import PartKey, Snapshot
 from db.session import Database, Session
-from services import credits
+from services import credits, webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,12 @@ class Recorded:
 
     new_count: int
     chargeable_count: int
+    task: Task
+
+    @property
+    def spent_count(self) -> int:
+        """Credits that were paid for it: none where the task costs nothing."""
+        return self.chargeable_count if self.task.charge_policy is not None else 0
 
 
 _NOTHING = Snapshot(processing=0, completed=0, failed=0, verdicts={}, requested_at=None, completed_at=None)
@@ -43,7 +49,7 @@ async def record_batch(
     chargeable = credits.chargeable(task.charge_policy)
     new_count, chargeable_count = await result_queries.write(session, key[0], batch, chargeable)
     await credits.settle(session, task, chargeable_count, now)
-    return Recorded(new_count, chargeable_count)
+    return Recorded(new_count, chargeable_count, task)
 
 
 async def record_snapshot(db: Database, key: PartKey, snapshot: Snapshot, now: datetime) -> None:
@@ -93,6 +99,7 @@ async def _end(session: Session, task: Task, key: PartKey, snapshot: Snapshot, n
         await task_queries.count_adopted(session, task.id)
     await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
     await credits.release(session, task, now)
+    await _tell(session, task, now)
     return True
 
 
@@ -105,3 +112,9 @@ async def fail(db: Database, task_id: UUID, reason: str, now: datetime) -> None:
         await part_queries.stop_all(session, task_id, now)
         await task_queries.finish(session, task_id, TaskStatus.FAILED, now, reason)
         await credits.release(session, task, now)
+        await _tell(session, task, now)
+
+
+async def _tell(session: Session, task: Task, now: datetime) -> None:
+    await session.refresh(task)  # its counters were moved by statements of their own
+    await webhooks.task_ended(session, task, now)

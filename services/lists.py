@@ -9,7 +9,7 @@ from datetime import datetime
 from db.models import Task, TaskPart, TaskStatus
 from db.queries import tasks as queries
 from db.session import Session
-from services import credits
+from services import credits, webhooks
 from services.intake import AddressRecord, InputRow, Intake, RowRecord, part_sizes
 
 _BATCH_ROWS = 5_000
@@ -81,6 +81,8 @@ async def queue(session: Session, task: Task, now: datetime) -> None:
     await queries.add(session, task, [part(task, n, total, now) for n, total in enumerate(part_sizes(size), 1)])
     # Last, so that nobody of the account waits while a long list is read.
     await credits.hold(session, task, size, now)
+    if not task.is_open:
+        await webhooks.task_ended(session, task, now)
 
 
 def part(task: Task, n: int, size: int, now: datetime) -> TaskPart:

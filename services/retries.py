@@ -8,7 +8,7 @@ from db.queries import parts as part_queries
 from db.queries import results as result_queries
 from db.queries import tasks as queries
 from db.session import Database
-from services import credits, lists, tasks
+from services import credits, idempotency, lists, tasks
 from services.actor import Actor
 from services.errors import WrongState
 from services.intake import PART_ADDRESSES_MAX, part_sizes
@@ -38,7 +38,7 @@ async def retry(
     actor.require(ApiKeyScope.TASKS_WRITE)
     async with db.transaction() as session:
         if idempotency_key is not None and task_id is not None:
-            key = tasks.idempotency(actor, "retryTask", idempotency_key, [str(task_id)], task_id, now)
+            key = idempotency.key(actor, "retryTask", idempotency_key, [str(task_id)], task_id, now)
             if key is not None and (first := await tasks.repeated(session, key)) is not None:
                 return first
         task = await tasks.owned(session, actor, task_id)
@@ -56,7 +56,7 @@ async def retry(
         await queries.move_counters(session, task.id, now)
         await session.refresh(task)
         await credits.hold(session, task, count, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from db.models import TaskPart
@@ -10,6 +11,7 @@ from db.queries.parts import PartKey
 from db.session import Database
 from services import adoption
 from services.upstream.contract import Upstream, UpstreamTask
+from services.upstream_keys import UpstreamKeys
 
 LOOKED_AT = 300
 """Newest tasks upstream among which a part is looked for."""
@@ -18,16 +20,14 @@ _BEFORE, _AFTER = timedelta(minutes=5), timedelta(hours=1)
 
 
 async def find(
-    db: Database, upstream: Upstream, credential: str, is_its: Callable[[UUID], bool], now: datetime, poll: timedelta
+    db: Database, upstream: Upstream, keys: UpstreamKeys, reader: UUID | None, now: datetime, poll: timedelta
 ) -> list[UUID]:
-    """Look for every part that was sent with a credential; those found run from now on. Their tasks' ids.
-
-    `is_its` tells whether an account's parts are sent with this credential: all of them may claim what is found.
-    """
-    found = await adoption.newest(upstream, credential, LOOKED_AT)
+    """Look for the parts that were sent by those whom `reader` reads for; what is found runs now. Its tasks' ids."""
+    found = await keys.reading(reader, partial(adoption.newest, upstream, count=LOOKED_AT))
     async with db.read() as session:
-        sent = {key: part for key, part in (await queries.sent(session)).items() if is_its(part[0].account_id)}
+        everyones = await queries.sent(session)
         known = await queries.by_upstream_ids(session, [task.id for task in found])
+    sent = {key: part for key, part in everyones.items() if keys.reader_of(part[0].account_id) == reader}
     links = matches(sent, [task for task in found if task.id not in known], upstream.callback_of)
     for key, upstream_id in links.items():
         async with db.transaction() as session:

@@ -1,6 +1,5 @@
 """Tasks: made from a list or a file, stopped, and kept fresh. One transaction each; no network inside."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -10,14 +9,13 @@ from db.models import FINAL_STATUSES, ApiKeyScope, IdempotencyKey, Task, TaskSou
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import credits, lists
+from services import credits, idempotency, integrations, lists, webhooks
 from services.actor import Actor
-from services.errors import IdempotencyConflict, Invalid, NotFound, Required, TooLarge, WrongState
+from services.errors import Invalid, NotFound, Required, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, InputRow, inline_rows
 from services.progress import Announcer
 
 NAME_CHARACTERS_MAX = 200
-IDEMPOTENCY_KEY_CHARACTERS_MAX = 64
 
 
 async def create(
@@ -27,6 +25,7 @@ async def create(
     *,
     emails: Sequence[str],
     name: str | None,
+    integration: str | None = None,
     idempotency_key: str | None,
     now: datetime,
 ) -> Task:
@@ -35,6 +34,7 @@ async def create(
     Raises:
         Required: the list is empty.
         TooLarge: more than 10,000 entries, or a name or key that is too long.
+        Invalid: there is no such integration.
         IdempotencyConflict: the key was used with other input.
         InsufficientCredits: fewer credits are available than there are different addresses.
 
@@ -48,8 +48,12 @@ async def create(
             f"At most {PART_ADDRESSES_MAX:,} addresses; this list has {len(emails):,}. Upload longer lists as a file."
         )
         raise TooLarge(message, field=("input", "emails"))
-    task = new(actor, checked_name(name, f"List of {now:%Y-%m-%d %H:%M}"), TaskSource.INLINE, now)
-    key = idempotency(actor, "createTask", idempotency_key, (name or "", *emails), task.id, now)
+    checked = checked_name(name, f"List of {now:%Y-%m-%d %H:%M}")
+    task = new(actor, checked, TaskSource.INLINE, integration, now)
+    if task.integration is not None and actor.api_key_id is not None:
+        task.source = TaskSource.INTEGRATION
+    asked = (name or "", task.integration or "", *emails)
+    key = idempotency.key(actor, "createTask", idempotency_key, asked, task.id, now)
     rows = inline_rows(emails)
     return await store(db, announcer, task, rows, addresses_max=PART_ADDRESSES_MAX, is_started=True, key=key, now=now)
 
@@ -72,7 +76,8 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
         await session.refresh(task)
-    announcer.changed([task.id])
+        await webhooks.task_ended(session, task, now)
+    announcer.changed([task.id, task.account_id])
     return task
 
 
@@ -111,7 +116,7 @@ async def owned(session: Session, actor: Actor, task_id: UUID | None) -> Task:
     return task
 
 
-def new(actor: Actor, name: str, source: TaskSource, now: datetime) -> Task:
+def new(actor: Actor, name: str, source: TaskSource, integration: str | None, now: datetime) -> Task:
     """A task of the caller's, not stored yet."""
     return Task(
         id=ids.new_uuid(),
@@ -119,6 +124,8 @@ def new(actor: Actor, name: str, source: TaskSource, now: datetime) -> Task:
         name=name,
         status=TaskStatus.DRAFT,
         source=source,
+        integration=integrations.checked(integration) or actor.integration,
+        api_key_id=actor.api_key_id,
         created_at=now,
         updated_at=now,
         refreshed_at=now,
@@ -144,34 +151,6 @@ def checked_name(name: str | None, default: str) -> str:
     return name
 
 
-def idempotency(
-    actor: Actor, operation: str, key: str | None, asked: Sequence[str], subject_id: UUID, now: datetime
-) -> IdempotencyKey | None:
-    """The caller's key for what was asked; None without one.
-
-    Raises:
-        Invalid: too long, or not printable.
-
-    """
-    if key is None:
-        return None
-    if not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX or not key.isprintable():
-        message = f"An idempotency key has 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} printable characters."
-        raise Invalid(message, field=("input", "idempotencyKey"))
-    sha256 = hashlib.sha256()
-    for text in asked:
-        data = text.encode("utf-8", "replace")
-        sha256.update(len(data).to_bytes(8, "big") + data)
-    return IdempotencyKey(
-        account_id=actor.account_id,
-        operation=operation,
-        key=key,
-        request_hash=sha256.digest(),
-        subject_id=subject_id,
-        created_at=now,
-    )
-
-
 async def store(
     db: Database,
     announcer: Announcer,
@@ -193,7 +172,7 @@ async def store(
         await lists.write(session, task, rows, addresses_max, now)
         if is_started:
             await lists.queue(session, task, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 
@@ -208,8 +187,7 @@ async def repeated(session: Session, key: IdempotencyKey) -> Task | None:
     first = await queries.remember(session, key)
     if first is None:
         return None
-    if first.request_hash != key.request_hash:
-        raise IdempotencyConflict(field=("input", "idempotencyKey"))
+    idempotency.hold_same(first, key)
     found = (await queries.by_ids(session, [first.subject_id])).get(first.subject_id)
     if found is None:
         message = "The task that this idempotency key made was deleted."

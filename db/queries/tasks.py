@@ -38,6 +38,7 @@ class TaskConditions:
     created_after: datetime | None = None
     created_before: datetime | None = None
     status: Sequence[TaskStatus] | None = None
+    integration: Sequence[str] | None = None
     name_contains: str | None = None
 
 
@@ -56,6 +57,8 @@ def _matching(account_id: UUID | None, conditions: TaskConditions, statement: Se
         statement = statement.where(Task.created_at < conditions.created_before)
     if conditions.status is not None:
         statement = statement.where(Task.status.in_(conditions.status))
+    if conditions.integration is not None:
+        statement = statement.where(Task.integration.in_(conditions.integration))
     if conditions.name_contains is not None:
         statement = statement.where(func.lower(Task.name).contains(conditions.name_contains.lower(), autoescape=True))
     return statement
@@ -150,8 +153,12 @@ async def remember(session: Session, key: IdempotencyKey) -> IdempotencyKey | No
     statement = insert(IdempotencyKey).values(values).on_conflict_do_nothing().returning(IdempotencyKey.key)
     if await session.scalar(statement) is not None:
         return None
-    identity = (key.account_id, key.operation, key.key)
-    return await session.get(IdempotencyKey, identity)
+    return await remembered(session, key)
+
+
+async def remembered(session: ReadSession, key: IdempotencyKey) -> IdempotencyKey | None:
+    """The row that a repeat-safe key has; None when it is new."""
+    return await session.get(IdempotencyKey, (key.account_id, key.operation, key.key))
 
 
 async def move_counters(session: Session, task_id: UUID, now: datetime) -> None:
@@ -200,6 +207,12 @@ _VERDICT_COLUMNS = {
     "role_based": "role_based_count",
     "disposable_domain_emails": "disposable_count",
 }
+
+
+async def changed_since(session: ReadSession, account_id: UUID, since: datetime, *, limit: int) -> Sequence[Task]:
+    """An account's tasks that changed after a moment, the earliest change first."""
+    statement = select(Task).where(Task.account_id == account_id, Task.updated_at > since)
+    return (await session.scalars(statement.order_by(Task.updated_at).limit(limit))).all()
 
 
 async def finish(

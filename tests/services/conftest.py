@@ -1,13 +1,17 @@
 """The service with an upstream that misbehaves when it is told to."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
 
+from conftest import NewDatabase
+from db import migrations
+from resolvers.context import Parts
 from services.upstream import http
 from services.upstream.http import HttpUpstream
-from tests.services import faulty_upstream
+from tests.services import faulty_upstream, shop
 from tests.services.faulty_upstream import FaultyUpstream
 
 
@@ -31,6 +35,13 @@ def upstream_key() -> str:
     return "the-key-of-the-tests"
 
 
+@pytest.fixture(params=["mock", "stripe"], name="shop")
+async def _shop(request: pytest.FixtureRequest, parts: Parts) -> AsyncIterator[shop.Shop]:
+    """The service with each of the payment providers in turn."""
+    async with shop.open_shop(parts, request.param) as opened:
+        yield opened
+
+
 @pytest.fixture(autouse=True)
 def _plain_log() -> Iterator[None]:
     """Exceptions that tests provoke are logged plainly: with all local variables, one takes minutes."""
@@ -38,3 +49,15 @@ def _plain_log() -> Iterator[None]:
     structlog.configure(processors=[structlog.processors.add_log_level, plain])
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def provider_database_url(new_database: NewDatabase) -> str:
+    """The database of the stand-in for an identity provider."""
+
+    async def create() -> str:
+        return await new_database("provider_tests")
+
+    url = asyncio.run(create())
+    migrations.upgrade(url)
+    return url

@@ -3,7 +3,6 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -11,18 +10,10 @@ from db.models import Account, Task, TaskSource, TaskStatus
 from resolvers.context import Parts
 from services import adoption
 from services.errors import Invalid
-from services.upstream_keys import UpstreamKeys
 from services.worker import Worker
 from tests import factories
 from tests.services.faulty_upstream import FaultyUpstream, KnownTask
-from tests.services.test_worker import Clock, row_of, worked
-
-
-class OwnKeys(UpstreamKeys):
-    """Every account has a credential of its own upstream."""
-
-    def is_own(self, account_id: UUID) -> bool:
-        return True
+from tests.services.worker.following import Clock, row_of, worked
 
 
 def elsewhere(faulty: FaultyUpstream, emails: list[str], age: timedelta = timedelta(hours=1)) -> KnownTask:
@@ -31,10 +22,15 @@ def elsewhere(faulty: FaultyUpstream, emails: list[str], age: timedelta = timede
     return made
 
 
-async def refreshed(parts: Parts, owner: Account, keys: UpstreamKeys | None = None, first: int = 100) -> int:
-    keys = keys or OwnKeys("the-key-of-the-tests")
+async def refreshed(parts: Parts, owner: Account, first: int = 100) -> int:
     return await adoption.refresh(
-        parts.db, parts.announcer, parts.upstream, keys, factories.actor(owner), first=first, now=datetime.now(UTC)
+        parts.db,
+        parts.announcer,
+        parts.upstream,
+        parts.upstream_keys,
+        factories.actor(owner),
+        first=first,
+        now=datetime.now(UTC),
     )
 
 
@@ -66,14 +62,6 @@ async def test_a_task_made_elsewhere_is_adopted_once_and_its_results_come_withou
     ]
     assert await raw("SELECT balance, held FROM credit_account") == [(1_000_000, 0)]
     assert await refreshed(parts, account) == 0
-
-
-async def test_with_a_credential_for_all_nothing_is_adopted(
-    parts: Parts, account: Account, faulty: FaultyUpstream, raw: Any
-) -> None:
-    elsewhere(faulty, ["yes-1@example.com"])
-    assert await refreshed(parts, account, UpstreamKeys("the-key-of-the-tests")) == 0
-    assert await raw("SELECT count(*) FROM task") == [(0,)]
 
 
 async def test_a_task_of_ours_is_brought_up_to_date_and_never_adopted(

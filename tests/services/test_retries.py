@@ -13,7 +13,7 @@ from services.worker import Worker
 from tests import factories
 from tests.services import faulty_upstream
 from tests.services.faulty_upstream import FaultyUpstream
-from tests.services.test_worker import MIXED, Clock, row_of, worked
+from tests.services.worker.following import MIXED, Clock, row_of, worked
 
 
 async def retried(parts: Parts, owner: Account, task: Task, key: str | None = None) -> Task:

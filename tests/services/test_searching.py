@@ -10,16 +10,19 @@ import pytest
 
 from db.models import Account, TaskPart, TaskStatus
 from db.queries.parts import Snapshot
+from db.session import Database
 from resolvers.context import Parts
-from services import searching
+from services import searching, upstream_keys
+from services.sealing import Box
 from services.upstream.contract import UpstreamTask
 from services.upstream.hosted import HostedUpstream
 from services.worker import Worker
 from tests import factories
+from tests.conftest import SECRET
 from tests.services import hosted_upstream
 from tests.services.faulty_upstream import Fault, KnownTask
 from tests.services.hosted_upstream import HostedFake
-from tests.services.test_worker import MIXED, Clock, held, row_of, worked
+from tests.services.worker.following import MIXED, Clock, held, row_of, worked
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -35,6 +38,17 @@ async def upstream(hosted: HostedFake) -> AsyncIterator[HostedUpstream]:
     client = HostedUpstream(hosted.url, callback_base="https://service.test/upstream", timeout_seconds=0.5)
     yield client
     await client.close()
+
+
+@pytest.fixture
+def upstream_key() -> str:
+    """A hosted verifier gives the service no credential of its own."""
+    return ""
+
+
+@pytest.fixture(autouse=True)
+async def _entered_key(db: Database, account: Account) -> None:
+    await upstream_keys.enter(db, Box(SECRET), account.email, hosted_upstream.KEY, datetime.now(UTC))
 
 
 @pytest.mark.parametrize("is_echoing", [True, False])

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0003"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
@@ -17,7 +17,7 @@ HAVING count(*) > (SELECT count(*) FROM credit_hold h WHERE h.task_id = t.task_i
 
 # As in 0002 but for the one about releases.
 _VIOLATIONS = """
-CREATE OR REPLACE VIEW credit_violation AS
+CREATE OR REPLACE VIEW ledger_violation AS
 WITH entry AS (
     SELECT t.id, t.account_id, t.amount, t.reserved_amount, sum(e.amount) AS total,
         coalesce(sum(e.amount) FILTER (WHERE e.ledger IN ('USER', 'HELD')), 0) AS owned,
