@@ -20,7 +20,7 @@ from db.models import (
     Webhook,
     WebhookDelivery,
 )
-from db.queries import accounts, credits, payments, profiles, results, series, tasks, webhooks
+from db.queries import accounts, credits, payments, profiles, results, rows, series, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
 from services.actor import Actor
@@ -55,6 +55,7 @@ class Loaders:
         self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
         self.task_days: DataLoader[series.TaskDays, list[TaskDay] | None] = _reads(db, series.of_tasks)
+        self.sample: DataLoader[UUID, list[list[str]] | None] = _reads(db, rows.samples)
         self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
         self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 

@@ -1,5 +1,6 @@
 """Tasks: one, many, and the mutations that make and stop them."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,10 +14,11 @@ from db.queries import tasks as queries
 from db.queries.tasks import TaskConditions
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
-from services import freshness, tasks
+from services import adoption, drafts, freshness, retries, tasks
 from services.errors import BadRequest, Required
 
 _NAME_CHARACTERS_MAX = 100
+_LIST_SECONDS_MAX = 300.0
 _INTEGRATIONS_MAX = 20
 
 
@@ -189,6 +191,7 @@ async def upload_task_file(
     name: str | None = None,
     has_header: bool = True,
     column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+    start: bool = True,
     integration: str | None = None,
     idempotency_key: str | None = None,
 ) -> models.Task:
@@ -198,18 +201,60 @@ async def upload_task_file(
         message = "Send the file's name with the file part."
         raise Required(message, field=("input", "file"))
     await parts.upstream_keys.require(actor.account_id)
-    return await tasks.upload(
-        parts.db,
-        parts.announcer,
-        actor,
-        upload=tasks.Upload(file.file, file.filename, integration),
-        name=name,
-        has_header=has_header,
-        mapping=_mapping(column_mapping),
-        idempotency_key=idempotency_key,
-        bytes_max=parts.upload_bytes_max,
-        now=parts.now(),
-    )
+    info.context.take_longer(_LIST_SECONDS_MAX)
+    async with parts.reading:
+        return await drafts.upload(
+            parts.db,
+            parts.announcer,
+            actor,
+            upload=drafts.Upload(file.file, file.filename, has_header, _mapping(column_mapping), integration),
+            name=name,
+            is_started=start,
+            idempotency_key=idempotency_key,
+            bytes_max=parts.upload_bytes_max,
+            now=parts.now(),
+        )
+
+
+@outcomes.gives("task")
+async def start_task(info: Info, *, task_id: str, idempotency_key: str | None = None) -> models.Task:
+    """Start a draft."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = ids.parse("task", task_id)
+    return await drafts.start(parts.db, parts.announcer, actor, uuid, idempotency_key=idempotency_key, now=parts.now())
+
+
+@outcomes.gives("task")
+async def update_task(
+    info: Info,
+    *,
+    task_id: str,
+    name: str | None = None,
+    column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+) -> models.Task:
+    """Rename a task, or map its columns anew."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = ids.parse("task", task_id)
+    mapping = _mapping(column_mapping) if column_mapping is not None else None
+    info.context.take_longer(_LIST_SECONDS_MAX)
+    async with parts.reading:
+        return await drafts.update(parts.db, parts.announcer, actor, uuid, name=name, mapping=mapping, now=parts.now())
+
+
+async def quote(info: Info, root: models.Task) -> models.TaskQuote | None:
+    """What an uploaded list holds; None for one sent inline."""
+    if root.file is None:
+        return None
+    sample = await info.context.load.sample.load(root.id)
+    return models.TaskQuote(root.email_count, root.well_formed_count, root.malformed_row_count, sample or [])
+
+
+async def task_quote(info: Info, emails: list[str]) -> models.TaskQuote:
+    """What a list would cost."""
+    info.context.require(ApiKeyScope.TASKS_READ)
+    return await asyncio.to_thread(drafts.quote, emails)
 
 
 def _mapping(given: Any) -> dict[ColumnRole, str | int]:  # noqa: ANN401 - a ColumnMappingInput
@@ -219,6 +264,33 @@ def _mapping(given: Any) -> dict[ColumnRole, str | int]:  # noqa: ANN401 - a Col
         if ref:
             mapping[role] = ref.name.value if ref.name is not None else ref.index.value
     return mapping
+
+
+@outcomes.gives("task")
+async def retry_task(info: Info, *, task_id: str, idempotency_key: str | None = None) -> models.Task:
+    """Ask for the unknown addresses of a task again."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = ids.parse("task", task_id)
+    return await retries.retry(parts.db, parts.announcer, actor, uuid, idempotency_key=idempotency_key, now=parts.now())
+
+
+@outcomes.gives("changed_count")
+async def refresh_tasks(info: Info, *, first: int) -> int:
+    """Ask upstream for the caller's tasks."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    return await adoption.refresh(
+        parts.db, parts.announcer, parts.upstream, parts.upstream_keys, actor, first=first, now=parts.now()
+    )
+
+
+@outcomes.gives("deleted_task_id")
+async def delete_task(info: Info, *, task_id: str) -> str:
+    """Delete a task."""
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = await tasks.delete(info.context.parts.db, actor, ids.parse("task", task_id))
+    return ids.global_id("task", uuid)
 
 
 @outcomes.gives("task")

@@ -36,6 +36,7 @@ from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.profiles import ProfileMutations
 from schema.mutations.purchases import PurchaseMutations
+from schema.mutations.retention import RetentionMutations
 from schema.mutations.tasks import TaskMutations
 from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
@@ -48,7 +49,7 @@ from schema.scalars import SCALARS
 from schema.series import TaskSeries
 from schema.sessions import Session
 from schema.subscriptions import Subscription
-from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder, TaskQuote
 from schema.usage import UsageSeries
 from schema.webhooks import Webhook, WebhookConnection, WebhookDelivery
 
@@ -75,6 +76,12 @@ class Query:
         ApiKeyScope.TASKS_READ,
         "One task of yours; any task for an administrator.",
         id=argument(strawberry.ID, "Global id.", REQUIRED),
+    )
+    task_quote: TaskQuote | None = root(
+        tasks.task_quote,
+        ApiKeyScope.TASKS_READ,
+        "What a list would cost, before a task is made of it. At most 10,000 addresses.",
+        emails=argument(list[str], "The addresses.", REQUIRED),
     )
     tasks: TaskConnection | None = root(
         tasks.tasks_page,
@@ -133,6 +140,7 @@ class Mutation(
     PurchaseMutations,
     AdminMutations,
     WebhookMutations,
+    RetentionMutations,
 ):
     pass
 

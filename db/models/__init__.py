@@ -31,6 +31,7 @@ from db.models.results import (
 from db.models.series import TaskDay, TaskSeries, TaskSeriesPoint
 from db.models.table import Table
 from db.models.tasks import (
+    FINAL_STATUSES,
     OPEN_STATUSES,
     ColumnRole,
     IdempotencyKey,
@@ -39,6 +40,7 @@ from db.models.tasks import (
     TaskFile,
     TaskFileColumn,
     TaskPart,
+    TaskQuote,
     TaskSource,
     TaskStatus,
     WorkerHeartbeat,
@@ -50,6 +52,7 @@ from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSe
 __all__ = [
     "BALANCE_MAX",
     "DOCUMENT_BYTES_MAX",
+    "FINAL_STATUSES",
     "OPEN_STATUSES",
     "Account",
     "ApiKey",
@@ -91,6 +94,7 @@ __all__ = [
     "TaskMetrics",
     "TaskOrderField",
     "TaskPart",
+    "TaskQuote",
     "TaskResult",
     "TaskRow",
     "TaskSeries",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import (
@@ -123,6 +123,27 @@ async def _copy(session: Session, table: str, columns: Sequence[str], records: I
     connection = await (await session.connection()).get_raw_connection()
     driver: Any = connection.driver_connection
     await driver.copy_records_to_table(table, records=records, columns=columns)
+
+
+async def forget_addresses(session: Session, task_id: UUID) -> None:
+    """Delete a task's addresses, to find them anew in its rows."""
+    await session.execute(delete(TaskAddress).where(TaskAddress.task_id == task_id))
+
+
+async def count_adopted(session: Session, task_id: UUID) -> None:
+    """Set the counts of a task that was made elsewhere to what came of it."""
+    a = TaskAddress
+    counts = select(func.count(), func.count(func.distinct(a.domain))).where(a.task_id == task_id)
+    total, domains = (await session.execute(counts)).one()
+    values = {"email_count": total, "total_count": total, "domain_count": domains}
+    statement = update(Task).where(Task.id == task_id).values(values)
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def remove(session: Session, task_ids: Sequence[UUID]) -> None:
+    """Delete tasks with all that belongs to them; what they cost stays in the ledger. May take long for long lists."""
+    await session.execute(text("SET LOCAL statement_timeout = 0"))
+    await session.execute(delete(Task).where(Task.id.in_(task_ids)).execution_options(synchronize_session=False))
 
 
 async def lock(session: Session, task_id: UUID) -> Task | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import event, text
 from conftest import NewDatabase
 from db import ids, migrations
 from db.models import OPEN_STATUSES, PartState, PaymentEvent, TaskOrderField
-from db.queries import accounts, audit, parts, payments, results, series, tasks
+from db.queries import accounts, audit, downloads, parts, payments, results, series, tasks
 from db.queries.pages import Window
 from db.queries.results import ResultConditions
 from db.queries.tasks import TaskConditions
@@ -228,10 +229,15 @@ async def test_a_page_of_results_is_read_by_row_number(plans: Plans) -> None:
 
 
 async def test_a_piece_of_a_download_is_read_by_row_number(plans: Plans) -> None:
-    with plans.seen():
-        async with plans.db.read() as session:
-            await results.chunk(session, plans.task_id, ResultConditions(), after=1000, limit=100)
-    assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
+    span, conditions = downloads.Span(plans.task_id, 1000, 1100), ResultConditions()
+    async with plans.db.read() as session:
+        found = await downloads.rows(session, span, conditions)
+        driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+        statement = f"EXPLAIN (FORMAT JSON) SELECT * {downloads._FROM}"
+        explained = await driver.fetchval(statement, *downloads._values(span, conditions))
+    assert [row["row_number"] for row in found] == list(range(1001, 1101))
+    (plan,) = json.loads(explained) if isinstance(explained, str) else explained
+    assert set(_used(plan["Plan"])) == {"pk_task_row", "pk_task_address"}
 
 
 async def test_a_key_is_found_by_its_hash_and_an_account_by_its_address(plans: Plans) -> None:
