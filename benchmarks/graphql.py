@@ -25,7 +25,7 @@ from benchmarks.peers import graphql as peers
 
 SECRET = "the-secret-key-of-the-benchmark-0123456789abcdef"  # noqa: S105 - of a service that lives as long as a run
 QUERIES = ("A", "B", "C")
-SIZES = tuple(int(x) for x in os.environ.get("SIZES","100,1000,10000").split(","))
+SIZES = tuple(int(x) for x in os.environ.get("SIZES", "100,1000,10000").split(","))
 CONNECTIONS = 16
 WARM_SECONDS = 1.0
 
@@ -136,13 +136,18 @@ async def service() -> AsyncIterator[Service]:
 async def compare(given: argparse.Namespace) -> None:
     """Measure everybody in turns, then ourselves on more and more rows, and print tables and bars."""
     async with service() as running, load() as generator:
-        import time; T=time.monotonic(); print("seed", flush=True)
+        import time
+
+        T = time.monotonic()
+        print("seed", flush=True)
         users = [await running.user(f"owner-of-{size}", size) for size in SIZES]
         await running.settle()
-        print("seeded", time.monotonic()-T, flush=True)
+        print("seeded", time.monotonic() - T, flush=True)
         us = running.api(users[-1])
         async with peers.peers(running.database_url, SECRET, users[-1], running.folder) as others:
-            if os.environ.get("HOLD"): print(users[-1].token, [(o.name,o.port) for o in others], us.port, running.folder); await asyncio.sleep(float(os.environ["HOLD"]))
+            if os.environ.get("HOLD"):
+                print(users[-1].token, [(o.name, o.port) for o in others], us.port, running.folder)
+                await asyncio.sleep(float(os.environ["HOLD"]))
             everybody = [others[0], us, *others[1:]]
             found = await rounds(generator, everybody, given)
         print(f"A, B and C of an account with {SIZES[-1]} tasks and {SIZES[-1] * stored.ADDRESSES_A_TASK} results;")
@@ -201,7 +206,9 @@ def bars(found: Found) -> list[str]:
         for query in QUERIES:
             if (peer, query) in found:
                 ratio = _ratio(found[peers.OURS, query], found[peer, query])
-                lines.append(_bar(f"{query}: requests/s, times {peer}", f"{ratio:.2f}", f"at least {least}", ratio >= least))
+                lines.append(
+                    _bar(f"{query}: requests/s, times {peer}", f"{ratio:.2f}", f"at least {least}", ratio >= least)
+                )
     for query in QUERIES:
         spread = _spread(found[peers.OURS, query])
         lines.append(_bar(f"{query}: p99 / p50", f"{spread:.1f}", "at most 4", spread <= 4))
@@ -226,12 +233,20 @@ async def growth(
     lines.append(_row("tasks, results of the account", *queries))
     for user in users:
         cells = [
-            f"{_median(found[q, user.tasks], 'cpu_ms'):.2f} ({_median(found[q, user.tasks], 'p50_ms'):.2f})" for q in queries
+            f"{_median(found[q, user.tasks], 'cpu_ms'):.2f} ({_median(found[q, user.tasks], 'p50_ms'):.2f})"
+            for q in queries
         ]
         lines.append(_row(f"{user.tasks}, {user.tasks * stored.ADDRESSES_A_TASK}", *cells))
     for query in queries:
         least, most = (_median(found[query, users[n].tasks], "p50_ms") for n in (0, -1))
-        lines.append(_bar(f"{query}: p50 at 100 times the rows, times that at 1", f"{most / least:.2f}", "flat", most < 1.3 * least))
+        lines.append(
+            _bar(
+                f"{query}: p50 at 100 times the rows, times that at 1",
+                f"{most / least:.2f}",
+                "flat",
+                most < 1.3 * least,
+            )
+        )
     return lines
 
 

@@ -12,6 +12,7 @@ from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
 from schema.credits import Credits, CreditTransaction
+from schema.execution.executor import CompiledExecutor
 from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
 from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
@@ -92,5 +93,6 @@ schema = observe.ObservedSchema(
     subscription=Subscription,
     types=[ApiKey, CreditTransaction, Session, TaskResult, User],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
+    execution_context_class=CompiledExecutor,
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )
