@@ -79,6 +79,10 @@ class RunningApp:
     log: Path
 
 
+StartApp = Callable[..., contextlib.AbstractContextManager[RunningApp]]
+"""Starts an instance: `start_app(name, **environment)`."""
+
+
 @contextlib.contextmanager
 def running_program(data_dir: Path, **environment: str) -> Iterator[RunningApp]:
     """Run `python -m app` on free ports until the block ends; its output stands in `log`."""
@@ -117,7 +121,7 @@ def running_app(open_temp_dir: Path) -> Iterator[RunningApp]:
 
 
 @pytest.fixture(scope="session")
-def start_app(open_temp_dir: Path) -> Callable[..., contextlib.AbstractContextManager[RunningApp]]:
+def start_app(open_temp_dir: Path) -> StartApp:
     """Give `start_app(name, **environment)`: another instance, for tests that kill; `name` is its data directory."""
 
     def start(name: str, **environment: str) -> contextlib.AbstractContextManager[RunningApp]:

@@ -78,6 +78,7 @@ async def worker(parts: Parts, settings: Settings) -> AsyncIterator[None]:
     """Run the service's worker beside whatever the block does; a part in hand is finished before the end."""
     stop = asyncio.Event()
     task = asyncio.create_task(_keep_working(parts, settings, stop), name="worker")
+    delivering = asyncio.create_task(parts.deliveries.run(stop), name="webhooks")
     try:
         yield
     finally:
@@ -87,6 +88,7 @@ async def worker(parts: Parts, settings: Settings) -> AsyncIterator[None]:
             task.cancel()  # its lease runs out, and another worker goes on from there
         with contextlib.suppress(asyncio.CancelledError):
             await task
+        await delivering
 
 
 async def _keep_working(parts: Parts, settings: Settings, stop: asyncio.Event) -> None:

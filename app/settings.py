@@ -5,7 +5,10 @@ import os
 import typing
 import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
+
+from services.networks import Network
 
 T = typing.TypeVar("T")
 Environment = typing.Literal["development", "production"]
@@ -40,6 +43,7 @@ DEFAULTS: Mapping[str, str] = {
     "WORKER_CONCURRENCY": "8",
     "PAYMENTS": "",
     "WELCOME_CREDITS": "",
+    "ALLOW_PRIVATE_NETWORKS": "",
 }
 
 REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
@@ -97,6 +101,8 @@ class Settings:
     """`mock`: whoever is signed in adds credits to the own account. Development only."""
     welcome_credits: int = WELCOME_CREDITS_IN_DEVELOPMENT
     """What a new account begins with."""
+    allowed_private_networks: tuple[Network, ...] = ()
+    """Private networks in which webhooks may be called all the same."""
 
     @property
     def is_production(self) -> bool:
@@ -130,6 +136,7 @@ class Settings:
             payments=reader.choice(
                 "PAYMENTS", typing.get_args(Payments), "none" if environment == "production" else "mock"
             ),
+            allowed_private_networks=reader.networks("ALLOW_PRIVATE_NETWORKS"),
             welcome_credits=reader.number(
                 "WELCOME_CREDITS",
                 0,
@@ -210,6 +217,12 @@ class _Reader:
 
         # The value itself stays out of the message: a database's URL holds a password.
         return self._parsed(name, parse, f"must be a URL that begins with {schemes[0]}://", "", is_shown=False)
+
+    def networks(self, name: str) -> tuple[Network, ...]:
+        def parse(text: str) -> tuple[Network, ...]:
+            return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+        return self._parsed(name, parse, "must be networks such as 10.0.0.0/8, separated by commas", ())
 
     def secret(self, name: str) -> str:
         text = self.text(name)

@@ -14,11 +14,14 @@ from services.authentication import Credentials
 from services.identity.local import LocalIdentity
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
+from services.outgoing import Outgoing
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 
 
 @contextlib.asynccontextmanager
@@ -52,6 +55,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             welcome_credits=settings.welcome_credits,
         )
         opened.push_async_callback(identity.aclose)
+        outgoing = Outgoing(settings.allowed_private_networks, is_http_allowed=not settings.is_production)
+        opened.push_async_callback(outgoing.aclose)
+        webhook_secrets = Secrets(box)
         yield Parts(
             db=db,
             upstream=upstream,
@@ -63,6 +69,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             upload_bytes_max=settings.upload_bytes_max,
             is_billing_mock=settings.payments == "mock",
             identity=identity,
+            outgoing=outgoing,
+            webhook_secrets=webhook_secrets,
+            deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
 
 

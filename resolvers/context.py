@@ -15,9 +15,12 @@ from services.authentication import Credentials
 from services.errors import Unauthenticated
 from services.identity.port import Identity
 from services.links import Links
+from services.outgoing import Outgoing
 from services.progress import Announcer, Hub
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 
 
 def utc_now() -> datetime:
@@ -38,6 +41,9 @@ class Parts:
     announcer: Announcer
     upload_bytes_max: int
     identity: Identity
+    outgoing: Outgoing
+    webhook_secrets: Secrets
+    deliveries: Deliveries
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
     now: Callable[[], datetime] = utc_now

@@ -7,8 +7,17 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db.models import Account, ApiKey, CreditAccount, CreditTransaction, Task, TaskResult
-from db.queries import accounts, credits, results, tasks
+from db.models import (
+    Account,
+    ApiKey,
+    CreditAccount,
+    CreditTransaction,
+    Task,
+    TaskResult,
+    Webhook,
+    WebhookDelivery,
+)
+from db.queries import accounts, credits, results, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
 from services.upstream.contract import Upstream
@@ -29,6 +38,8 @@ class Loaders:
         self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
+        self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
+        self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 
         async def refresh(task_ids: list[UUID]) -> list[Task | None]:
             found = await freshness.refresh(db, upstream, keys, task_ids, now())

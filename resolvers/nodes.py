@@ -4,13 +4,22 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, tasks
+from resolvers import accounts, credits, keys, tasks, webhooks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
 _IDS_MAX = 100
 
-Row = models.Account | models.ApiKey | models.AuthSession | models.CreditTransaction | models.Task | models.TaskResult
+Row = (
+    models.Account
+    | models.ApiKey
+    | models.AuthSession
+    | models.CreditTransaction
+    | models.Task
+    | models.TaskResult
+    | models.Webhook
+    | models.WebhookDelivery
+)
 
 
 async def node(info: Info, id: str) -> Row | None:
@@ -41,6 +50,10 @@ async def _find(context: Context, text: str) -> Row | None:
             return await keys.by_uuid(context, ids.parse("key", text))
         case "session":
             return await accounts.session_by_uuid(context, ids.parse("session", text))
+        case "webhook":
+            return await webhooks.by_uuid(context, ids.parse(kind, text))
+        case "delivery":
+            return await webhooks.delivery_by_uuid(context, ids.parse(kind, text))
         case _:
             return None
 

@@ -18,6 +18,7 @@ UserErrorCode = words(
         "INSUFFICIENT_CREDITS": "The balance does not cover this.",
         "INVALID_CREDENTIALS": "E-mail or password is wrong, or the token is spent. Which one is never told.",
         "SUSPENDED": "The account is suspended or inactive.",
+        "LIMIT_REACHED": "The account has as many of these as it may have.",
         "UNREADABLE_FILE": "The file cannot be read as the type it claims.",
     },
 )

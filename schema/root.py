@@ -7,7 +7,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, nodes, tasks
+from resolvers import accounts, credits, keys, nodes, tasks, webhooks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -19,12 +19,14 @@ from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.tasks import TaskMutations
+from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
 from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+from schema.webhooks import Webhook, WebhookConnection, WebhookDelivery
 
 
 @strawberry.type(
@@ -66,13 +68,16 @@ class Query:
         **pages.ARGUMENTS,
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
+    webhooks: WebhookConnection | None = root(
+        webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
+    )
 
 
 @strawberry.type(
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations):
+class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, WebhookMutations):
     pass
 
 
@@ -91,7 +96,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Session, TaskResult, User],
+    types=[ApiKey, CreditTransaction, Session, TaskResult, User, Webhook, WebhookDelivery],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     execution_context_class=CompiledExecutor,
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),

@@ -14,6 +14,7 @@ ServiceError
 │   └── RefreshTokenSpent    used before: its session was ended
 ├── Suspended             the account is suspended; told only after a right password
 ├── NotFound              does not exist, or is not the caller's
+├── LimitReached          as many as the account may have
 ├── WrongState            the thing is in a state that does not allow this
 │   └── EmailUnconfirmed  the address must be confirmed first
 ├── IdempotencyConflict   the key was used before with other input
@@ -47,6 +48,7 @@ class UserErrorCode(StrEnum):
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
     SUSPENDED = "SUSPENDED"
+    LIMIT_REACHED = "LIMIT_REACHED"
     UNREADABLE_FILE = "UNREADABLE_FILE"
 
 
@@ -132,6 +134,12 @@ class NotFound(ServiceError):
     """This does not exist, or is not yours."""
 
     code = UserErrorCode.NOT_FOUND
+
+
+class LimitReached(ServiceError):
+    """The account has as many of these as it may have."""
+
+    code = UserErrorCode.LIMIT_REACHED
 
 
 class WrongState(ServiceError):

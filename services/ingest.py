@@ -11,7 +11,7 @@ from db.queries import results as result_queries
 from db.queries import tasks as task_queries
 from db.queries.parts import PartKey, Snapshot
 from db.session import Database, Session
-from services import credits
+from services import credits, webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ async def _end(session: Session, task: Task, key: PartKey, snapshot: Snapshot, n
         return False
     await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
     await credits.release(session, task, now)
+    await _tell(session, task, now)
     return True
 
 
@@ -101,3 +102,9 @@ async def fail(db: Database, task_id: UUID, reason: str, now: datetime) -> None:
         await part_queries.stop_all(session, task_id, now)
         await task_queries.finish(session, task_id, TaskStatus.FAILED, now, reason)
         await credits.release(session, task, now)
+        await _tell(session, task, now)
+
+
+async def _tell(session: Session, task: Task, now: datetime) -> None:
+    await session.refresh(task)  # its counters were moved by statements of their own
+    await webhooks.task_ended(session, task, now)

@@ -14,7 +14,7 @@ from db.models import ApiKeyScope, ColumnRole, IdempotencyKey, Task, TaskPart, T
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import credits, files
+from services import credits, files, webhooks
 from services.actor import Actor
 from services.errors import IdempotencyConflict, Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, AddressRecord, InputRow, Intake, RowRecord, inline_rows
@@ -128,6 +128,7 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
         await session.refresh(task)
+        await webhooks.task_ended(session, task, now)
     announcer.changed([task.id])
     return task
 
@@ -223,6 +224,8 @@ async def _store(
         await queries.add(session, task, parts)
         # Last, so that nobody of the account waits while a long list is read.
         await credits.hold(session, task, intake.well_formed_count, now)
+        if not task.is_open:
+            await webhooks.task_ended(session, task, now)
     announcer.changed([task.id])
     return task
 

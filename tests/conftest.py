@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,14 @@ from services.authentication import Credentials
 from services.identity.local import LocalIdentity
 from services.links import Links
 from services.mail import LogMailer
+from services.outgoing import Outgoing
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.webhook_delivery import Deliveries
+from services.webhooks import Secrets
 from services.worker import Worker
 from tests import factories
 from tests.client import Client
@@ -119,6 +123,8 @@ async def parts(
     keys = SigningKeys(db, Box(SECRET))
     tokens = Tokens(SECRET, f"{PUBLIC_URL}/auth/v1", keys)
     identity = LocalIdentity(db, tokens, keys, LogMailer(is_link_shown=True), secret=SECRET, public_url=PUBLIC_URL)
+    outgoing = Outgoing([ip_network("127.0.0.0/8")], is_http_allowed=True)
+    secrets = Secrets(Box(SECRET))
     yield Parts(
         db=db,
         upstream=upstream,
@@ -129,7 +135,11 @@ async def parts(
         announcer=announcer,
         upload_bytes_max=1 << 20,
         identity=identity,
+        outgoing=outgoing,
+        webhook_secrets=secrets,
+        deliveries=Deliveries(db, secrets, outgoing),
     )
+    await outgoing.aclose()
     await identity.aclose()
     announcer.close()
     listening.cancel()

@@ -39,6 +39,7 @@ from db.models.tasks import (
     TaskStatus,
     WorkerHeartbeat,
 )
+from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
 
 __all__ = [
     "BALANCE_MAX",
@@ -84,5 +85,9 @@ __all__ = [
     "Verdict",
     "VerdictReason",
     "VerificationStatusCounts",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
+    "WebhookSecret",
     "WorkerHeartbeat",
 ]

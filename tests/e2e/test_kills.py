@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from conftest import ROOT, RunningApp
+from conftest import ROOT, RunningApp, StartApp
 from tests.client import Client
 from verifier.lab.expectation import expected
 
@@ -21,8 +21,6 @@ SECONDS = 60.0
 COUNTS = "metrics { totalEmailAddresses jobStatus { pending processing completed failed } }"
 PAGE = """query($id: ID!, $after: String) { task(id: $id) { results(first: 100, after: $after) {
   pageInfo { hasNextPage endCursor } nodes { rowNumber input verification { email verdict reason } } } } }"""
-
-StartApp = Callable[..., contextlib.AbstractContextManager[RunningApp]]
 
 
 def processes() -> list[tuple[int, int, str]]:

@@ -5,12 +5,14 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pytest
 from websockets.asyncio.client import connect
 
-from conftest import ROOT, RunningApp
+from conftest import ROOT, RunningApp, StartApp
 from tests.client import Client
 from verifier.lab.expectation import expected
 
@@ -43,14 +45,19 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-async def test_the_example_goes_through_and_every_row_comes_back_with_its_true_verdict(
-    running_app: RunningApp,
-) -> None:
-    async with httpx.AsyncClient(base_url=running_app.web, timeout=30) as http:
-        client = Client(http, running_app.token)
+@pytest.fixture
+def slow_app(start_app: StartApp) -> Iterator[RunningApp]:
+    """An instance with few connections to mail hosts that are far away: the example takes seconds, not one."""
+    with start_app("slow", VERIFIER_LAB_DELAY_MS="80", VERIFIER_CONCURRENCY="6") as app:
+        yield app
+
+
+async def test_the_example_goes_through_and_every_row_comes_back_with_its_true_verdict(slow_app: RunningApp) -> None:
+    async with httpx.AsyncClient(base_url=slow_app.web, timeout=30) as http:
+        client = Client(http, slow_app.token)
         outcome = await client.upload(CONTACTS.read_bytes(), "contacts.csv", "task { id } userErrors { message }")
         task_id = outcome["task"]["id"]
-        steps = await followed(running_app, task_id)
+        steps = await followed(slow_app, task_id)
         query = f"query($id: ID!) {{ task(id: $id) {{ status emailCount {METRICS} download {{ url }} }} }}"
         task = (await client.ask(query, id=task_id))["task"]
         text = (await http.get(task["download"]["url"])).text

@@ -306,18 +306,12 @@ LAWS: tuple[Law, ...] = (
         "A list costs the same for 1 and 20",
         BUDGETS,
         "as_many_statements",
-        both(
-            replace(
-                "resolvers/accounts.py",
-                "from db import models",
-                "from db import models\nfrom db.queries import accounts",
-            ),
-            replace(
-                "resolvers/accounts.py",
-                "    return await info.context.load.account.load(root.account_id)",
-                "    async with info.context.parts.db.read() as session:\n"
-                "        return (await accounts.by_ids(session, [root.account_id]))[root.account_id]",
-            ),
+        replace(
+            "resolvers/accounts.py",
+            "    return await info.context.load.account.load(root.account_id)",
+            "    from db.queries import accounts\n\n"
+            "    async with info.context.parts.db.read() as session:\n"
+            "        return (await accounts.by_ids(session, [root.account_id]))[root.account_id]",
         ),
     ),
 )

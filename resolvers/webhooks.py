@@ -1,0 +1,134 @@
+"""Webhooks of the caller, their deliveries, and the mutations that change them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db import ids, models
+from db.models import ApiKeyScope, WebhookEvent
+from db.queries import webhooks as queries
+from resolvers import outcomes, pages
+from resolvers.context import Context, Info
+from services import webhook_delivery, webhooks
+
+_SCOPE = ApiKeyScope.WEBHOOKS_WRITE
+
+
+async def by_uuid(context: Context, webhook_id: UUID | None) -> models.Webhook | None:
+    """One webhook that the caller may see."""
+    actor = context.require(_SCOPE)
+    row = await context.load.webhook.load(webhook_id) if webhook_id is not None else None
+    return row if row is not None and actor.reaches(row.account_id) else None
+
+
+async def delivery_by_uuid(context: Context, delivery_id: UUID | None) -> models.WebhookDelivery | None:
+    """One delivery that the caller may see."""
+    actor = context.require(_SCOPE)
+    row = await context.load.webhook_delivery.load(delivery_id) if delivery_id is not None else None
+    return row if row is not None and actor.reaches(row.account_id) else None
+
+
+async def webhooks_page(
+    info: Info, first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
+) -> pages.Page[models.Webhook]:
+    """The caller's webhooks."""
+    actor, db = info.context.require(_SCOPE), info.context.parts.db
+    window = pages.window(first, after, last, before, _sort_values)
+    async with db.read() as session:
+        found = await queries.page(session, actor.account_id, window)
+    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await queries.count(session, actor.account_id)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+async def deliveries(
+    info: Info,
+    root: models.Webhook,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+) -> pages.Page[models.WebhookDelivery]:
+    """What a webhook was told, newest first."""
+    db = info.context.parts.db
+    window = pages.window(first, after, last, before, _sort_values)
+    async with db.read() as session:
+        found = await queries.deliveries_page(session, root.id, window)
+    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await queries.count_deliveries(session, root.id)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+def _sort_values(values: list[Any]) -> tuple[Any, ...]:
+    created_at, row_id = values
+    return datetime.fromisoformat(created_at), UUID(row_id)
+
+
+@outcomes.gives_all
+async def create_webhook(info: Info, *, url: str, events: Sequence[WebhookEvent]) -> dict[str, Any]:
+    """Make a webhook."""
+    parts, actor = info.context.parts, info.context.require(_SCOPE)
+    webhook, secret = await webhooks.create(
+        parts.db, parts.webhook_secrets, parts.outgoing, actor, url=url, events=events, now=parts.now()
+    )
+    return {"webhook": webhook, "signing_secret": secret}
+
+
+@outcomes.gives("webhook")
+async def update_webhook(
+    info: Info,
+    *,
+    webhook_id: str,
+    url: str | None = None,
+    events: Sequence[WebhookEvent] | None = None,
+    is_enabled: bool | None = None,
+) -> models.Webhook:
+    """Change a webhook."""
+    parts, actor = info.context.parts, info.context.require(_SCOPE)
+    uuid = ids.parse("webhook", webhook_id)
+    return await webhooks.update(parts.db, parts.outgoing, actor, uuid, url=url, events=events, is_enabled=is_enabled)
+
+
+@outcomes.gives("deleted_webhook_id")
+async def delete_webhook(info: Info, *, webhook_id: str) -> str:
+    """Delete a webhook."""
+    actor = info.context.require(_SCOPE)
+    await webhooks.delete(info.context.parts.db, actor, ids.parse("webhook", webhook_id))
+    return webhook_id
+
+
+@outcomes.gives_all
+async def rotate_webhook_secret(info: Info, *, webhook_id: str | None = None) -> dict[str, Any]:
+    """Replace a secret."""
+    parts, actor = info.context.parts, info.context.require(_SCOPE)
+    uuid = ids.parse("webhook", webhook_id) if webhook_id is not None else None
+    webhook, secret = await webhooks.rotate_secret(
+        parts.db, parts.webhook_secrets, actor, uuid, parts.now(), is_of_account=webhook_id is None
+    )
+    return {"webhook": webhook, "signing_secret": secret}
+
+
+@outcomes.gives("delivery")
+async def test_webhook(info: Info, *, webhook_id: str, event: WebhookEvent) -> models.WebhookDelivery:
+    """Send a sample event now, and give what came of it."""
+    parts, actor = info.context.parts, info.context.require(_SCOPE)
+    uuid = ids.parse("webhook", webhook_id)
+    lease = webhook_delivery.LEASE
+    delivery = await webhooks.sample(parts.db, actor, uuid, event, parts.now(), lease=lease)
+    return await parts.deliveries.deliver(delivery, is_last=True)
+
+
+@outcomes.gives("delivery")
+async def retry_webhook_delivery(info: Info, *, delivery_id: str) -> models.WebhookDelivery:
+    """Send a delivery again."""
+    parts, actor = info.context.parts, info.context.require(_SCOPE)
+    return await webhooks.send_again(parts.db, actor, ids.parse("delivery", delivery_id), parts.now())

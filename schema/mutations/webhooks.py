@@ -1,0 +1,155 @@
+"""Mutations of webhooks."""
+
+import strawberry
+
+from db.models import ApiKeyScope
+from resolvers import outcomes, webhooks
+from schema.errors import USER_ERRORS, UserError
+from schema.field import mutation, picture, plain
+from schema.webhooks import Webhook, WebhookDelivery, WebhookEvent
+
+_WEBHOOK = "The webhook."
+_WEBHOOK_ID = "Global id of the webhook."
+_DELIVERY = "The delivery."
+_SECRET = "Key of the HMAC-SHA256 signature; shown this once only."  # noqa: S105 - a description
+
+
+@strawberry.input(description="Input of createWebhook.")
+class CreateWebhookInput:
+    url: str = strawberry.field(description="Receiver: an https URL, at most 2,048 characters.")
+    events: list[WebhookEvent] = strawberry.field(description="Events to send; at least one.")  # type: ignore[valid-type]
+
+
+@picture(
+    outcomes.Outcome, "What createWebhook gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class CreateWebhookPayload:
+    webhook: Webhook | None = plain(_WEBHOOK)
+    signing_secret: str | None = plain(_SECRET)
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of updateWebhook.")
+class UpdateWebhookInput:
+    webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
+    url: str | None = strawberry.field(description="New receiver.", default=strawberry.UNSET)
+    events: list[WebhookEvent] | None = strawberry.field(  # type: ignore[valid-type]
+        description="New events, in place of the old.", default=strawberry.UNSET
+    )
+    is_enabled: bool | None = strawberry.field(description="Switch deliveries on or off.", default=strawberry.UNSET)
+
+
+@picture(
+    outcomes.Outcome, "What updateWebhook gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class UpdateWebhookPayload:
+    webhook: Webhook | None = plain(_WEBHOOK)
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of deleteWebhook.")
+class DeleteWebhookInput:
+    webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
+
+
+@picture(
+    outcomes.Outcome, "What deleteWebhook gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class DeleteWebhookPayload:
+    deleted_webhook_id: strawberry.ID | None = plain("Global id of the deleted webhook.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of rotateWebhookSecret.")
+class RotateWebhookSecretInput:
+    webhook_id: strawberry.ID | None = strawberry.field(
+        description="Global id of the webhook; left out: the account's own secret, which signs for `Task.webhookUrl`.",
+        default=strawberry.UNSET,
+    )
+
+
+@picture(
+    outcomes.Outcome,
+    "What rotateWebhookSecret gives back. Either the result fields are set or `userErrors` is not empty.",
+)
+class RotateWebhookSecretPayload:
+    webhook: Webhook | None = plain("The webhook; null for the account's own secret.")
+    signing_secret: str | None = plain(_SECRET)
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of testWebhook.")
+class TestWebhookInput:
+    webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
+    event: WebhookEvent = strawberry.field(  # type: ignore[valid-type]
+        description="Event to send.",
+        default=WebhookEvent.TASK_COMPLETED,
+    )
+
+
+@picture(
+    outcomes.Outcome, "What testWebhook gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class TestWebhookPayload:
+    delivery: WebhookDelivery | None = plain(_DELIVERY)
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of retryWebhookDelivery.")
+class RetryWebhookDeliveryInput:
+    delivery_id: strawberry.ID = strawberry.field(description="Global id of the delivery.")
+
+
+@picture(
+    outcomes.Outcome,
+    "What retryWebhookDelivery gives back. Either the result fields are set or `userErrors` is not empty.",
+)
+class RetryWebhookDeliveryPayload:
+    delivery: WebhookDelivery | None = plain(_DELIVERY)
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.type
+class WebhookMutations:
+    create_webhook: CreateWebhookPayload | None = mutation(
+        webhooks.create_webhook,
+        CreateWebhookInput,
+        CreateWebhookPayload,
+        ApiKeyScope.WEBHOOKS_WRITE,
+        "Make a webhook. Addresses in private networks are refused.",
+    )
+    update_webhook: UpdateWebhookPayload | None = mutation(
+        webhooks.update_webhook,
+        UpdateWebhookInput,
+        UpdateWebhookPayload,
+        ApiKeyScope.WEBHOOKS_WRITE,
+        "Change a webhook. Fields left out stay as they are.",
+    )
+    delete_webhook: DeleteWebhookPayload | None = mutation(
+        webhooks.delete_webhook,
+        DeleteWebhookInput,
+        DeleteWebhookPayload,
+        ApiKeyScope.WEBHOOKS_WRITE,
+        "Delete a webhook.",
+    )
+    rotate_webhook_secret: RotateWebhookSecretPayload | None = mutation(
+        webhooks.rotate_webhook_secret,
+        RotateWebhookSecretInput,
+        RotateWebhookSecretPayload,
+        ApiKeyScope.WEBHOOKS_WRITE,
+        "Give a webhook, or the account, a new secret. The old one signs too for 24 hours more.",
+    )
+    test_webhook: TestWebhookPayload | None = mutation(
+        webhooks.test_webhook,
+        TestWebhookInput,
+        TestWebhookPayload,
+        ApiKeyScope.WEBHOOKS_WRITE,
+        "Send a sample event and report the answer.",
+    )
+    retry_webhook_delivery: RetryWebhookDeliveryPayload | None = mutation(
+        webhooks.retry_webhook_delivery,
+        RetryWebhookDeliveryInput,
+        RetryWebhookDeliveryPayload,
+        ApiKeyScope.WEBHOOKS_WRITE,
+        "Send a delivery again.",
+    )
