@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 _UUID_DIGITS = 22
 
@@ -27,11 +28,12 @@ def made_at(uuid: UUID) -> datetime:
 
 def encode(number: int, width: int = 0) -> str:
     """A number in base62, left-padded with zeros to `width`."""
-    digits = []
+    pairs = []
     while number:
-        number, rest = divmod(number, 62)
-        digits.append(_DIGITS[rest])
-    return "".join(reversed(digits)).rjust(width, "0")
+        number, rest = divmod(number, 3844)  # two digits at a time: every list of ids is made here
+        pairs.append(_PAIRS[rest])
+    pairs.reverse()
+    return "".join(pairs).lstrip("0").rjust(width, "0")
 
 
 def decode(text: str) -> int | None:

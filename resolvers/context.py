@@ -58,11 +58,14 @@ class Context:
     request_id: str
     connection_params: dict[str, Any] | None = None
     """What a WebSocket's connection_init said."""
-    load: Loaders = field(init=False)
+    _load: Loaders | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        """Make the loaders."""
-        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now)
+    @property
+    def load(self) -> Loaders:
+        """The loaders, made when the first is needed."""
+        if self._load is None:
+            self._load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now)
+        return self._load
 
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""

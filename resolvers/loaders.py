@@ -7,6 +7,7 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
+from db.hot import Reads
 from db.models import (
     Account,
     ApiKey,
@@ -32,9 +33,9 @@ class Loaders:
 
     def __init__(self, db: Database, upstream: Upstream, keys: UpstreamKeys, now: Callable[[], datetime]) -> None:
         """All empty."""
-        self.account: DataLoader[UUID, Account | None] = _reads(db, accounts.by_ids)
+        self.account: DataLoader[UUID, Account | None] = _hot(db, accounts.hot_by_ids)
         self.api_key: DataLoader[UUID, ApiKey | None] = _reads(db, accounts.keys_by_ids)
-        self.task: DataLoader[UUID, Task | None] = _reads(db, tasks.by_ids)
+        self.task: DataLoader[UUID, Task | None] = _hot(db, tasks.hot_by_ids)
         self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
@@ -54,6 +55,16 @@ def _reads(
     async def batch(keys: list[KeyT]) -> list[RowT | None]:
         async with db.read() as session:
             found = await query(session, keys)
+        return [found.get(key) for key in keys]
+
+    return DataLoader(batch)
+
+
+def _hot(
+    db: Database, query: Callable[[Reads, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]]
+) -> DataLoader[KeyT, RowT | None]:
+    async def batch(keys: list[KeyT]) -> list[RowT | None]:
+        found = await query(db.hot, keys)
         return [found.get(key) for key in keys]
 
     return DataLoader(batch)

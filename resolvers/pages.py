@@ -30,10 +30,15 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Edge(Generic[RowT]):
-    """One item with its cursor."""
+    """One item, with its cursor or the sort values that the cursor is made of when it is asked for."""
 
-    cursor: str
+    place: str | tuple[Any, ...]
     node: RowT
+
+    @property
+    def cursor(self) -> str:
+        """Where the item sits."""
+        return self.place if isinstance(self.place, str) else cursor(*self.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,12 +76,16 @@ async def tasks_page(
     window = pages.window(first, after, last, before, lambda values: _sort_values(order, values))
     conditions = _conditions(filter)
     db = info.context.parts.db
-    async with db.read() as session:
-        found = await queries.page(
-            session, actor.account_id, conditions, window, order=order, is_descending=is_descending
-        )
+    is_plain = conditions == TaskConditions() and order is TaskOrderField.CREATED_AT and is_descending
+    if is_plain and not window.is_backward and window.before is None:
+        found = await queries.newest(db.hot, actor.account_id, window)
+    else:
+        async with db.read() as session:
+            found = await queries.page(
+                session, actor.account_id, conditions, window, order=order, is_descending=is_descending
+            )
     rows = await fresh(info.context, [row for row, _ in found.rows])
-    edges = [pages.Edge(pages.cursor(value, row.id), row) for row, (_, value) in zip(rows, found.rows, strict=True)]
+    edges = [pages.Edge((value, row.id), row) for row, (_, value) in zip(rows, found.rows, strict=True)]
 
     async def count() -> int:
         async with db.read() as session:

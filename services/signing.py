@@ -47,6 +47,10 @@ class SigningKeys:
             return False
         return kid is None or kid in self._keys or time.monotonic() - self._read_at < _RELOAD_SECONDS
 
+    def has(self, kid: str) -> bool:
+        """Tell whether a key is one of ours."""
+        return kid in self._keys
+
     def public(self, kid: str) -> ec.EllipticCurvePublicKey | None:
         """The public half of a key; None for a kid that is not ours."""
         key = self._keys.get(kid)

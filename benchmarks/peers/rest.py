@@ -40,7 +40,7 @@ COUNTS = (
     "completed_count, failed_count, exists_count, not_exists_count, catchall_count, invalid_syntax_count, "
     "unknown_count, role_based_count, disposable_count, last_verification_requested_at, last_verification_completed_at"
 )
-TASK = f"id, name, status, source, email_count, created_at, updated_at, finished_at, {COUNTS}"  # noqa: S608 - ours alone
+TASK = f"id, name, status, source, email_count, created_at, updated_at, finished_at, {COUNTS}"
 TASKS = f"SELECT {TASK} FROM task WHERE account_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608
 ONE = f"SELECT {TASK} FROM task WHERE id = $1 AND account_id = $2"  # noqa: S608
 ACCOUNT = (
@@ -158,6 +158,10 @@ def picture(row: Any) -> dict[str, Any]:  # noqa: ANN401 - asyncpg has no types
     }
 
 
+async def nothing(_connection: asyncpg.Connection) -> None:
+    """Reset a connection that single statements leave as it was."""
+
+
 Work = Callable[[Request, uuid.UUID], Awaitable[Any]]
 
 
@@ -196,7 +200,7 @@ async def main(port: int) -> None:
     db = await Database.open(url, pool_size=1)
     keys = SigningKeys(db, Box(os.environ["SECRET_KEY"]))
     await keys.prepare()
-    pool = await asyncpg.create_pool(url, min_size=10, max_size=10)
+    pool = await asyncpg.create_pool(url, min_size=10, max_size=10, reset=nothing)
     service = Service(pool, keys)
     app = Starlette(
         routes=[

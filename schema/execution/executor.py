@@ -38,7 +38,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         # A middleware sees every field, so none may be left out.
         self._is_compiling = self.middleware_manager is None or not self.middleware_manager.middlewares
 
-    def complete_value(  # noqa: PLR0913, PLR0917 - graphql-core's signature
+    def complete_value(
         self,
         return_type: GraphQLOutputType,
         field_details_list: FieldDetailsList,
@@ -57,7 +57,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
                     pass
         return super().complete_value(return_type, field_details_list, info, path, result, position_context)
 
-    def complete_object_value(  # noqa: PLR0913, PLR0917 - graphql-core's signature
+    def complete_object_value(
         self,
         return_type: GraphQLObjectType,
         field_details_list: FieldDetailsList,
