@@ -1,5 +1,6 @@
 """Global ids: `<kind>_<22 base62 digits of a UUID>`, and UUIDs that sort by time (RFC 9562, version 7)."""
 
+import functools
 import os
 import time
 from datetime import UTC, datetime
@@ -49,7 +50,13 @@ def decode(text: str) -> int | None:
 
 def global_id(kind: str, uuid: UUID) -> str:
     """The public id of a row."""
-    return f"{kind}_{encode(uuid.int, _UUID_DIGITS)}"
+    return f"{kind}_{_digits(uuid)}"
+
+
+@functools.lru_cache(maxsize=10_000)
+def _digits(uuid: UUID) -> str:
+    """Remembered: whoever follows tasks asks for the same ids again and again. Some 3 MB when it is full."""
+    return encode(uuid.int, _UUID_DIGITS)
 
 
 def parse(kind: str, text: str) -> UUID | None:
