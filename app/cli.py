@@ -46,8 +46,9 @@ def exit_code(error: Exception) -> int | None:
     from app.postgres_binaries import PostgresMissing
     from app.serving import CannotListen
     from app.supervise import StartFailed
+    from db.migrations import NotPermitted
 
-    if isinstance(error, Refused | CannotListen | DataDirUnusable | PostgresMissing):
+    if isinstance(error, Refused | CannotListen | DataDirUnusable | NotPermitted | PostgresMissing):
         return 2
     return 1 if isinstance(error, ClusterFailed | StartFailed) else None
 
@@ -74,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
     migrate = commands.add_parser("migrate", help="bring the database up to date", description="Migrate DATABASE_URL.")
     migrate.set_defaults(command=_migrate)
 
+    check = commands.add_parser(
+        "check-credits",
+        help="prove that the ledger of credits is sound",
+        description="Count every balance of DATABASE_URL anew and tell what differs; exit code 1 when something does.",
+    )
+    check.set_defaults(command=_check_credits)
+
     sdl = commands.add_parser("sdl", help="print the GraphQL schema", description="Print the schema as SDL.")
     target = sdl.add_mutually_exclusive_group()
     target.add_argument("--write", action="store_true", help=f"write it to {SDL_PATH.relative_to(ROOT)}")
@@ -87,7 +95,28 @@ def parser() -> argparse.ArgumentParser:
         "started for the time.",
     )
     _verify_options(verify)
+
+    key = commands.add_parser(
+        "upstream-key",
+        help="enter an account's key at a hosted verifier",
+        description="Enter keys of accounts at a verifier that makes none for the service.",
+    )
+    setting = key.add_subparsers(required=True, metavar="ACTION").add_parser(
+        "set", help="store a key read from standard input", description="Store the key that stands on standard input."
+    )
+    setting.add_argument("email", metavar="EMAIL", help="sign-in address of the account")
+    setting.set_defaults(command=_set_upstream_key)
+    _reconcile_options(commands.add_parser("reconcile", help="book payments that no webhook told of"))
     return top
+
+
+def _reconcile_options(reconcile: argparse.ArgumentParser) -> None:
+    reconcile.description = (
+        "Fetch what the payment provider told lately and book what is not known yet. The worker does so every hour for "
+        "72 hours; once more does no harm."
+    )
+    reconcile.add_argument("--hours", type=_hours, default=72, help="how far to look back (72; Stripe keeps 720)")
+    reconcile.set_defaults(command=_reconcile)
 
 
 def _verify_options(verify: argparse.ArgumentParser) -> None:
@@ -145,6 +174,42 @@ def _migrate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _hours(text: str) -> int:
+    hours = int(text)
+    if not 1 <= hours <= 24 * 365:
+        raise ValueError
+    return hours
+
+
+def _reconcile(options: argparse.Namespace) -> int:
+    from app import production
+
+    settings = _with_database(options)
+    if settings.payments != "stripe":
+        raise Refused(
+            f"PAYMENTS is {settings.payments}: there is nothing outside to ask (the mock is known to its process alone)"
+        )
+    return _run(production.reconcile_payments(settings, options.hours))
+
+
+def _check_credits(options: argparse.Namespace) -> int:
+    from db.session import Database
+    from services import credits
+
+    async def check(url: str) -> int:
+        db = await Database.open(url, pool_size=1)
+        try:
+            found = await credits.faults(db)
+        finally:
+            await db.close()
+        for fault in found:
+            print(fault)
+        print("The ledger is sound." if not found else f"{len(found)} faults: nothing was changed.")
+        return 1 if found else 0
+
+    return _run(check(_with_database(options).database_url))
+
+
 def _with_database(options: argparse.Namespace) -> Settings:
     settings, _ = _settings(options)
     if not settings.database_url:
@@ -153,15 +218,34 @@ def _with_database(options: argparse.Namespace) -> Settings:
 
 
 def _complete(options: argparse.Namespace) -> Settings:
-    """Give the settings of a part that runs alone; in development the secret key is that of the data directory."""
+    """Give the settings of a part that runs alone."""
+    settings = _with_secret(options)
+    if not settings.upstream_url:
+        raise Refused("UPSTREAM_URL is not set; only `python -m app` starts a verifier")
+    return settings
+
+
+def _with_secret(options: argparse.Namespace) -> Settings:
+    """Give settings with a database and a secret key; in development that is the one of the data directory."""
     from app import datadir
 
     settings = _with_database(options)
-    if not settings.upstream_url:
-        raise Refused("UPSTREAM_URL is not set; only `python -m app` starts a verifier")
     if settings.secret_key:
         return settings
     return dataclasses.replace(settings, secret_key=datadir.kept_secret(settings.data_dir / "secret.key"))
+
+
+def _set_upstream_key(options: argparse.Namespace) -> int:
+    from app import upstream_key
+    from services.errors import Invalid, NotFound
+
+    settings = _with_secret(options)
+    try:
+        code = _run(upstream_key.store(settings, options.email, upstream_key.read()))
+    except (Invalid, NotFound) as error:
+        raise Refused(error.message) from None
+    print("The key is stored. Running processes use it within a minute.")
+    return code
 
 
 def _sdl(options: argparse.Namespace) -> int:

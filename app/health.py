@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from db.queries import parts
+from db.queries import parts, payments
 from db.session import Database
 from services.errors import ServiceError
 from services.upstream.contract import Upstream
@@ -37,7 +37,12 @@ class Readiness:
 
     async def report(self) -> tuple[bool, dict[str, Facts]]:
         """Look at everything at once, each for at most CHECK_SECONDS: whether all is well, and what was found."""
-        checks = {"postgresql": self._postgresql, "verifier": self._verifier, "worker": self._worker}
+        checks = {
+            "postgresql": self._postgresql,
+            "verifier": self._verifier,
+            "worker": self._worker,
+            "payments": self._payments,
+        }
         found = dict(zip(checks, await asyncio.gather(*map(_measured, checks.values())), strict=True))
         found["process"] = _facts("the process is stopping" if self.is_draining else None)
         return all(facts["ok"] for facts in found.values()), found
@@ -52,6 +57,12 @@ class Readiness:
         except ServiceError as error:
             raise Unready(str(error)) from error
         return {}
+
+    async def _payments(self) -> Facts:
+        """What could not be booked: never a reason to take the service away."""
+        async with self.db.read() as session:
+            found = await payments.unsettled(session)
+        return {"late_events": found.late, "refused_events": found.refused}
 
     async def _worker(self) -> Facts:
         async with self.db.read() as session:

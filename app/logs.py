@@ -17,7 +17,7 @@ _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<=://)[^\s/@]+@"), ""),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), "<token>"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), r"\1 <token>"),
-    (re.compile(r"\bmv_live_[A-Za-z0-9]+"), "<key>"),
+    (re.compile(r"\bmv(?:k|_live)_[\w-]+"), "<key>"),
     (re.compile(r"(?<=/downloads/)[\w.~%=-]+"), "<token>"),
     (re.compile(r"""[^\s@<>"'(),;:=\[\]{}]+@(?:[\w-]+\.)+[\w-]+"""), "<address>"),
 )

@@ -1,12 +1,16 @@
 """The parts of the service as programs of their own: the API, and the worker."""
 
 import contextlib
+import datetime as dt
 import gc
 
 import structlog
 
 from app import logs, service, serving, signals, wiring
 from app.settings import Settings
+from db.session import Database
+from services.errors import UpstreamError
+from services.payments import settlement
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +27,24 @@ async def serve(settings: Settings) -> int:
         gc.freeze()  # what is alive now stays alive: the collector need not look at it again
         log.info("the API answers", host=settings.host, port=int(listener.getsockname()[1]))
         await signals.first_of(stop, api.wait_ended())
+    return 0
+
+
+async def reconcile_payments(settings: Settings, hours: int) -> int:
+    """Book what the payment provider told in the last hours; returns the exit code."""
+    logs.configure(settings.log_format, settings.log_level)
+    async with contextlib.AsyncExitStack() as opened:
+        payments = wiring.open_payments(settings)
+        if payments is None:
+            return 0
+        opened.push_async_callback(payments.aclose)
+        db = await Database.open(settings.database_url, pool_size=2)
+        opened.push_async_callback(db.close)
+        try:
+            await settlement.reconcile(db, payments, dt.datetime.now(dt.UTC), dt.timedelta(hours=hours))
+        except UpstreamError as error:
+            log.error("payments_not_reconciled", problem=error.message)  # noqa: TRY400 - it says all
+            return 1
     return 0
 
 

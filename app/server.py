@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app import auth_routes, downloads, health
+from app import auth_routes, downloads, health, payment_routes
 from app.edge import Edge
 from app.graphql import routes as graphql
 from app.graphql.door import Caller, Door
@@ -40,6 +40,7 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
             *health.routes(looked_at),
             *auth_routes.routes(parts, settings.public_url),
             *downloads.routes(parts.db, parts.links),
+            *payment_routes.routes(parts),
             Route("/", _front),
         ],
         exception_handlers={404: _not_found, 405: _not_found},

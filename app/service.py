@@ -100,7 +100,9 @@ async def _keep_working(parts: Parts, settings: Settings, stop: asyncio.Event) -
                 keys=parts.upstream_keys,
                 hub=parts.hub,
                 announcer=parts.announcer,
+                usage=parts.usage,
                 concurrency=settings.worker_concurrency,
+                payments=parts.payments,
             ).run(stop)
         except Exception:  # PostgreSQL is away, perhaps: a worker that waits is better than none
             log.exception("the worker stopped and is started again")

@@ -9,11 +9,13 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from services.networks import Network
+from services.payments import packages
+from services.payments.packages import Package
 
 T = typing.TypeVar("T")
 Environment = typing.Literal["development", "production"]
 LogFormat = typing.Literal["console", "json"]
-Payments = typing.Literal["none", "mock"]
+Payments = typing.Literal["none", "mock", "stripe"]
 LogLevel = typing.Literal["debug", "info", "warning", "error"]
 
 SECRET_CHARACTERS_MIN = 32
@@ -42,11 +44,15 @@ DEFAULTS: Mapping[str, str] = {
     "UPLOAD_BYTES_MAX": str(100 * ONE_MEBIBYTE),
     "WORKER_CONCURRENCY": "8",
     "PAYMENTS": "",
+    "CREDIT_PACKAGES": "",
+    "STRIPE_SECRET_KEY": "",
+    "STRIPE_WEBHOOK_SECRET": "",
+    "STRIPE_URL": "https://api.stripe.com",
     "WELCOME_CREDITS": "",
     "ALLOW_PRIVATE_NETWORKS": "",
 }
 
-REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL", "UPSTREAM_KEY")
+REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL")
 
 # What a child process may inherit besides what it is told by name. No secret of the service is among them.
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -88,6 +94,7 @@ class Settings:
     upstream_url: str = ""
     """The verifier's base URL, up to and with `/api/v1`, without a slash at the end."""
     upstream_key: str = dataclasses.field(default="", repr=False)
+    """The service's own credential there; empty where accounts have keys that were entered."""
     mail_url: str = dataclasses.field(default="", repr=False)
     """`smtp[s]://[user:password@]host[:port]`; empty: no mail is sent, and addresses are not confirmed."""
     mail_from: str = ""
@@ -98,7 +105,12 @@ class Settings:
     upload_bytes_max: int = 100 * ONE_MEBIBYTE
     worker_concurrency: int = 8
     payments: Payments = "mock"
-    """`mock`: whoever is signed in adds credits to the own account. Development only."""
+    """`mock`: whoever is signed in adds credits to the own account, or buys them without money: development only."""
+    credit_packages: tuple[Package, ...] = packages.IN_DEVELOPMENT
+    stripe_secret_key: str = dataclasses.field(default="", repr=False)
+    stripe_webhook_secret: str = dataclasses.field(default="", repr=False)
+    """Empty: no webhook is taken; payments arrive with the hourly reconciliation."""
+    stripe_url: str = "https://api.stripe.com"
     welcome_credits: int = WELCOME_CREDITS_IN_DEVELOPMENT
     """What a new account begins with."""
     allowed_private_networks: tuple[Network, ...] = ()
@@ -136,6 +148,10 @@ class Settings:
             payments=reader.choice(
                 "PAYMENTS", typing.get_args(Payments), "none" if environment == "production" else "mock"
             ),
+            credit_packages=reader.packages("CREDIT_PACKAGES"),
+            stripe_secret_key=reader.text("STRIPE_SECRET_KEY"),
+            stripe_webhook_secret=reader.text("STRIPE_WEBHOOK_SECRET"),
+            stripe_url=reader.url("STRIPE_URL", ("https", "http")).rstrip("/"),
             allowed_private_networks=reader.networks("ALLOW_PRIVATE_NETWORKS"),
             welcome_credits=reader.number(
                 "WELCOME_CREDITS",
@@ -144,10 +160,14 @@ class Settings:
                 default=0 if environment == "production" else WELCOME_CREDITS_IN_DEVELOPMENT,
             ),
         )
+        if settings.payments == "stripe" and not settings.stripe_secret_key:
+            reader.problems.append("STRIPE_SECRET_KEY is required with PAYMENTS=stripe")
         if environment == "production":
             reader.require(REQUIRED_IN_PRODUCTION)
             if settings.payments == "mock":
                 reader.problems.append("PAYMENTS must not be mock in production: anyone could add credits")
+            if settings.payments == "stripe":
+                reader.require(["CREDIT_PACKAGES"])
         if reader.problems:
             raise SettingsError(reader.problems)
         return settings
@@ -217,6 +237,14 @@ class _Reader:
 
         # The value itself stays out of the message: a database's URL holds a password.
         return self._parsed(name, parse, f"must be a URL that begins with {schemes[0]}://", "", is_shown=False)
+
+    def packages(self, name: str) -> tuple[Package, ...]:
+        return self._parsed(
+            name,
+            lambda text: packages.parse(text) if text else packages.IN_DEVELOPMENT,
+            "must be packages like starter=1000:900:USD (slug=credits:cents:currency), separated by commas",
+            packages.IN_DEVELOPMENT,
+        )
 
     def networks(self, name: str) -> tuple[Network, ...]:
         def parse(text: str) -> tuple[Network, ...]:

@@ -5,6 +5,7 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator
 
+from app import payment_routes
 from app.settings import Settings
 from db.listen import Listener, Notifier
 from db.session import Database
@@ -15,11 +16,16 @@ from services.identity.local import LocalIdentity
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
 from services.outgoing import Outgoing
+from services.payments.mock import MockPayments
+from services.payments.port import Payments
+from services.payments.stripe import StripePayments
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
 
@@ -55,24 +61,53 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             welcome_credits=settings.welcome_credits,
         )
         opened.push_async_callback(identity.aclose)
+        payments = open_payments(settings)
+        if payments is not None:
+            opened.push_async_callback(payments.aclose)
+        usage = Usage(db)
+        counting = asyncio.create_task(usage.run(), name="write usage")
+        opened.push_async_callback(asyncio.wait, (counting,))
+        opened.callback(usage.close)
         outgoing = Outgoing(settings.allowed_private_networks, is_http_allowed=not settings.is_production)
         opened.push_async_callback(outgoing.aclose)
         webhook_secrets = Secrets(box)
         yield Parts(
             db=db,
+            till=Till(db),
             upstream=upstream,
-            upstream_keys=UpstreamKeys(settings.upstream_key),
+            upstream_keys=UpstreamKeys(db, box, upstream, settings.upstream_key),
             credentials=Credentials(tokens, pepper=settings.secret_key),
             links=Links(settings.secret_key, settings.public_url),
             hub=hub,
             announcer=announcer,
             upload_bytes_max=settings.upload_bytes_max,
             is_billing_mock=settings.payments == "mock",
+            payments=payments,
+            on_sale=settings.credit_packages if payments is not None else (),
             identity=identity,
+            usage=usage,
             outgoing=outgoing,
             webhook_secrets=webhook_secrets,
             deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
+
+
+def open_payments(settings: Settings) -> Payments | None:
+    """Give who takes payments; None for nobody."""
+    match settings.payments:
+        case "none":
+            return None
+        case "mock":
+            return MockPayments(
+                settings.secret_key, settings.public_url, f"{settings.public_url}{payment_routes.WEBHOOK_PATH}"
+            )
+        case "stripe":
+            return StripePayments(
+                settings.stripe_url,
+                settings.stripe_secret_key,
+                settings.stripe_webhook_secret,
+                return_url=f"{settings.public_url}/credits",
+            )
 
 
 def _mailer(settings: Settings) -> Mailer:

@@ -20,12 +20,12 @@ import asyncpg
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started by its path
 
 from app.devdb import DevCluster
-from benchmarks import machine, stored
+from benchmarks import machine, stored, subscribers
 from benchmarks.peers import graphql as peers
 
 SECRET = "the-secret-key-of-the-benchmark-0123456789abcdef"  # noqa: S105 - of a service that lives as long as a run
 QUERIES = ("A", "B", "C")
-SIZES = tuple(int(x) for x in os.environ.get("SIZES", "100,1000,10000").split(","))
+SIZES = (100, 1000, 10_000)
 CONNECTIONS = 16
 WARM_SECONDS = 1.0
 
@@ -117,7 +117,8 @@ async def service() -> AsyncIterator[Service]:
         port = peers.free_port()
         environment = {
             "ENVIRONMENT": "production", "DATABASE_URL": url, "SECRET_KEY": SECRET, "PORT": str(port),
-            "PUBLIC_URL": f"http://127.0.0.1:{port}", "UPSTREAM_URL": "http://127.0.0.1:9/api/v1", "UPSTREAM_KEY": "none",
+            "PUBLIC_URL": f"http://127.0.0.1:{port}", "UPSTREAM_URL": "http://127.0.0.1:9/api/v1",
+            "UPSTREAM_KEY": "none",
             "LOG_FORMAT": "json", "WELCOME_CREDITS": "1000000", "DATA_DIR": str(folder / "data"),
         }  # fmt: skip
         migrating = await asyncio.create_subprocess_exec(
@@ -136,27 +137,27 @@ async def service() -> AsyncIterator[Service]:
 async def compare(given: argparse.Namespace) -> None:
     """Measure everybody in turns, then ourselves on more and more rows, and print tables and bars."""
     async with service() as running, load() as generator:
-        import time
-
-        T = time.monotonic()
-        print("seed", flush=True)
-        users = [await running.user(f"owner-of-{size}", size) for size in SIZES]
+        users = [await running.user(f"owner-of-{size}", size) for size in given.tasks]
         await running.settle()
-        print("seeded", time.monotonic() - T, flush=True)
         us = running.api(users[-1])
         async with peers.peers(running.database_url, SECRET, users[-1], running.folder) as others:
-            if os.environ.get("HOLD"):
-                print(users[-1].token, [(o.name, o.port) for o in others], us.port, running.folder)
-                await asyncio.sleep(float(os.environ["HOLD"]))
             everybody = [others[0], us, *others[1:]]
             found = await rounds(generator, everybody, given)
-        print(f"A, B and C of an account with {SIZES[-1]} tasks and {SIZES[-1] * stored.ADDRESSES_A_TASK} results;")
+        print(
+            f"A, B and C of an account with {users[-1].tasks} tasks and {users[-1].tasks * stored.ADDRESSES_A_TASK} results;"
+        )
         print(f"{given.connections} connections, medians of {given.rounds} rounds of {given.seconds:g} s in turns\n")
         for line in [*table(everybody, found), "", *bars(found)]:
             print(line)
         print()
         for line in await growth(running, generator, users, given):
             print(line)
+
+
+async def subscriptions(count: int) -> None:
+    """Measure so many subscriptions."""
+    async with service() as running:
+        await subscribers.measure(running, count)
 
 
 Found = Mapping[tuple[str, str], list[Run]]
@@ -277,6 +278,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each (3)")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of each (2)")
     parser.add_argument("--connections", type=int, default=CONNECTIONS, help=f"open at a time ({CONNECTIONS})")
+    parser.add_argument("--tasks", type=int, nargs=3, default=SIZES, help="of the three accounts (100 1000 10000)")
     parser.add_argument("--subscribers", type=int, default=2000, help="connections that follow a task each (2000)")
     given = parser.parse_args()
     if given.what == "setup":
@@ -288,9 +290,8 @@ def main() -> None:
     if given.what == "compare":
         asyncio.run(compare(given))
     else:
-        from benchmarks import subscribers
-
-        asyncio.run(subscribers.measure(given.subscribers))
+        subscribers.allow_files()
+        asyncio.run(subscriptions(given.subscribers))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """A load generator: so many connections that each send the next request when the last was answered. One process.
 
-`python -m benchmarks.load` reads one job a line of standard input as JSON, {port, connections, seconds, requests: [text]},
-and writes one line for each: requests a second, p50 and p99 in milliseconds. Each connection looks for errors in its first answer, and
-afterwards only at status and length, so that one core is worth some 20,000 requests a second.
+`python -m benchmarks.load` reads one job a line of standard input as JSON, {port, connections, seconds, requests:
+[text]}, and writes one line for each: requests a second, p50 and p99 in milliseconds. Each connection looks for errors
+in its first answer, and afterwards only at status and length, so that one core is worth some 20,000 requests a second.
 """
 
 import asyncio
@@ -31,10 +31,12 @@ class Connection(asyncio.Protocol):
         self._is_checked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
         self._transport: Any = transport
         self._ask()
 
     def data_received(self, data: bytes) -> None:
+        """Take a piece of an answer; after the last one send the next request."""
         if self._missing:
             self._missing -= len(data)
             if not self._is_checked:
@@ -64,6 +66,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
+        """Be done."""
         if not self.done.done():
             self.done.set_result(None)
 

@@ -25,7 +25,8 @@ OVERVIEW = f"""query Overview {{
 TASKS = f"query Tasks {{ tasks(first: 100) {{ nodes {{ {TASK} }} {PAGE_INFO} }} }}"
 ONE = f"query Task($id: ID!) {{ task(id: $id) {{ {TASK} }} }}"
 RESULTS = f"""query Results($id: ID!) {{ task(id: $id) {{ id results(first: 100) {{
-  nodes {{ id rowNumber input verification {{ verdict reason score isRole isDisposable verifiedAt }} }} {PAGE_INFO} }} }} }}"""
+  nodes {{ id rowNumber input verification {{ verdict reason score isRole isDisposable verifiedAt }} }}
+  {PAGE_INFO} }} }} }}"""
 
 PASSWORD = "a long password of the benchmark"  # noqa: S105 - of accounts that live as long as a run
 ADDRESSES_A_TASK = 100
@@ -41,15 +42,16 @@ INSERT INTO task (id, account_id, name, status, source, email_count, domain_coun
   invalid_syntax_count, unknown_count, role_based_count, disposable_count, chargeable_count, charge_policy,
   created_at, started_at, updated_at, finished_at, refreshed_at, last_verification_requested_at,
   last_verification_completed_at)
-SELECT gen_random_uuid(), $1::uuid, 'List ' || n, $4::text, 'INLINE', $3::int, 10, $3::int, 0, 0, CASE $4::text WHEN 'RUNNING' THEN 0 ELSE $3::int END, 0,
+SELECT gen_random_uuid(), $1::uuid, 'List ' || n, $4::text, 'INLINE', $3::int, 10, $3::int, 0, 0,
+  CASE $4::text WHEN 'RUNNING' THEN 0 ELSE $3::int END, 0,
   60, 20, 5, 5, 10, 3, 2, 90, NULL, t, t, t, CASE $4::text WHEN 'RUNNING' THEN NULL ELSE t END, $5::timestamptz, t, t
-FROM (SELECT n, now() - n * interval '1 minute' + n * interval '1 microsecond' AS t FROM generate_series(1, $2::int) n) AS made
+FROM (SELECT n, now() - n * interval '61 seconds' AS t FROM generate_series(1, $2::int) n) AS made
 """
 ADDRESS_ROWS = """
 INSERT INTO task_address (task_id, n, part, email, domain, verdict, reason, score, is_role, is_disposable, is_free,
   verified_at)
-SELECT task.id, n, 0, 'person' || n || '@example' || n % 10 || '.com', 'example' || n % 10 || '.com', 'EXISTS', 'ACCEPTED',
-  95, false, false, false, task.created_at
+SELECT task.id, n, 0, 'person' || n || '@example' || n % 10 || '.com', 'example' || n % 10 || '.com', 'EXISTS',
+  'ACCEPTED', 95, false, false, false, task.created_at
 FROM task, generate_series(1, $2::int) n WHERE account_id = $1
 """
 ROW_ROWS = """

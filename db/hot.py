@@ -5,13 +5,17 @@ give a connection and to make rows that could be changed. Rows are instances of 
 no session takes. Each statement is for itself, as through `Database.read()`.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import asyncpg
 import orjson
 from sqlalchemy import Enum, Select, inspect
 from sqlalchemy.dialects.postgresql import asyncpg as dialect
+
+from db import acting
 
 RowT = TypeVar("RowT")
 
@@ -29,7 +33,7 @@ class Read(Generic[RowT]):
     values.
     """
 
-    def __init__(self, statement: Select[Any], *tables: type) -> None:
+    def __init__(self, statement: Select[*tuple[Any, ...]], *tables: type) -> None:
         """Compile the statement."""
         compiled = statement.compile(dialect=dialect.dialect())  # type: ignore[no-untyped-call]
         self.text = str(compiled)
@@ -65,22 +69,40 @@ class Reads:
         """Close every connection."""
         self._pool.terminate()
 
-    async def fetch(self, read: Read[RowT], **values: object) -> list[RowT]:
-        """Run a statement with the values of its parameters; on another connection, once, when its own was lost."""
+    async def fetch(self, read: Read[RowT], acting_for: UUID | None = None, /, **values: object) -> list[RowT]:
+        """Run a statement with the values of its parameters, on the rows of one account alone or on all (None).
+
+        When its connection was lost, it runs once more, on another one.
+        """
         ordered = [values[name] for name in read.parameters]
         if self.heard is not None:
             self.heard(read.text, ordered)
         try:
-            records = await self._fetch(read.text, ordered)
+            records = await self._fetch(read.text, ordered, acting_for)
         except _LOST:
-            records = await self._fetch(read.text, ordered)
+            records = await self._fetch(read.text, ordered, acting_for)
         make = read.make
         return [make(record) for record in records]
 
-    async def _fetch(self, text: str, values: Sequence[object]) -> list[Any]:
-        async with self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            found: list[Any] = await connection.fetch(text, *values)
-        return found
+    async def _fetch(self, text: str, values: Sequence[object], acting_for: UUID | None) -> list[Any]:
+        async with asyncio.timeout(ACQUIRE_SECONDS):  # the pool's own makes a task of each wait
+            connection = await self._pool.acquire()
+        try:
+            if acting_for is None:
+                found: list[Any] = await connection.fetch(text, *values)
+                return found
+            is_over = False
+            try:
+                await connection.execute(acting.begin(acting_for, "BEGIN READ ONLY"))
+                found = await connection.fetch(text, *values)
+                await connection.execute("COMMIT")
+                is_over = True
+            finally:
+                if not is_over:  # cancelled or failed: whoever came next would act as this account
+                    connection.terminate()
+            return found
+        finally:
+            await self._pool.release(connection)
 
 
 async def _settle(connection: asyncpg.Connection) -> None:
@@ -101,10 +123,14 @@ _light: dict[type, type] = {}
 def _light_class(table: type) -> type:
     """Give a class of unchangeable origin: the table's, its columns in slots, so that reading one costs nothing."""
     if table not in _light:
-        columns = [column.key for column in inspect(table).column_attrs]
+        columns = [column.key for column in _columns(table)]
         body = {"__slots__": tuple(columns), "__abstract__": True, "__module__": table.__module__}
         _light[table] = type(table.__name__, (table,), body)
     return _light[table]
+
+
+def _columns(table: type) -> Any:  # noqa: ANN401 - SQLAlchemy's own
+    return inspect(table).column_attrs
 
 
 def _maker(columns: Sequence[Any], tables: Sequence[type]) -> Callable[[Any], Any]:
@@ -116,7 +142,7 @@ def _maker(columns: Sequence[Any], tables: Sequence[type]) -> Callable[[Any], An
     for number, table in enumerate(tables):
         names[f"c{number}"] = _light_class(table)
         made.append(f"    r{number} = new(c{number})")
-        for attribute in inspect(table).column_attrs:
+        for attribute in _columns(table):
             target, column = f"r{number}.{attribute.key}", columns[len(targets)]
             if column is not attribute.columns[0]:
                 message = f"{table.__name__}.{attribute.key} is not where it belongs in the statement"

@@ -1,6 +1,6 @@
 """What a resolver is given: the parts of the process, who asks, and loaders made anew for every operation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -16,9 +16,13 @@ from services.errors import Unauthenticated
 from services.identity.port import Identity
 from services.links import Links
 from services.outgoing import Outgoing
+from services.payments.packages import Package
+from services.payments.port import Payments
 from services.progress import Announcer, Hub
+from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
 
@@ -33,6 +37,7 @@ class Parts:
     """What a process shares."""
 
     db: Database
+    till: Till
     upstream: Upstream
     upstream_keys: UpstreamKeys
     credentials: Credentials
@@ -41,11 +46,15 @@ class Parts:
     announcer: Announcer
     upload_bytes_max: int
     identity: Identity
+    usage: Usage
     outgoing: Outgoing
     webhook_secrets: Secrets
     deliveries: Deliveries
     is_billing_mock: bool = False
     """Anyone may add credits to the own account: development only."""
+    payments: Payments | None = None
+    """Who takes payments; None: nobody, and nothing is on sale."""
+    on_sale: Sequence[Package] = ()
     now: Callable[[], datetime] = utc_now
 
 
@@ -64,12 +73,19 @@ class Context:
     def load(self) -> Loaders:
         """The loaders, made when the first is needed."""
         if self._load is None:
-            self._load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now)
+            self._load = Loaders(
+                self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now, self.actor
+            )
         return self._load
 
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
         return Context(self.parts, self.actor, self.request_id, self.connection_params)
+
+    def count_request(self) -> None:
+        """Count an operation as use of who is signed in."""
+        if self.actor is not None:
+            self.parts.usage.count(self.actor.account_id, self.actor.api_key_id, requests=1)
 
     def require(self, scope: ApiKeyScope | None) -> Actor:
         """The caller, who may do what `scope` names (None: needs a session).

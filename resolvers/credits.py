@@ -8,7 +8,7 @@ from db import ids, models
 from db.models import ApiKeyScope, CreditTransactionKind
 from db.queries import credits as queries
 from db.queries.credits import TransactionConditions
-from resolvers import outcomes, pages, tasks
+from resolvers import outcomes, pages, purchases, tasks
 from resolvers.context import Context, Info
 from services import billing, credits
 from services.errors import BadRequest, NotFound
@@ -68,14 +68,14 @@ async def transactions(
     """The ledger of an account, newest first."""
     window = pages.window(first, after, last, before, lambda values: (_seq(values),))
     conditions = _conditions(filter)
-    db = info.context.parts.db
-    async with db.read() as session:
+    db, acting_for = info.context.parts.db, info.context.require(ApiKeyScope.CREDITS_READ).acting_for
+    async with db.read(acting_for) as session:
         found = await queries.page(session, root.account_id, conditions, window)
     rows: list[models.CreditTransaction] = [row for (row,) in found.rows]
     edges = [pages.Edge(pages.cursor(row.seq), row) for row in rows]
 
     async def count() -> int:
-        async with db.read() as session:
+        async with db.read(acting_for) as session:
             return await queries.count(session, root.account_id, conditions)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
@@ -102,6 +102,11 @@ async def actor(info: Info, root: models.CreditTransaction) -> models.Account | 
     return await info.context.load.account.load(root.actor_id) if root.actor_id is not None else None
 
 
+async def purchase(info: Info, root: models.CreditTransaction) -> models.Purchase | None:
+    """The purchase that brought the credits, or took them back."""
+    return await purchases.by_uuid(info.context, root.purchase_id) if root.purchase_id is not None else None
+
+
 async def task(info: Info, root: models.CreditTransaction) -> models.Task | None:
     """The task that was paid for."""
     return await tasks.by_uuid(info.context, root.task_id) if root.task_id is not None else None
@@ -123,7 +128,7 @@ async def add_tokens(
 ) -> models.CreditTransaction:
     """Add credits to an account."""
     parts = info.context.parts
-    return await billing.add(
+    transaction = await billing.add(
         parts.db,
         info.context.require(None),
         account_id=_account_id(user_id),
@@ -133,6 +138,8 @@ async def add_tokens(
         is_mock=parts.is_billing_mock,
         now=parts.now(),
     )
+    parts.announcer.changed([transaction.account_id])
+    return transaction
 
 
 @outcomes.gives("transaction")
@@ -141,8 +148,9 @@ async def deduct_tokens(
 ) -> models.CreditTransaction:
     """Take credits from an account."""
     parts = info.context.parts
-    return await billing.take(
+    transaction = await billing.take(
         parts.db,
+        parts.till,
         info.context.require(ApiKeyScope.CREDITS_DEDUCT),
         account_id=_account_id(user_id),
         amount=amount,
@@ -150,3 +158,5 @@ async def deduct_tokens(
         idempotency_key=idempotency_key,
         now=parts.now(),
     )
+    parts.announcer.changed([transaction.account_id])
+    return transaction

@@ -1,6 +1,6 @@
 """API keys of the caller, and the mutations that make and stop them. A key cannot do any of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,20 +27,22 @@ async def keys_page(
     last: int | None = None,
     before: str | None = None,
     *,
+    integration: str | None = None,
     include_revoked: bool = False,
 ) -> pages.Page[models.ApiKey]:
     """The caller's keys."""
     context = info.context
     actor, db = context.require(None), context.parts.db
     revoked_after = context.parts.now() - keys.REVOKED_SHOWN if include_revoked else None
+    conditions = queries.KeyConditions(revoked_after, integration)
     window = pages.window(first, after, last, before, _sort_values)
     async with db.read() as session:
-        found = await queries.keys_page(session, actor.account_id, window, revoked_after=revoked_after)
+        found = await queries.keys_page(session, actor.account_id, window, conditions)
     edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
 
     async def count() -> int:
         async with db.read() as session:
-            return await queries.count_keys(session, actor.account_id, revoked_after=revoked_after)
+            return await queries.count_keys(session, actor.account_id, conditions)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
 
@@ -52,7 +54,13 @@ def _sort_values(values: list[Any]) -> tuple[Any, ...]:
 
 @outcomes.gives_all
 async def create_api_key(
-    info: Info, *, name: str, scopes: Sequence[ApiKeyScope], expires_at: datetime | None = None
+    info: Info,
+    *,
+    name: str,
+    scopes: Sequence[ApiKeyScope],
+    integration: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    expires_at: datetime | None = None,
 ) -> dict[str, Any]:
     """Make a key."""
     parts, actor = info.context.parts, info.context.require(None)
@@ -62,6 +70,8 @@ async def create_api_key(
         account_id=actor.account_id,
         name=name,
         scopes=scopes,
+        integration=integration,
+        notes=metadata,
         expires_at=expires_at,
         now=parts.now(),
     )
@@ -70,11 +80,16 @@ async def create_api_key(
 
 @outcomes.gives("api_key")
 async def update_api_key(
-    info: Info, *, api_key_id: str, name: str | None = None, scopes: Sequence[ApiKeyScope] | None = None
+    info: Info,
+    *,
+    api_key_id: str,
+    name: str | None = None,
+    scopes: Sequence[ApiKeyScope] | None = None,
+    metadata: Mapping[str, Any] | None = keys.UNCHANGED,
 ) -> models.ApiKey:
     """Change a key."""
-    actor = info.context.require(None)
-    return await keys.update(info.context.parts.db, actor, ids.parse("key", api_key_id), name=name, scopes=scopes)
+    actor, key_id = info.context.require(None), ids.parse("key", api_key_id)
+    return await keys.update(info.context.parts.db, actor, key_id, name=name, scopes=scopes, notes=metadata)
 
 
 @outcomes.gives_all

@@ -2,42 +2,57 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from db.hot import Reads
+from db import hot
 from db.models import (
     Account,
     ApiKey,
     CreditAccount,
     CreditTransaction,
+    Profile,
+    Purchase,
     Task,
     TaskResult,
     Webhook,
     WebhookDelivery,
 )
-from db.queries import accounts, credits, results, tasks, webhooks
+from db.queries import accounts, credits, payments, profiles, results, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
+from services.actor import Actor
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
 
 KeyT = TypeVar("KeyT")
 RowT = TypeVar("RowT")
 
+_NOBODY = UUID(int=0)
+
 
 class Loaders:
     """The loaders of one operation. Nobody is kept longer than that, so nobody sees another's rows or stale ones."""
 
-    def __init__(self, db: Database, upstream: Upstream, keys: UpstreamKeys, now: Callable[[], datetime]) -> None:
-        """All empty."""
+    def __init__(
+        self,
+        db: Database,
+        upstream: Upstream,
+        keys: UpstreamKeys,
+        now: Callable[[], datetime],
+        actor: Actor | None,
+    ) -> None:
+        """All empty. What is the caller's own is read on its behalf: the database shows it nothing else."""
+        acting_for = actor.acting_for if actor is not None else _NOBODY
         self.account: DataLoader[UUID, Account | None] = _hot(db, accounts.hot_by_ids)
         self.api_key: DataLoader[UUID, ApiKey | None] = _reads(db, accounts.keys_by_ids)
         self.task: DataLoader[UUID, Task | None] = _hot(db, tasks.hot_by_ids)
-        self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts)
-        self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids)
+        self.credit_account: DataLoader[UUID, CreditAccount | None] = _hot(db, credits.hot_by_accounts, acting_for)
+        self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids, acting_for)
+        self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
+        self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
         self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
         self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
@@ -46,25 +61,43 @@ class Loaders:
             found = await freshness.refresh(db, upstream, keys, task_ids, now())
             return [found.get(task_id) for task_id in task_ids]
 
-        self.refreshed_task: DataLoader[UUID, Task | None] = DataLoader(refresh)
+        self.refreshed_task: DataLoader[UUID, Task | None] = _Lazy(refresh)
+
+
+class _Lazy(DataLoader[KeyT, RowT]):
+    """A loader that is made when it is first used: an operation uses one or two of them all."""
+
+    def __init__(self, batch: Callable[[list[KeyT]], Awaitable[list[RowT]]]) -> None:
+        self._batch, self._is_made = batch, False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what DataLoader makes of itself
+        if self._is_made:
+            raise AttributeError(name)
+        self._is_made = True
+        super().__init__(self._batch)
+        return getattr(self, name)
 
 
 def _reads(
-    db: Database, query: Callable[[ReadSession, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]]
+    db: Database,
+    query: Callable[[ReadSession, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]],
+    acting_for: UUID | None = None,
 ) -> DataLoader[KeyT, RowT | None]:
     async def batch(keys: list[KeyT]) -> list[RowT | None]:
-        async with db.read() as session:
+        async with db.read(acting_for) as session:
             found = await query(session, keys)
         return [found.get(key) for key in keys]
 
-    return DataLoader(batch)
+    return _Lazy(batch)
 
 
 def _hot(
-    db: Database, query: Callable[[Reads, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]]
+    db: Database,
+    query: Callable[[hot.Reads, Sequence[KeyT], UUID | None], Awaitable[Mapping[KeyT, RowT]]],
+    acting_for: UUID | None = None,
 ) -> DataLoader[KeyT, RowT | None]:
     async def batch(keys: list[KeyT]) -> list[RowT | None]:
-        found = await query(db.hot, keys)
+        found = await query(db.hot, keys, acting_for)
         return [found.get(key) for key in keys]
 
-    return DataLoader(batch)
+    return _Lazy(batch)

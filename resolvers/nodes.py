@@ -4,7 +4,7 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, tasks, webhooks
+from resolvers import accounts, credits, keys, profiles, purchases, tasks, webhooks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
@@ -15,6 +15,8 @@ Row = (
     | models.ApiKey
     | models.AuthSession
     | models.CreditTransaction
+    | models.Purchase
+    | models.Profile
     | models.Task
     | models.TaskResult
     | models.Webhook
@@ -44,6 +46,10 @@ async def _find(context: Context, text: str) -> Row | None:
             return await _result(context, text)
         case "transaction":
             return await credits.by_uuid(context, ids.parse(kind, text))
+        case "purchase":
+            return await purchases.by_uuid(context, ids.parse(kind, text))
+        case "profile":
+            return await profiles.by_uuid(context, ids.parse(kind, text))
         case "user":
             return await _account(context, text)
         case "key":

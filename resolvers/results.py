@@ -85,15 +85,19 @@ async def download(
 
 
 @outcomes.gives("verification")
-async def verify_email(info: Info, *, email: str, timeout_ms: int) -> models.EmailVerification:
+async def verify_email(
+    info: Info, *, email: str, timeout_ms: int, idempotency_key: str | None = None
+) -> models.EmailVerification:
     """Verify one address now."""
     parts = info.context.parts
     return await verification.verify(
         parts.db,
         parts.upstream,
         parts.upstream_keys,
+        parts.usage,
         info.context.require(ApiKeyScope.VERIFY),
         email=email,
         timeout_ms=timeout_ms,
+        idempotency_key=idempotency_key,
         now=parts.now(),
     )

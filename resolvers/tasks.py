@@ -17,6 +17,7 @@ from services import freshness, tasks
 from services.errors import BadRequest, Required
 
 _NAME_CHARACTERS_MAX = 100
+_INTEGRATIONS_MAX = 20
 
 
 class Filter(Protocol):
@@ -25,6 +26,7 @@ class Filter(Protocol):
     created_after: datetime | None
     created_before: datetime | None
     status: list[TaskStatus] | None
+    integration: list[str] | None
     name_contains: str | None
 
 
@@ -112,25 +114,35 @@ def _conditions(given: Filter | None) -> TaskConditions:
     if given.status is not None and not given.status:
         message = "`status` takes 1 to 6 values."
         raise BadRequest(message)
+    if given.integration is not None and not 1 <= len(given.integration) <= _INTEGRATIONS_MAX:
+        message = f"`integration` takes 1 to {_INTEGRATIONS_MAX} values."
+        raise BadRequest(message)
     text = given.name_contains
     if text is not None and not (1 <= len(text) <= _NAME_CHARACTERS_MAX and "\0" not in text):
         message = f"`nameContains` takes 1 to {_NAME_CHARACTERS_MAX} characters."
         raise BadRequest(message)
-    return TaskConditions(given.created_after, given.created_before, given.status, text)
+    return TaskConditions(given.created_after, given.created_before, given.status, given.integration, text)
 
 
 @outcomes.gives("task")
 async def create_task(
-    info: Info, *, emails: list[str], name: str | None = None, idempotency_key: str | None = None
+    info: Info,
+    *,
+    emails: list[str],
+    name: str | None = None,
+    integration: str | None = None,
+    idempotency_key: str | None = None,
 ) -> models.Task:
     """Make a task from addresses."""
-    parts = info.context.parts
+    parts, actor = info.context.parts, info.context.require(ApiKeyScope.TASKS_WRITE)
+    await parts.upstream_keys.require(actor.account_id)
     return await tasks.create(
         parts.db,
         parts.announcer,
-        info.context.require(ApiKeyScope.TASKS_WRITE),
+        actor,
         emails=emails,
         name=name,
+        integration=integration,
         idempotency_key=idempotency_key,
         now=parts.now(),
     )
@@ -158,18 +170,20 @@ async def upload_task_file(
     name: str | None = None,
     has_header: bool = True,
     column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+    integration: str | None = None,
     idempotency_key: str | None = None,
 ) -> models.Task:
     """Make a task from a file."""
-    parts = info.context.parts
+    parts, actor = info.context.parts, info.context.require(ApiKeyScope.TASKS_WRITE)
     if not file.filename:
         message = "Send the file's name with the file part."
         raise Required(message, field=("input", "file"))
+    await parts.upstream_keys.require(actor.account_id)
     return await tasks.upload(
         parts.db,
         parts.announcer,
-        info.context.require(ApiKeyScope.TASKS_WRITE),
-        upload=tasks.Upload(file.file, file.filename),
+        actor,
+        upload=tasks.Upload(file.file, file.filename, integration),
         name=name,
         has_header=has_header,
         mapping=_mapping(column_mapping),

@@ -11,6 +11,7 @@ from schema import pages
 from schema.accounts import User
 from schema.field import argument, complete, edge, node, picture, plain, words
 from schema.nodes import Node
+from schema.purchases import Purchase
 from schema.tasks import Task
 
 CreditTransactionKind = words(
@@ -39,6 +40,7 @@ class CreditTransaction(Node):
     balance_after: int = plain("The balance after this entry.")
     note: str | None = plain("Note given with the change.")
     actor: User | None = edge(credits.actor, "Who did it; null for the service itself.")
+    purchase: Purchase | None = edge(credits.purchase, "The purchase behind it.")
     task: Task | None = edge(credits.task, "The task that was paid for.")
     created_at: dt.datetime = plain("When it happened.")
 

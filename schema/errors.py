@@ -13,6 +13,7 @@ UserErrorCode = words(
         "TOO_LARGE": "The value is longer or larger than allowed.",
         "NOT_FOUND": "The thing does not exist or is not yours.",
         "TAKEN": "Something with this value exists already.",
+        "VERSION_CONFLICT": "The thing changed since you read it; read it again.",
         "IDEMPOTENCY_CONFLICT": "The key was used before with other input.",
         "WRONG_STATE": "The thing is in a state that does not allow this.",
         "INSUFFICIENT_CREDITS": "The balance does not cover this.",

@@ -99,6 +99,11 @@ def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, need
 
 def node(row: type, description: str) -> Callable[[type[T]], type[T]]:
     """Declare a type that has a global id: the picture of `row`, told apart from other nodes by it."""
+    return member(row, description)
+
+
+def member(row: type, description: str) -> Callable[[type[T]], type[T]]:
+    """Declare a type of a union: the picture of `row`, told apart from the others by it."""
 
     def decorate(cls: type[T]) -> type[T]:
         def is_type_of(found: Any, _info: Any) -> bool:  # noqa: ANN401 - of any type

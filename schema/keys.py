@@ -5,10 +5,13 @@ import datetime as dt
 import strawberry
 
 from db import models
+from resolvers import integrations
 from resolvers import pages as rows
 from schema import pages
 from schema.field import edge, node, picture, plain, words
+from schema.integrations import Integration
 from schema.nodes import Node
+from schema.scalars import JSONObject
 
 ApiKeyScope = words(
     models.ApiKeyScope,
@@ -37,6 +40,10 @@ class ApiKey(Node):
     name: str = plain("Name given by the owner.")
     prefix: str = plain("First characters of the secret, to tell keys apart.")
     scopes: list[ApiKeyScope] = plain("What the key may do.")  # type: ignore[valid-type]
+    integration: Integration | None = edge(
+        integrations.of, "The integration the key was made for; null for a general key."
+    )
+    notes: JSONObject | None = plain("Free-form notes of the integration.", name="metadata")
     created_at: dt.datetime = plain("When the key was made.")
     last_used_at: dt.datetime | None = plain("When the key was last used; up to a minute late.")
     expires_at: dt.datetime | None = plain("When the key stops working; null for never.")

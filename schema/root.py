@@ -7,25 +7,32 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, nodes, tasks, webhooks
+from resolvers import accounts, credits, integrations, keys, nodes, profiles, purchases, tasks, usage, webhooks
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
 from schema.credits import Credits, CreditTransaction
 from schema.execution.executor import CompiledExecutor
 from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
+from schema.integrations import Integration
 from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
+from schema.mutations.profiles import ProfileMutations
+from schema.mutations.purchases import PurchaseMutations
 from schema.mutations.tasks import TaskMutations
 from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
+from schema.profiles import Profile
+from schema.purchases import CreditPackage, Purchase, PurchaseConnection
+from schema.ranges import RANGE
 from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+from schema.usage import UsageSeries
 from schema.webhooks import Webhook, WebhookConnection, WebhookDelivery
 
 
@@ -60,14 +67,28 @@ class Query:
         filter=argument(TaskFilter | None, "Only tasks that match."),
         order_by=argument(TaskOrder | None, "Sort order."),
     )
+    profile: Profile | None = root(profiles.own, ApiKeyScope.PROFILE_READ, "Your profile.")
     credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
+    usage_series: UsageSeries | None = root(
+        usage.own,
+        ApiKeyScope.USAGE_READ,
+        "Your use over time.",
+        range=RANGE,
+        api_key_id=argument(strawberry.ID | None, "Only through this API key."),
+    )
     api_keys: ApiKeyConnection | None = root(
         keys.keys_page,
         SESSION,
         "Your API keys, newest first. Revoked keys are kept for 90 days.",
         **pages.ARGUMENTS,
+        integration=argument(str | None, "Only keys of this integration, by slug."),
         include_revoked=argument(bool, "Also keys that were revoked.", default=False),
     )
+    credit_packages: list[CreditPackage] | None = root(purchases.on_sale, PUBLIC, "Credits on sale.")
+    purchases: PurchaseConnection | None = root(
+        purchases.purchases_page, ApiKeyScope.CREDITS_READ, "Your purchases, newest first.", **pages.ARGUMENTS
+    )
+    integrations: list[Integration] | None = root(integrations.every, PUBLIC, "Products that connect to the service.")
     webhooks: WebhookConnection | None = root(
         webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
     )
@@ -77,18 +98,27 @@ class Query:
     description="Everything that can be changed. One input, one payload each; problems the caller can mend are in "
     "`userErrors`."
 )
-class Mutation(AccountMutations, ApiKeyMutations, TaskMutations, CreditMutations, WebhookMutations):
+class Mutation(
+    AccountMutations,
+    ApiKeyMutations,
+    TaskMutations,
+    ProfileMutations,
+    CreditMutations,
+    PurchaseMutations,
+    WebhookMutations,
+):
     pass
 
 
 class OwnLoaders(SchemaExtension):
-    """Gives every operation loaders of its own: a WebSocket's context is shared by all that run on it."""
+    """Counts every operation and gives it loaders of its own: all on a WebSocket share one context."""
 
     def on_operation(self) -> Iterator[None]:
         """Before anything of the operation runs."""
         context = self.execution_context.context
         if isinstance(context, Context):
             self.execution_context.context = context.for_operation()
+            context.count_request()
         yield
 
 
@@ -96,7 +126,7 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Session, TaskResult, User, Webhook, WebhookDelivery],
+    types=[ApiKey, CreditTransaction, Profile, Purchase, Session, TaskResult, User, Webhook, WebhookDelivery],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     execution_context_class=CompiledExecutor,
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),

@@ -8,11 +8,13 @@ import strawberry
 from graphql import GraphQLError
 
 _BAD_INPUT = {"code": "BAD_USER_INPUT"}
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
 EmailAddress = NewType("EmailAddress", str)
 URL = NewType("URL", str)
 Upload = NewType("Upload", bytes)
+JSONObject = NewType("JSONObject", dict[str, Any])
 
 
 def _write_time(value: dt.datetime) -> dt.datetime:
@@ -31,9 +33,27 @@ def _read_time(value: Any) -> dt.datetime:  # noqa: ANN401 - whatever a caller s
         raise GraphQLError(message, extensions=_BAD_INPUT) from error
 
 
+def _read_date(value: Any) -> dt.date:  # noqa: ANN401 - whatever a caller sends
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        message = "A Date is a calendar day, e.g. 2026-01-31."
+        raise GraphQLError(message, extensions=_BAD_INPUT)
+    try:
+        return dt.date.fromisoformat(value)
+    except ValueError as error:
+        message = f"There is no such day: {value}."
+        raise GraphQLError(message, extensions=_BAD_INPUT) from error
+
+
 def _read_file(value: Any) -> Any:  # noqa: ANN401 - a file part, whatever it is made of
     if not (hasattr(value, "file") and hasattr(value, "filename")):
         message = "An Upload is a file part of a multipart request; it cannot be written inline."
+        raise GraphQLError(message, extensions=_BAD_INPUT)
+    return value
+
+
+def _read_object(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a caller sends
+    if not isinstance(value, dict):
+        message = "A JSONObject is an object at the top level; arrays and bare values are not taken."
         raise GraphQLError(message, extensions=_BAD_INPUT)
     return value
 
@@ -54,6 +74,13 @@ SCALARS: dict[object, Any] = {
         serialize=_write_time,
         parse_value=_read_time,
     ),
+    dt.date: strawberry.scalar(
+        name="Date",
+        description="A calendar day, e.g. 2026-01-31. Days are UTC days.",
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date.html",
+        serialize=dt.date.isoformat,
+        parse_value=_read_date,
+    ),
     EmailAddress: strawberry.scalar(
         name="EmailAddress",
         description=(
@@ -70,6 +97,13 @@ SCALARS: dict[object, Any] = {
         specified_by_url="https://url.spec.whatwg.org/",
         serialize=str,
         parse_value=_no_input,
+    ),
+    JSONObject: strawberry.scalar(
+        name="JSONObject",
+        description="A JSON object. Arrays and bare values are refused at the top level.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-4",
+        serialize=dict,
+        parse_value=_read_object,
     ),
     Upload: strawberry.scalar(
         name="Upload",

@@ -5,12 +5,13 @@ import datetime as dt
 import strawberry
 
 from db import models
-from resolvers import accounts
+from resolvers import accounts, integrations
 from resolvers import pages as rows
 from resolvers import results as result_rows
 from schema import pages
 from schema.accounts import User
 from schema.field import argument, edge, node, picture, plain, words
+from schema.integrations import Integration
 from schema.metrics import TaskMetrics
 from schema.nodes import Node
 from schema.results import DownloadFormat, DownloadLink, TaskResultConnection, TaskResultFilter
@@ -76,6 +77,9 @@ class Task(Node):
     name: str = plain("Name given by the owner.")
     status: TaskStatus = plain("Where the task stands.")  # type: ignore[valid-type]
     source: TaskSource = plain("How the addresses came in.")  # type: ignore[valid-type]
+    integration: Integration | None = edge(
+        integrations.of, "The integration that made the task; null when made in the app."
+    )
     file: TaskFile | None = plain("The uploaded file; null when addresses were sent inline.")
     email_count: int = plain("Rows that were sent in, duplicates included.")
     domain_count: int = plain("Different domains among the well-formed addresses.")
@@ -126,6 +130,9 @@ class TaskFilter:
     )
     status: list[TaskStatus] | None = strawberry.field(  # type: ignore[valid-type]
         description="In one of these states; 1 to 6 values.", default=strawberry.UNSET
+    )
+    integration: list[str] | None = strawberry.field(
+        description="Made by one of these integrations, by slug; 1 to 20 values.", default=strawberry.UNSET
     )
     name_contains: str | None = strawberry.field(
         description="Name contains this text, in any case; 1 to 100 characters.", default=strawberry.UNSET

@@ -17,6 +17,8 @@ class Actor:
     scopes: frozenset[ApiKeyScope] | None = None
     api_key_id: UUID | None = None
     expires_at: datetime | None = None
+    integration: str | None = None
+    """The product that the key was made for."""
     session_id: UUID | None = None
     """The session that asks; None for a key, and for a token without a session."""
 
@@ -24,6 +26,11 @@ class Actor:
     def is_admin(self) -> bool:
         """Reads and manages every account. A key never does: it acts for its owner alone."""
         return self.role is UserRole.ADMIN and self.scopes is None
+
+    @property
+    def acting_for(self) -> UUID | None:
+        """The account whose rows alone the database shows and takes for the caller; None (all) for an administrator."""
+        return None if self.is_admin else self.account_id
 
     def require(self, scope: ApiKeyScope | None) -> None:
         """Refuse a key without this scope, and every key where a session is needed (None)."""

@@ -89,4 +89,11 @@ async def _by_key(db: Database, pepper: str, secret: str, now: datetime) -> Acto
         async with db.transaction() as session:
             await queries.touch_key(session, key.id, now)
     scopes = frozenset(ApiKeyScope(scope) for scope in key.scopes)
-    return Actor(account.id, account.role, scopes=scopes, api_key_id=key.id, expires_at=key.expires_at)
+    return Actor(
+        account.id,
+        account.role,
+        scopes=scopes,
+        api_key_id=key.id,
+        expires_at=key.expires_at,
+        integration=key.integration,
+    )

@@ -10,6 +10,7 @@ from services import credits
 from services.actor import Actor
 from services.credits import Request
 from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge
+from services.till import Till
 
 AMOUNT_MAX = 10_000_000
 NOTE_CHARACTERS_MAX = 500
@@ -41,12 +42,13 @@ async def add(
         message = "Only an administrator adds credits."
         raise Forbidden(message)
     request = _request(actor, "addTokens", account_id, amount, note, idempotency_key)
-    async with db.transaction() as session:
+    async with db.transaction(actor.acting_for) as session:
         return await credits.grant(session, await _reached(session, actor, account_id), amount, request, now)
 
 
 async def take(
     db: Database,
+    till: Till,
     actor: Actor,
     *,
     account_id: UUID | None,
@@ -66,7 +68,9 @@ async def take(
     """
     actor.require(ApiKeyScope.CREDITS_DEDUCT)
     request = _request(actor, "deductTokens", account_id, amount, note, idempotency_key)
-    async with db.transaction() as session:
+    if account_id in {None, actor.account_id} and not actor.is_admin:
+        return await till.take(actor.account_id, credits.deduction(amount, request, now))
+    async with db.transaction(actor.acting_for) as session:
         return await credits.deduct(session, await _reached(session, actor, account_id), amount, request, now)
 
 
@@ -77,9 +81,23 @@ async def welcome(session: Session, account_id: UUID, amount: int, now: datetime
         await credits.grant(session, account_id, amount, request, now)
 
 
+def checked_key(idempotency_key: str) -> str:
+    """The same key.
+
+    Raises:
+        Invalid: empty, too long, or not printable.
+
+    """
+    if not 1 <= len(idempotency_key) <= KEY_CHARACTERS_MAX or not idempotency_key.isprintable():
+        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
+        raise Invalid(message, field=("input", "idempotencyKey"))
+    return idempotency_key
+
+
 async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> UUID:
     chosen = account_id or actor.account_id
-    if not actor.reaches(chosen) or not await account_queries.by_ids(session, [chosen]):
+    is_own = chosen == actor.account_id
+    if not is_own and not (actor.is_admin and await account_queries.by_ids(session, [chosen])):
         message = "No such account."
         raise NotFound(message, field=("input", "userId"))
     return chosen
@@ -101,11 +119,8 @@ def _request(
     if "\0" in note:
         message = "A note is text."
         raise Invalid(message, field=("input", "note"))
-    if not 1 <= len(idempotency_key) <= KEY_CHARACTERS_MAX or not idempotency_key.isprintable():
-        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
-        raise Invalid(message, field=("input", "idempotencyKey"))
     return Request(
-        f"{operation}:{actor.account_id}:{idempotency_key}",
+        f"{operation}:{actor.account_id}:{checked_key(idempotency_key)}",
         (account_id or actor.account_id, amount, note),
         note=note,
         actor_id=actor.account_id,

@@ -4,20 +4,20 @@ Lock order: idempotency key, task, then the account's row of credits, then its h
 holds the account's row; it is taken last and for as short as can be, since everybody of an account waits for it.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
 from db import ids
 from db.models import BALANCE_MAX, CreditAccount, CreditTransaction, CreditTransactionKind, Ledger, Task, Verdict
-from db.queries import credits as queries
-from db.queries.credits import Books, Draft, Entry, Hold
+from db.queries import credits as credit_queries
+from db.queries import ledger as queries
+from db.queries.ledger import Books, Entry, Hold
 from db.session import Database, Session
-from services import ledger
-from services.errors import IdempotencyConflict, InsufficientCredits, Invalid
+from services import changes, ledger
+from services.actor import Actor
+from services.errors import InsufficientCredits, Invalid, ServiceError
 
 POLICIES: Mapping[int, Mapping[Verdict, int]] = MappingProxyType(
     {
@@ -43,20 +43,7 @@ _SOURCES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What asks for a change: the key makes it repeat-safe, the rest tells of it in the ledger."""
-
-    key: str
-    asked: tuple[object, ...]
-    note: str | None = None
-    actor_id: UUID | None = None
-    external_ref: str | None = None
-
-    @property
-    def hash(self) -> bytes:
-        """Of what the client asked for: the same key with something else is refused."""
-        return hashlib.sha256("\0".join(map(str, self.asked)).encode("utf-8", "replace")).digest()
+Request = changes.Request
 
 
 def chargeable(policy: int | None) -> frozenset[Verdict]:
@@ -94,7 +81,7 @@ async def grant(
             raise Invalid(message, field=("input", "amount"))
         return ledger.give(books, amount, _SOURCES[kind], priority=priority, expires_at=expires_at)
 
-    return await _change(session, account_id, kind, request, now, move)
+    return await _change(session, account_id, changes.Change(kind, request, move, now))
 
 
 async def deduct(
@@ -113,9 +100,14 @@ async def deduct(
         IdempotencyConflict: the key was used for something else.
 
     """
-    return await _change(
-        session, account_id, kind, request, now, lambda books: ledger.take(books, amount, Ledger.REVENUE, now)
-    )
+    return await _change(session, account_id, deduction(amount, request, now, kind))
+
+
+def deduction(
+    amount: int, request: Request, now: datetime, kind: CreditTransactionKind = CreditTransactionKind.DEDUCTED
+) -> changes.Change:
+    """Taking free credits, as a change that is yet to be made."""
+    return changes.Change(kind, request, lambda books: ledger.take(books, amount, Ledger.REVENUE, now), now)
 
 
 async def charge_back(
@@ -123,7 +115,8 @@ async def charge_back(
 ) -> CreditTransaction:
     """Take back what a payment had paid for; what is not there any more becomes a debt."""
     kind = CreditTransactionKind.CHARGED_BACK
-    return await _change(session, account_id, kind, request, now, lambda books: ledger.charge_back(books, amount, now))
+    change = changes.Change(kind, request, lambda books: ledger.charge_back(books, amount, now), now)
+    return await _change(session, account_id, change)
 
 
 async def hold(session: Session, task: Task, amount: int, now: datetime) -> None:
@@ -143,7 +136,7 @@ async def hold(session: Session, task: Task, amount: int, now: datetime) -> None
     def move(books: Books) -> list[Entry]:
         return ledger.hold(books, amount, held, now)
 
-    await _change(session, task.account_id, kind, request, now, move, held=held)
+    await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held)
 
 
 async def settle(session: Session, task: Task, amount: int, now: datetime) -> None:
@@ -155,7 +148,7 @@ async def settle(session: Session, task: Task, amount: int, now: datetime) -> No
     if task.charge_policy is None or not amount:
         return
     key = f"settle:{task.id}:{task.chargeable_count + amount}"
-    books = await queries.open_books(session, task.account_id, now, key=key, task_id=task.id)
+    books = await queries.open_books(session, task.account_id, now, keys=[key], task_id=task.id)
     held = books.hold
     if held is None:
         message = f"task {task.id} has no hold"
@@ -165,7 +158,7 @@ async def settle(session: Session, task: Task, amount: int, now: datetime) -> No
     def move(books: Books) -> list[Entry]:
         return ledger.settle(books, held, amount)
 
-    await _change(session, task.account_id, kind, request, now, move, held=held, books=books)
+    await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held, books=books)
 
 
 async def release(session: Session, task: Task, now: datetime) -> None:
@@ -173,7 +166,7 @@ async def release(session: Session, task: Task, now: datetime) -> None:
     if task.charge_policy is None:
         return
     key = f"release:{task.id}"
-    books = await queries.open_books(session, task.account_id, now, key=key, task_id=task.id)
+    books = await queries.open_books(session, task.account_id, now, keys=[key], task_id=task.id)
     held = books.hold
     if held is None or not held.rest:
         return
@@ -182,93 +175,54 @@ async def release(session: Session, task: Task, now: datetime) -> None:
     def move(books: Books) -> list[Entry]:
         return ledger.release(books, held)
 
-    await _change(session, task.account_id, kind, request, now, move, held=held, books=books)
-    await _expire(session, books, now)
+    await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held, books=books)
+    await changes.sweep(session, books, now)
 
 
 async def expire_due(db: Database, now: datetime) -> int:
     """Take away free credits past their date, an account a transaction; how many accounts those were."""
     async with db.read() as session:
-        account_ids = await queries.with_expired_lots(session, now, limit=_EXPIRY_ACCOUNTS)
+        account_ids = await credit_queries.with_expired_lots(session, now, limit=_EXPIRY_ACCOUNTS)
     for account_id in account_ids:
         async with db.transaction() as writing:
-            await _expire(writing, await queries.open_books(writing, account_id, now, key=""), now)
+            await changes.sweep(writing, await queries.open_books(writing, account_id, now), now)
     return len(account_ids)
 
 
-async def require(db: Database, account_id: UUID, amount: int, now: datetime) -> None:
-    """Refuse what an account has no credits for, before work is done for it.
+async def faults(db: Database) -> list[str]:
+    """What is wrong with the whole ledger, in words; nothing, as long as it is sound."""
+    async with db.read() as session:
+        found = await credit_queries.violations(session)
+    return [f"invariant {number}: {problem} ({subject_id})" for number, problem, subject_id in found]
+
+
+async def require(db: Database, actor: Actor, amount: int, now: datetime) -> None:
+    """Refuse what a caller has no credits for, before work is done for it.
 
     Raises:
         InsufficientCredits: fewer are available.
 
     """
-    async with db.read() as session:
-        account = (await queries.by_accounts(session, [account_id])).get(account_id) or nothing(account_id, now)
+    async with db.read(actor.acting_for) as session:
+        found = await credit_queries.by_accounts(session, [actor.account_id])
+    account = found.get(actor.account_id) or nothing(actor.account_id, now)
     if account.available < amount:
         message = f"This takes {amount:,} credits; {account.available:,} are available."
         raise InsufficientCredits(message)
 
 
 async def _change(
-    session: Session,
-    account_id: UUID,
-    kind: CreditTransactionKind,
-    request: Request,
-    now: datetime,
-    move: Callable[[Books], list[Entry]],
-    *,
-    held: Hold | None = None,
-    books: Books | None = None,
+    session: Session, account_id: UUID, change: changes.Change, *, held: Hold | None = None, books: Books | None = None
 ) -> CreditTransaction:
     """Change an account's credits once: a repeated request gives the first transaction again."""
+    request = change.request
     if books is None:
-        books = await queries.open_books(session, account_id, now, key=request.key, external_ref=request.external_ref)
-    if books.posted is not None:
-        if books.posted.idempotency_key == request.key and books.posted.request_hash != request.hash:
-            raise IdempotencyConflict(field=("input", "idempotencyKey"))
-        return books.posted
-    await _expire(session, books, now)
-    posted = await _post(session, books, kind, request, now, move, held.task_id if held else None)
-    if held is not None:
-        await queries.write_hold(session, books, held, now)
-    return posted
-
-
-async def _post(
-    session: Session,
-    books: Books,
-    kind: CreditTransactionKind,
-    request: Request,
-    now: datetime,
-    move: Callable[[Books], list[Entry]],
-    task_id: UUID | None = None,
-) -> CreditTransaction:
-    balance, held = books.balance, books.held
-    entries = move(books)
-    transaction = CreditTransaction(
-        id=ids.new_uuid(),
-        account_id=books.account_id,
-        kind=kind,
-        amount=books.balance - balance,
-        reserved_amount=books.held - held,
-        balance_after=books.balance,
-        note=request.note,
-        actor_id=request.actor_id,
-        task_id=task_id,
-        external_ref=request.external_ref,
-        idempotency_key=request.key,
-        request_hash=request.hash,
-        created_at=now,
-    )
-    if not await queries.post(session, books, Draft(transaction, entries)):
-        raise IdempotencyConflict(field=("input", "idempotencyKey"))
-    return transaction
-
-
-async def _expire(session: Session, books: Books, now: datetime) -> None:
-    lot = ledger.first_expired(books, now)
-    if lot is not None:
-        request = Request(f"expire:{lot.id}:{lot.remaining}", (books.account_id,))
-        kind = CreditTransactionKind.EXPIRED
-        await _post(session, books, kind, request, now, lambda books: ledger.expire(books, now))
+        refs = [request.external_ref] if request.external_ref is not None else []
+        books = await queries.open_books(session, account_id, change.now, keys=[request.key], external_refs=refs)
+    is_repeated = bool(books.posted)
+    (outcome,) = await changes.make(session, books, [change])
+    if isinstance(outcome, ServiceError):
+        raise outcome
+    if held is not None and not is_repeated:
+        await queries.write_hold(session, books, held, change.now)
+    return outcome

@@ -2,6 +2,7 @@
 
 ServiceError
 ├── BadRequest            an argument that programs write is wrong: a cursor, a page size
+│   └── WebhookRefused    signed wrongly, too long ago, or not what its provider sends
 ├── Invalid               the value is not acceptable
 │   ├── Required          a value is missing
 │   ├── TooLarge          longer or larger than allowed
@@ -17,6 +18,7 @@ ServiceError
 ├── LimitReached          as many as the account may have
 ├── WrongState            the thing is in a state that does not allow this
 │   └── EmailUnconfirmed  the address must be confirmed first
+├── VersionConflict       changed since the caller read it
 ├── IdempotencyConflict   the key was used before with other input
 ├── InsufficientCredits   the balance does not cover this
 ├── AccessError           about who asks; never a userError
@@ -24,9 +26,13 @@ ServiceError
 │   │   └── SessionEnded  the token is good, but its session was signed out
 │   └── Forbidden
 ├── Busy                  too many at the same time; never a userError
-└── UpstreamError         about the verifier behind us; never a userError
+└── UpstreamError         about a service behind us, the verifier as a rule; never a userError
+    ├── PaymentsDown      the payment provider cannot be reached: try again
+    ├── PaymentsRefused   the payment provider refuses this for good
     ├── UpstreamDown      cannot be reached, or asks to wait: try again
+    │   └── UpstreamKeyMissing   there is no key to ask with; somebody can enter one
     ├── UpstreamRefused   refuses this for good
+    │   └── UpstreamKeyRefused   refuses the credential
     └── UpstreamMissing   does not know the task
 """
 
@@ -44,6 +50,7 @@ class UserErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     TAKEN = "TAKEN"
     IDEMPOTENCY_CONFLICT = "IDEMPOTENCY_CONFLICT"
+    VERSION_CONFLICT = "VERSION_CONFLICT"
     WRONG_STATE = "WRONG_STATE"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
     INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
@@ -68,6 +75,10 @@ class BadRequest(ServiceError):
     """An argument is wrong."""
 
     code = "BAD_USER_INPUT"
+
+
+class WebhookRefused(BadRequest):
+    """The signature of this webhook is wrong, or older than five minutes."""
 
 
 class Invalid(ServiceError):
@@ -152,6 +163,12 @@ class EmailUnconfirmed(WrongState):
     """Confirm the address first: use the link in the letter, or ask for a new one."""
 
 
+class VersionConflict(ServiceError):
+    """This was changed since you read it. Read it again and repeat your change."""
+
+    code = UserErrorCode.VERSION_CONFLICT
+
+
 class IdempotencyConflict(ServiceError):
     """This idempotency key was used before with other input. Choose a new key for a new request."""
 
@@ -198,6 +215,16 @@ class UpstreamError(ServiceError):
     code = "UPSTREAM_ERROR"
 
 
+class PaymentsDown(UpstreamError):
+    """The payment provider cannot be reached just now. Try again in a moment, with the same idempotency key."""
+
+    code = "UPSTREAM_UNAVAILABLE"
+
+
+class PaymentsRefused(UpstreamError):
+    """The payment provider refused this. Nothing was charged."""
+
+
 class UpstreamDown(UpstreamError):
     """The verifier cannot be reached just now. Try again in a moment."""
 
@@ -212,8 +239,18 @@ class UpstreamDown(UpstreamError):
         self.is_timeout = is_timeout
 
 
+class UpstreamKeyMissing(UpstreamDown):
+    """This account has no key at the verifier. Ask who runs this service to enter one."""
+
+    code = "UPSTREAM_KEY_MISSING"
+
+
 class UpstreamRefused(UpstreamError):
     """The verifier refused this."""
+
+
+class UpstreamKeyRefused(UpstreamRefused):
+    """The verifier refused the credential."""
 
 
 class UpstreamMissing(UpstreamError):

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -44,11 +45,12 @@ async def refresh(
 async def _ask(db: Database, upstream: Upstream, keys: UpstreamKeys, task_ids: Sequence[UUID], now: datetime) -> None:
     async with db.read() as session:
         running = await part_queries.running_of(session, task_ids)
-    by_key = defaultdict(list)
+    by_reader = defaultdict(list)
     for part in running[:LIST_IDS_MAX]:
-        by_key[await keys.of(part.account_id)].append(part)
-    for key, parts in by_key.items():
-        found = await upstream.tasks(key, [p.upstream_id for p in parts if p.upstream_id is not None])
+        by_reader[keys.reader_of(part.account_id)].append(part)
+    for reader, parts in by_reader.items():
+        known = [part.upstream_id for part in parts if part.upstream_id is not None]
+        found = await keys.reading(reader, partial(upstream.tasks, task_ids=known))
         for part in parts:
             task = found.get(part.upstream_id) if part.upstream_id is not None else None
             if task is not None:

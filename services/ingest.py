@@ -20,6 +20,12 @@ class Recorded:
 
     new_count: int
     chargeable_count: int
+    task: Task
+
+    @property
+    def spent_count(self) -> int:
+        """Credits that were paid for it: none where the task costs nothing."""
+        return self.chargeable_count if self.task.charge_policy is not None else 0
 
 
 _NOTHING = Snapshot(processing=0, completed=0, failed=0, verdicts={}, requested_at=None, completed_at=None)
@@ -41,7 +47,7 @@ async def record_batch(
     chargeable = credits.chargeable(task.charge_policy)
     new_count, chargeable_count = await result_queries.write(session, key[0], batch, chargeable)
     await credits.settle(session, task, chargeable_count, now)
-    return Recorded(new_count, chargeable_count)
+    return Recorded(new_count, chargeable_count, task)
 
 
 async def record_snapshot(db: Database, key: PartKey, snapshot: Snapshot, now: datetime) -> None:

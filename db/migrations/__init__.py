@@ -5,6 +5,13 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import ProgrammingError
+
+_NOT_PERMITTED = "42501"
+
+
+class NotPermitted(Exception):
+    """The database's login may not do what a migration does; the text is PostgreSQL's, with what to run as whom."""
 
 
 def config(url: str) -> Config:
@@ -16,8 +23,18 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Bring the database to the newest revision. Blocking: call it in a thread. Safe to run from several processes."""
-    command.upgrade(config(url), "head")
+    """Bring the database to the newest revision. Blocking: call it in a thread. Safe to run from several processes.
+
+    Raises:
+        NotPermitted: the login lacks a right.
+
+    """
+    try:
+        command.upgrade(config(url), "head")
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) == _NOT_PERMITTED:
+            raise NotPermitted(str(error.orig.__cause__)) from error  # type: ignore[union-attr]
+        raise
 
 
 def head() -> str | None:

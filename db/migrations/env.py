@@ -18,6 +18,17 @@ def _migrate(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     context.configure(connection=connection, target_metadata=Table.metadata, compare_type=True)
     context.run_migrations()
+    _close(connection)
+
+
+def _close(connection: Connection) -> None:
+    """Show our tables to their owner alone, whatever was granted: a Supabase project grants new ones to everybody."""
+    query = text(
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND NOT relrowsecurity "
+        "AND relkind = 'r' AND relname = ANY (:names)"
+    )
+    for name in connection.scalars(query, {"names": [*Table.metadata.tables, "alembic_version"]}):
+        connection.execute(text(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY"))
 
 
 async def _run(url: str) -> None:

@@ -15,6 +15,8 @@ from db.models.credits import (
 from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
+from db.models.payments import PaymentEvent, PaymentFact, Purchase, PurchaseStatus
+from db.models.profiles import DOCUMENT_BYTES_MAX, Profile
 from db.models.results import (
     EmailVerification,
     EvidenceStage,
@@ -39,10 +41,13 @@ from db.models.tasks import (
     TaskStatus,
     WorkerHeartbeat,
 )
+from db.models.upstream_keys import KeyOrigin, UpstreamKey
+from db.models.usage import UsageDay, UsageSeries, UsageSeriesPoint, UsageTotal
 from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
 
 __all__ = [
     "BALANCE_MAX",
+    "DOCUMENT_BYTES_MAX",
     "OPEN_STATUSES",
     "Account",
     "ApiKey",
@@ -62,10 +67,16 @@ __all__ = [
     "EvidenceStep",
     "IdempotencyKey",
     "JobStatusCounts",
+    "KeyOrigin",
     "Ledger",
     "OneTimeToken",
     "OrderDirection",
     "PartState",
+    "PaymentEvent",
+    "PaymentFact",
+    "Profile",
+    "Purchase",
+    "PurchaseStatus",
     "RefreshToken",
     "SigningKey",
     "Table",
@@ -81,6 +92,11 @@ __all__ = [
     "TaskSource",
     "TaskStatus",
     "TokenPurpose",
+    "UpstreamKey",
+    "UsageDay",
+    "UsageSeries",
+    "UsageSeriesPoint",
+    "UsageTotal",
     "UserRole",
     "Verdict",
     "VerdictReason",

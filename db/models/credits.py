@@ -1,6 +1,6 @@
 """The ledger of credits: double entry, append-only, with lots that may expire and holds of running tasks.
 
-Ledger rows name accounts and tasks without a foreign key: they stay when an account or a task is deleted.
+Ledger rows name accounts, tasks and purchases without a foreign key: they stay when an account or a task is deleted.
 """
 
 from datetime import datetime
@@ -77,6 +77,7 @@ class CreditTransaction(Table):
     __table_args__ = (
         Index("ix_credit_transaction_account_id", "account_id", "seq"),
         Index("ix_credit_transaction_task_id", "task_id", postgresql_where=text("task_id IS NOT NULL")),
+        Index("ix_credit_transaction_purchase_id", "purchase_id", postgresql_where=text("purchase_id IS NOT NULL")),
         CheckConstraint("balance_after >= 0", name="balance_after"),
     )
 
@@ -91,6 +92,7 @@ class CreditTransaction(Table):
     note: Mapped[str | None]
     actor_id: Mapped[UUID | None]
     task_id: Mapped[UUID | None]
+    purchase_id: Mapped[UUID | None]
     external_ref: Mapped[str | None] = mapped_column(unique=True)
     """What it answers outside, e.g. a payment: applied once however often it is told."""
     idempotency_key: Mapped[str] = mapped_column(unique=True)

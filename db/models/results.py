@@ -1,6 +1,6 @@
 """Rows as they were sent, distinct addresses with their verdicts, and the two read together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -170,6 +170,27 @@ class EmailVerification:
         if self.verdict is Verdict.CATCHALL:
             return True
         return False if self.reason is VerdictReason.ACCEPTED else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As an answer to a repeat-safe request is stored."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return plain | {
+            "evidence": [step.to_json() for step in self.evidence],
+            "verified_at": self.verified_at.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "EmailVerification":
+        """As it was stored."""
+        return cls(
+            **stored
+            | {
+                "verdict": Verdict(stored["verdict"]),
+                "reason": VerdictReason(stored["reason"]),
+                "evidence": [EvidenceStep.from_json(step) for step in stored["evidence"]],
+                "verified_at": datetime.fromisoformat(stored["verified_at"]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

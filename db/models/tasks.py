@@ -85,6 +85,7 @@ class Task(Table):
         Index("ix_task_account_id_created_at", "account_id", "created_at", "id"),
         Index("ix_task_account_id_name", "account_id", text("lower(name)"), "id"),
         Index("ix_task_account_id_total", "account_id", "total_count", "id"),
+        Index("ix_task_account_id_updated_at", "account_id", "updated_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -92,6 +93,10 @@ class Task(Table):
     name: Mapped[str]
     status: Mapped[TaskStatus] = mapped_column(words(TaskStatus))
     source: Mapped[TaskSource] = mapped_column(words(TaskSource))
+    integration: Mapped[str | None]
+    """Slug of the product that made it."""
+    api_key_id: Mapped[UUID | None]
+    """The key that it was made with; its use is counted there."""
     failure_reason: Mapped[str | None]
 
     email_count: Mapped[int]
@@ -224,6 +229,8 @@ class IdempotencyKey(Table):
     key: Mapped[str] = mapped_column(primary_key=True)
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     subject_id: Mapped[UUID]
+    answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """What was answered, where no row of its own keeps that."""
     created_at: Mapped[datetime]
 
 

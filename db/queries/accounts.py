@@ -1,6 +1,7 @@
 """Accounts and API keys."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,6 +30,14 @@ TOUCH_AFTER = timedelta(minutes=1)
 """How old the note of a key's last use may get."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeyConditions:
+    """Which keys to list: those that work, those revoked after a moment too; of one integration, by slug."""
+
+    revoked_after: datetime | None = None
+    integration: str | None = None
+
+
 _BY_IDS = hot.Read[Account](select(Account).where(Account.id == any_(bindparam("ids", type_=ARRAY(Uuid())))), Account)
 
 
@@ -38,9 +47,11 @@ async def by_ids(session: ReadSession, account_ids: Sequence[UUID]) -> dict[UUID
     return {row.id: row for row in rows}
 
 
-async def hot_by_ids(reads: hot.Reads, account_ids: Sequence[UUID]) -> dict[UUID, Account]:
+async def hot_by_ids(
+    reads: hot.Reads, account_ids: Sequence[UUID], acting_for: UUID | None = None
+) -> dict[UUID, Account]:
     """`by_ids`, as a hot read."""
-    return {row.id: row for row in await reads.fetch(_BY_IDS, ids=account_ids)}
+    return {row.id: row for row in await reads.fetch(_BY_IDS, acting_for, ids=account_ids)}
 
 
 async def by_email(session: ReadSession, email: str) -> Account | None:
@@ -95,19 +106,22 @@ async def keys_by_ids(session: ReadSession, key_ids: Sequence[UUID]) -> dict[UUI
 
 
 async def keys_page(
-    session: ReadSession, account_id: UUID, window: pages.Window, *, revoked_after: datetime | None
+    session: ReadSession, account_id: UUID, window: pages.Window, conditions: KeyConditions
 ) -> pages.Slice[tuple[ApiKey]]:
-    """One page of an account's keys, newest first; revoked ones only when they were so after `revoked_after`."""
-    statement = select(ApiKey).where(*_shown(account_id, revoked_after))
+    """One page of an account's keys, newest first."""
+    statement = select(ApiKey).where(*_shown(account_id, conditions))
     return await pages.read(session, statement, [*ApiKey.__table__.c["created_at", "id"]], window, is_descending=True)
 
 
-async def count_keys(session: ReadSession, account_id: UUID, *, revoked_after: datetime | None) -> int:
+async def count_keys(session: ReadSession, account_id: UUID, conditions: KeyConditions) -> int:
     """How many keys `keys_page` has in all."""
-    return await session.scalar(select(func.count(ApiKey.id)).where(*_shown(account_id, revoked_after))) or 0
+    return await session.scalar(select(func.count(ApiKey.id)).where(*_shown(account_id, conditions))) or 0
 
 
-def _shown(account_id: UUID, revoked_after: datetime | None) -> list[ColumnElement[bool]]:
-    works = ApiKey.revoked_at.is_(None)
-    is_shown = works if revoked_after is None else or_(works, ApiKey.revoked_at > revoked_after)
-    return [ApiKey.account_id == account_id, is_shown]
+def _shown(account_id: UUID, conditions: KeyConditions) -> list[ColumnElement[bool]]:
+    works, revoked_after = ApiKey.revoked_at.is_(None), conditions.revoked_after
+    shown = [
+        ApiKey.account_id == account_id,
+        works if revoked_after is None else or_(works, ApiKey.revoked_at > revoked_after),
+    ]
+    return shown if conditions.integration is None else [*shown, ApiKey.integration == conditions.integration]

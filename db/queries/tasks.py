@@ -39,6 +39,7 @@ class TaskConditions:
     created_after: datetime | None = None
     created_before: datetime | None = None
     status: Sequence[TaskStatus] | None = None
+    integration: Sequence[str] | None = None
     name_contains: str | None = None
 
 
@@ -51,9 +52,9 @@ async def by_ids(session: ReadSession, task_ids: Sequence[UUID]) -> dict[UUID, T
 _BY_IDS = hot.Read[Task](select(Task).where(Task.id == any_(bindparam("ids", type_=ARRAY(Uuid())))), Task)
 
 
-async def hot_by_ids(reads: hot.Reads, task_ids: Sequence[UUID]) -> dict[UUID, Task]:
+async def hot_by_ids(reads: hot.Reads, task_ids: Sequence[UUID], acting_for: UUID | None = None) -> dict[UUID, Task]:
     """`by_ids`, as a hot read."""
-    return {row.id: row for row in await reads.fetch(_BY_IDS, ids=task_ids)}
+    return {row.id: row for row in await reads.fetch(_BY_IDS, acting_for, ids=task_ids)}
 
 
 def _newest(*conditions: ColumnElement[bool]) -> hot.Read[Task]:
@@ -91,6 +92,8 @@ def _matching(account_id: UUID | None, conditions: TaskConditions, statement: Se
         statement = statement.where(Task.created_at < conditions.created_before)
     if conditions.status is not None:
         statement = statement.where(Task.status.in_(conditions.status))
+    if conditions.integration is not None:
+        statement = statement.where(Task.integration.in_(conditions.integration))
     if conditions.name_contains is not None:
         statement = statement.where(func.lower(Task.name).contains(conditions.name_contains.lower(), autoescape=True))
     return statement
@@ -164,8 +167,12 @@ async def remember(session: Session, key: IdempotencyKey) -> IdempotencyKey | No
     statement = insert(IdempotencyKey).values(values).on_conflict_do_nothing().returning(IdempotencyKey.key)
     if await session.scalar(statement) is not None:
         return None
-    identity = (key.account_id, key.operation, key.key)
-    return await session.get(IdempotencyKey, identity)
+    return await remembered(session, key)
+
+
+async def remembered(session: ReadSession, key: IdempotencyKey) -> IdempotencyKey | None:
+    """The row that a repeat-safe key has; None when it is new."""
+    return await session.get(IdempotencyKey, (key.account_id, key.operation, key.key))
 
 
 async def move_counters(session: Session, task_id: UUID, now: datetime) -> None:
@@ -214,6 +221,12 @@ _VERDICT_COLUMNS = {
     "role_based": "role_based_count",
     "disposable_domain_emails": "disposable_count",
 }
+
+
+async def changed_since(session: ReadSession, account_id: UUID, since: datetime, *, limit: int) -> Sequence[Task]:
+    """An account's tasks that changed after a moment, the earliest change first."""
+    statement = select(Task).where(Task.account_id == account_id, Task.updated_at > since)
+    return (await session.scalars(statement.order_by(Task.updated_at).limit(limit))).all()
 
 
 async def finish(

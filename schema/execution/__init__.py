@@ -1,1 +1,1 @@
-"""How operations run: graphql-core's executor, with subtrees that are only attributes completed by compiled functions."""
+"""How operations run: graphql-core's executor, which leaves what is only attributes to compiled functions."""

@@ -42,7 +42,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         self,
         return_type: GraphQLOutputType,
         field_details_list: FieldDetailsList,
-        info: GraphQLResolveInfo,
+        info: GraphQLResolveInfo[Any],
         path: Path,
         result: Any,  # noqa: ANN401 - whatever a resolver gives
         position_context: Any,  # noqa: ANN401 - graphql-core's own
@@ -61,7 +61,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         self,
         return_type: GraphQLObjectType,
         field_details_list: FieldDetailsList,
-        info: GraphQLResolveInfo,
+        info: GraphQLResolveInfo[Any],
         path: Path,
         result: Any,  # noqa: ANN401 - whatever a resolver gives
         position_context: Any,  # noqa: ANN401 - graphql-core's own

@@ -8,6 +8,7 @@ from resolvers import keys, outcomes
 from schema.errors import USER_ERRORS, UserError
 from schema.field import SESSION, mutation, picture, plain
 from schema.keys import ApiKey, ApiKeyScope
+from schema.scalars import JSONObject
 
 
 @strawberry.input(description="Input of createApiKey.")
@@ -15,6 +16,12 @@ class CreateApiKeyInput:
     name: str = strawberry.field(description="1 to 100 characters.")
     scopes: list[ApiKeyScope] = strawberry.field(  # type: ignore[valid-type]
         description="What the key may do; at least one."
+    )
+    integration: str | None = strawberry.field(
+        description="Slug of the integration it is for.", default=strawberry.UNSET
+    )
+    metadata: JSONObject | None = strawberry.field(
+        description="Free-form notes of the integration, at most 4 KiB.", default=strawberry.UNSET
     )
     expires_at: dt.datetime | None = strawberry.field(
         description="When the key stops working.", default=strawberry.UNSET
@@ -36,6 +43,9 @@ class UpdateApiKeyInput:
     name: str | None = strawberry.field(description="New name.", default=strawberry.UNSET)
     scopes: list[ApiKeyScope] | None = strawberry.field(  # type: ignore[valid-type]
         description="New scopes, in place of the old.", default=strawberry.UNSET
+    )
+    metadata: JSONObject | None = strawberry.field(
+        description="New notes, in place of the old; null removes them.", default=strawberry.UNSET
     )
 
 

@@ -27,6 +27,9 @@ class CreateTaskInput:
         description="Addresses to verify, 1 to 10,000. Malformed ones get the verdict INVALID_SYNTAX; duplicates are "
         "checked and charged once. Longer lists are uploaded."
     )
+    integration: str | None = strawberry.field(
+        description="Slug of the integration that it is for.", default=strawberry.UNSET
+    )
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
@@ -72,6 +75,9 @@ class UploadTaskFileInput:
     column_mapping: ColumnMappingInput | None = strawberry.field(
         description="Which column holds what.", default=strawberry.UNSET
     )
+    integration: str | None = strawberry.field(
+        description="Slug of the integration that it is for.", default=strawberry.UNSET
+    )
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
@@ -98,6 +104,7 @@ class CancelTaskPayload:
 class VerifyEmailInput:
     email: str = strawberry.field(description="The address; it may be malformed.")
     timeout_ms: int = strawberry.field(description="Longest wait in milliseconds, 1000 to 30000.", default=10_000)
+    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
 @picture(

@@ -5,14 +5,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from db import ids
 from db.models import Account, Credential, TokenPurpose, UserRole
-from db.queries import accounts
+from db.queries import accounts as account_queries
 from db.queries import identity as queries
 from db.session import Database
-from services import addresses, billing
+from services import accounts, addresses, documents, profiles
 from services.device import Device
 from services.errors import (
     EmailUnconfirmed,
@@ -22,7 +20,6 @@ from services.errors import (
     Required,
     Suspended,
     Taken,
-    TooLarge,
 )
 from services.identity import passwords
 from services.identity.links import LIFETIMES, Links
@@ -89,7 +86,13 @@ class LocalIdentity:
         async with self._db.transaction() as session:
             is_new = await queries.add_account(session, account, credential)
             if is_new:
-                await billing.welcome(session, account.id, self._welcome_credits, now)
+                await accounts.begin(
+                    session,
+                    account.id,
+                    now,
+                    welcome_credits=self._welcome_credits,
+                    display_name=profiles.usable_name(metadata.get("name")),
+                )
             begun = (
                 await self._sessions.begin(session, account, device, now)
                 if is_new and not self.is_confirmation_on
@@ -245,7 +248,7 @@ class LocalIdentity:
 
     async def _known(self, email: str) -> Account | None:
         async with self._db.read() as session:
-            account = await accounts.by_email(session, email)
+            account = await account_queries.by_email(session, email)
         return account if account is not None and account.suspended_at is None else None
 
 
@@ -268,15 +271,7 @@ def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What a person says of itself, if it is small enough.
 
     Raises:
-        TooLarge, Invalid: more than 16 KiB as JSON, or not JSON that can be stored.
+        TooLarge, Invalid: more than 16 KiB or 32 levels, or not JSON that can be stored.
 
     """
-    try:
-        written = orjson.dumps(metadata)
-    except (orjson.JSONEncodeError, RecursionError) as error:
-        raise Invalid("The user's data cannot be stored.") from error
-    if len(written) > METADATA_BYTES_MAX:
-        raise TooLarge("The user's data is longer than 16 KiB.")
-    if b"\\u0000" in written:
-        raise Invalid("The user's data holds a NUL character.")
-    return dict(metadata)
+    return documents.checked(metadata, "The user's data", bytes_max=METADATA_BYTES_MAX)

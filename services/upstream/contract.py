@@ -10,6 +10,12 @@ from db.queries.parts import Snapshot
 
 LIST_IDS_MAX = 100
 RESULTS_MAX = 1000
+KEY_CHARACTERS_MAX = 512
+
+
+def is_key(text: str) -> bool:
+    """The text can be a credential: a header carries it."""
+    return 0 < len(text) <= KEY_CHARACTERS_MAX and text.isascii() and text.isprintable() and " " not in text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,10 @@ class UpstreamTask:
 
 
 class Upstream(Protocol):
-    """A verifier. `key` is the caller's credential there.
+    """A verifier. `key` is the caller's credential there: a user's, or the service's, which sees everybody's tasks.
 
-    Every call raises UpstreamDown where asking again may help, UpstreamRefused where not, UpstreamMissing for a task
-    that is not known.
+    Every call raises UpstreamDown where asking again may help, UpstreamRefused where not (UpstreamKeyRefused for the
+    credential), UpstreamMissing for a task that is not known.
     """
 
     async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID:
@@ -55,6 +61,9 @@ class Upstream(Protocol):
 
     async def verify(self, key: str, email: str, *, timeout_seconds: float) -> EmailVerification:
         """Verify one address now."""
+
+    async def make_key(self, key: str, user_id: UUID) -> str:
+        """Make a credential for a user. Only the service's own key may; each call makes another."""
 
     async def ping(self) -> float:
         """Ask whether upstream lives: milliseconds."""

@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 
 from db.models import EmailVerification
-from services.errors import UpstreamDown, UpstreamMissing, UpstreamRefused
+from services.errors import UpstreamDown, UpstreamKeyRefused, UpstreamMissing, UpstreamRefused
 from services.upstream import wire
 from services.upstream.contract import RESULTS_MAX, ResultPage, UpstreamTask
 
@@ -20,10 +20,11 @@ _BACKOFF_SECONDS = 0.2
 _RETRY_AFTER_SECONDS_MAX = 2.0
 """A longer wait that upstream asks for is the caller's to keep."""
 _CONNECT_SECONDS = 3.0
+_KEY_SECONDS = 5.0
 _BREAKER_FAILURES = 5
 _BREAKER_SECONDS = 5.0
 _SUCCESS, _REFUSED, _FAULT = 200, 400, 500
-_MISSING, _BUSY, _TIMEOUT = 404, 429, 408
+_UNAUTHORIZED, _MISSING, _BUSY, _TIMEOUT = 401, 404, 429, 408
 
 
 class HttpUpstream:
@@ -75,6 +76,11 @@ class HttpUpstream:
         body = {"email": email}
         answer = await self._call("POST", "/verify", key, json=body, limit_seconds=timeout_seconds)
         return wire.verification(answer, datetime.now(UTC))
+
+    async def make_key(self, key: str, user_id: UUID) -> str:
+        """Make a credential; see the contract. Tried once: what is made for an answer that is lost stays there."""
+        body = {"user_id": str(user_id)}
+        return wire.key(await self._call("POST", "/keys", key, json=body, limit_seconds=_KEY_SECONDS))
 
     async def ping(self) -> float:
         """Ask for the verifier's health; milliseconds."""
@@ -132,6 +138,8 @@ class HttpUpstream:
             raise UpstreamDown(retry_after_seconds=wire.retry_after_seconds(response.headers))
         if status == _MISSING:
             raise UpstreamMissing
+        if status == _UNAUTHORIZED:
+            raise UpstreamKeyRefused(wire.error_message(response.content))
         if not _SUCCESS <= status < _REFUSED:
             raise UpstreamRefused(wire.error_message(response.content))
         try:

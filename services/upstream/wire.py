@@ -11,7 +11,7 @@ from db.models import EmailVerification, EvidenceStage, EvidenceStep, Verdict, V
 from db.queries.parts import Snapshot
 from services.errors import UpstreamDown
 from services.intake import storable
-from services.upstream.contract import ResultPage, UpstreamTask
+from services.upstream.contract import ResultPage, UpstreamTask, is_key
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +39,15 @@ def _read(function: Callable[P, T]) -> Callable[P, T]:
 def task_id(answer: Any) -> UUID:  # noqa: ANN401 - JSON
     """The id of a created task."""
     return UUID(answer["id"])
+
+
+@_read
+def key(answer: Any) -> str:  # noqa: ANN401 - JSON
+    """The secret of a new credential."""
+    secret: str = answer["key"]
+    if not is_key(secret):
+        raise ValueError
+    return secret
 
 
 @_read

@@ -156,7 +156,9 @@ async def test_one_deducts_of_ones_own_and_never_below_zero(client: Client) -> N
     assert (await client.ask(CREDITS))["credits"] == {"balance": 40, "reserved": 0, "available": 40}
 
 
-async def test_the_same_key_at_once_gives_the_same_answer_and_with_other_input_a_conflict(client: Client) -> None:
+async def test_security_06_and_07_the_same_key_at_once_gives_the_same_answer_and_with_other_input_a_conflict(
+    client: Client,
+) -> None:
     answers = await asyncio.gather(*(client.ask(DEDUCT, input=asked(10)) for _ in range(20)))
     assert all(answer == answers[0] for answer in answers)
     assert answers[0]["deductTokens"]["credits"]["balance"] == START - 10

@@ -13,6 +13,7 @@ TASKS = "{ tasks { nodes { id } } }"
 CREATE = 'mutation { createTask(input: {emails: ["a@ok.mailverdict.test"]}) { task { id } userErrors { code } } }'
 CANCEL = 'mutation { cancelTask(input: {taskId: "task_0000000000000000000000"}) { userErrors { code } } }'
 VERIFY = 'mutation { verifyEmail(input: {email: "wrong"}) { verification { verdict } userErrors { code } } }'
+USAGE = '{ usageSeries(range: {from: "2026-03-01", to: "2026-03-02"}) { total { requestCount } } }'
 TASK = '{ task(id: "task_0000000000000000000000") { id } }'
 
 
@@ -31,6 +32,7 @@ async def key_client(http: httpx.AsyncClient, parts: Parts, owner: Account, *sco
         (CREATE, ApiKeyScope.TASKS_WRITE),
         (CANCEL, ApiKeyScope.TASKS_WRITE),
         (VERIFY, ApiKeyScope.VERIFY),
+        (USAGE, ApiKeyScope.USAGE_READ),
     ],
 )
 async def test_an_operation_needs_its_scope_and_no_other(
@@ -83,3 +85,10 @@ async def test_no_answer_shows_a_credential(http: httpx.AsyncClient, parts: Part
         response = await client.post(operation)
         assert client.credential not in response.text
         assert await parts.upstream_keys.of(account.id) not in response.text
+
+
+async def test_no_type_or_field_leads_to_the_key_upstream(client: Client) -> None:
+    query = "{ __schema { types { name fields { name } inputFields { name } enumValues { name } } } }"
+    names = (await client.post(query)).text.lower().replace("_", "")
+    assert "upstreamkey" not in names
+    assert "apikey" in names

@@ -57,6 +57,7 @@ async def test_with_every_part_at_work_it_is_ready(database: Database, upstream:
         "postgresql",
         "verifier",
         "worker",
+        "payments",
         "process",
     ]
     assert body["checks"]["postgresql"]["open_parts"] == 0

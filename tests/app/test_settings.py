@@ -63,6 +63,9 @@ def test_every_wrong_value_is_told_at_once() -> None:
         "DATABASE_POOL_SIZE": "many",
         "UPLOAD_BYTES_MAX": "1",
         "WORKER_CONCURRENCY": "0",
+        "PAYMENTS": "cash",
+        "CREDIT_PACKAGES": "starter=1000:9.00:USD",
+        "STRIPE_URL": "stripe",
     }
     with pytest.raises(SettingsError) as raised:
         Settings.from_env(wrong)
@@ -76,8 +79,42 @@ def test_production_has_no_default_for_a_secret_or_an_address(name: str) -> None
         Settings.from_env({key: value for key, value in PRODUCTION.items() if key != name})
 
 
+STRIPE = {
+    "PAYMENTS": "stripe",
+    "STRIPE_SECRET_KEY": "hidden",
+    "STRIPE_WEBHOOK_SECRET": "hidden",
+    "CREDIT_PACKAGES": "small=500:600:EUR, large=90000:45000:EUR",
+}
+
+
+def test_in_production_payments_are_off_or_real_and_never_the_mock() -> None:
+    assert Settings.from_env(PRODUCTION).payments == "none"
+    with pytest.raises(SettingsError, match=r"^PAYMENTS must not be mock in production"):
+        Settings.from_env(PRODUCTION | {"PAYMENTS": "mock"})
+    real = Settings.from_env(PRODUCTION | STRIPE)
+    assert [
+        (package.slug, package.credits, package.price_minor, package.currency) for package in real.credit_packages
+    ] == [
+        ("small", 500, 600, "EUR"),
+        ("large", 90_000, 45_000, "EUR"),
+    ]
+    with pytest.raises(SettingsError, match=r"^CREDIT_PACKAGES is required in production$"):
+        Settings.from_env(PRODUCTION | STRIPE | {"CREDIT_PACKAGES": ""})
+    with pytest.raises(SettingsError, match=r"^STRIPE_SECRET_KEY is required with PAYMENTS=stripe$"):
+        Settings.from_env({"PAYMENTS": "stripe"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a", "a=1", "A=1:1:USD", "a=0:1:USD", "a=1:0:USD", "a=1:1:usd", "a=10000001:1:USD", "a=1:1:USD,a=2:2:USD"],
+)
+def test_packages_are_told_in_full(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^CREDIT_PACKAGES must be packages like starter=1000:900:USD"):
+        Settings.from_env({"CREDIT_PACKAGES": text})
+
+
 def test_a_secret_is_not_shown() -> None:
-    shown = repr(Settings.from_env(PRODUCTION))
+    shown = repr(Settings.from_env(PRODUCTION | STRIPE))
     assert "hidden" not in shown
     assert SECRET not in shown
 

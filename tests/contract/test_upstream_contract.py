@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from db.models import EmailVerification, EvidenceStage, Verdict, VerdictReason
-from services.errors import UpstreamMissing, UpstreamRefused
+from services.errors import UpstreamKeyRefused, UpstreamMissing, UpstreamRefused
 from services.upstream.contract import RESULTS_MAX, Upstream, UpstreamTask
 
 EMAILS = ["alice@ok.mailverdict.test", "nobody@ok.mailverdict.test", "alice@catchall.mailverdict.test"]
@@ -80,8 +80,31 @@ async def test_the_same_key_with_other_addresses_is_refused(upstream: Upstream, 
 async def test_an_empty_list_and_a_wrong_credential_are_refused(upstream: Upstream, upstream_key: str) -> None:
     with pytest.raises(UpstreamRefused):
         await created(upstream, upstream_key, [])
-    with pytest.raises(UpstreamRefused):
+    with pytest.raises(UpstreamKeyRefused):
         await created(upstream, "a-wrong-credential", EMAILS)
+
+
+async def test_a_key_that_is_made_for_a_user_sees_that_users_tasks_and_the_services_own_sees_all(
+    upstream: Upstream, upstream_key: str
+) -> None:
+    users = [uuid.uuid4(), uuid.uuid4()]
+    first, second, again = [await upstream.make_key(upstream_key, user) for user in (*users, users[0])]
+    assert len({first, second, again, upstream_key}) == 4
+    mine, theirs = await created(upstream, first, EMAILS[:1]), await created(upstream, second, EMAILS[:1])
+    assert set(await upstream.tasks(again, [mine, theirs])) == {mine}
+    assert set(await upstream.tasks(upstream_key, [mine, theirs])) == {mine, theirs}
+    with pytest.raises(UpstreamMissing):
+        await upstream.results(second, mine, after=0)
+    await ended(upstream, upstream_key, mine)
+    assert [result.email for result in await all_results(upstream, upstream_key, mine)] == EMAILS[:1]
+
+
+async def test_only_the_services_own_key_makes_keys(upstream: Upstream, upstream_key: str) -> None:
+    key = await upstream.make_key(upstream_key, uuid.uuid4())
+    with pytest.raises(UpstreamRefused):
+        await upstream.make_key(key, uuid.uuid4())
+    with pytest.raises(UpstreamKeyRefused):
+        await upstream.make_key("a-wrong-credential", uuid.uuid4())
 
 
 async def test_what_is_no_address_is_a_verdict_and_no_refusal(upstream: Upstream, upstream_key: str) -> None:

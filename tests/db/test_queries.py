@@ -13,8 +13,8 @@ from sqlalchemy import event, text
 
 from conftest import NewDatabase
 from db import ids, migrations
-from db.models import OPEN_STATUSES, PartState, TaskOrderField
-from db.queries import accounts, parts, results, tasks
+from db.models import OPEN_STATUSES, PartState, PaymentEvent, TaskOrderField
+from db.queries import accounts, parts, payments, results, tasks
 from db.queries.pages import Window
 from db.queries.results import ResultConditions
 from db.queries.tasks import TaskConditions
@@ -46,6 +46,16 @@ INSERT INTO task_part (task_id, n, account_id, state, cursor, attempt, remade_co
 INSERT INTO task_address (task_id, n, part, email, domain, verdict)
   SELECT t.id, n, 1, 'p' || n || '@example.com', 'example.com', CASE WHEN n > 20 THEN 'EXISTS' END
   FROM generate_series(1, {ROWS}) n, (SELECT id FROM task ORDER BY id LIMIT 3) t;
+INSERT INTO purchase (id, account_id, package, credits, price_minor, currency, status, provider, taken_back,
+    idempotency_key, payment_ref, created_at, expires_at)
+  SELECT gen_random_uuid(), a.id, 'p', 1, 1, 'USD', CASE WHEN n % 50 = 0 THEN 'OPEN' ELSE 'PAID' END, 'mock', 0,
+    n::text, 'pi_' || n || a.email, '2026-01-01'::timestamptz + n * interval '1 minute', '2026-01-02'
+  FROM generate_series(1, {TASKS} / {ACCOUNTS}) n, account a;
+INSERT INTO payment_event (provider, event_id, fact, subject, payment_ref, purchase_id, amount_minor, currency,
+    received_at, due_at, attempt, problem)
+  SELECT provider, 'evt_' || payment_ref, 'PAID', 'cs', payment_ref, id, 1, 'USD', created_at,
+    CASE WHEN status = 'OPEN' THEN created_at END, 0, CASE WHEN status = 'OPEN' THEN 'late' END
+  FROM purchase;
 INSERT INTO task_row (task_id, row_number, address_n, input)
   SELECT task_id, n, n, email FROM task_address;
 """
@@ -176,6 +186,31 @@ async def test_parts_that_are_due_are_found_in_their_index(plans: Plans) -> None
             await parts.lease_due(session, NOW, (PartState.RUNNING,), limit=10, lease=timedelta(seconds=30))
             raise _TakenBackError
     assert set(await plans.indexes()) == {"ix_task_part_due_at", "pk_task_part"}
+
+
+async def test_purchases_and_what_was_told_of_them_are_found_in_their_indexes(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            page = await payments.page(session, plans.account_id, Window(20))
+    assert len(page.rows) == 20
+    assert await plans.indexes() == ["ix_purchase_account_id_created_at"]
+    with plans.seen(), contextlib.suppress(_TakenBackError):
+        async with plans.db.transaction() as session:
+            event = await payments.next_due(session, NOW)
+            assert event is not None
+            await payments.applied(session, plans.account_id)
+            by_payment = PaymentEvent(provider="mock", payment_ref=event.payment_ref)
+            assert await payments.lock_purchase(session, by_payment) is not None
+            await payments.cancel_expired(session, NOW)
+            await payments.unsettled(session)
+            raise _TakenBackError
+    assert set(await plans.indexes()) == {
+        "ix_payment_event_due_at",
+        "ix_payment_event_purchase_id",
+        "uq_purchase_provider_payment_ref",
+        "ix_purchase_expires_at",
+        "ix_payment_event_problem",
+    }
 
 
 class _TakenBackError(Exception):

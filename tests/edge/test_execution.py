@@ -61,7 +61,7 @@ def test_both_executors_give_the_same_data_and_the_same_errors(document: str, ro
     [
         ("{ branch { leaves { name number colour size at } } }", 1),
         (
-            "{ branch { ...B } } fragment B on Named { name ... on Branch { leaves { ...L } } } fragment L on Leaf { id }",
+            "{ branch { ...B } } fragment B on Named { ... on Branch { leaves { ...L } } } fragment L on Leaf { id }",
             1,
         ),
         ("{ named { name ... on Branch { leaves { flag } } ... on Leaf { id } } }", 1),

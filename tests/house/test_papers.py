@@ -16,7 +16,7 @@ from verifier import __main__ as verifier
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 NAMED_FILE = re.compile(r"`(?P<name>[\w.-]+/[\w./-]+\.(?:py|md|toml|ya?ml|graphql|csv))`")
-COMMAND = re.compile(r"-m (?P<program>app|verifier) (?P<command>[a-z]\w+)")
+COMMAND = re.compile(r"-m (?P<program>app|verifier) (?P<command>[a-z][\w-]+)")
 DECISION_PARTS = ("Context", "Decision", "Consequences", "Alternatives", "What enforces it")
 
 

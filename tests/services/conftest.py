@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import structlog
 
+from resolvers.context import Parts
 from services.upstream import http
 from services.upstream.http import HttpUpstream
-from tests.services import faulty_upstream
+from tests.services import faulty_upstream, shop
 from tests.services.faulty_upstream import FaultyUpstream
 
 
@@ -29,6 +30,13 @@ async def upstream(faulty: FaultyUpstream, monkeypatch: pytest.MonkeyPatch) -> A
 @pytest.fixture
 def upstream_key() -> str:
     return "the-key-of-the-tests"
+
+
+@pytest.fixture(params=["mock", "stripe"], name="shop")
+async def _shop(request: pytest.FixtureRequest, parts: Parts) -> AsyncIterator[shop.Shop]:
+    """The service with each of the payment providers in turn."""
+    async with shop.open_shop(parts, request.param) as opened:
+        yield opened
 
 
 @pytest.fixture(autouse=True)

@@ -48,11 +48,15 @@ class FaultyUpstream:
         self.tasks: dict[UUID, KnownTask] = {}
         self.by_key: dict[str, UUID] = {}
         self.calls: Counter[str] = Counter()
-        self.credentials: set[str | None] = set()
+        self.credentials_of: defaultdict[str, set[str | None]] = defaultdict(set)
         self.settled_a_look: int | None = None
         """Addresses of each task that get their verdict before every list call; all when None."""
         self.page_size = 1000
         self.result_changes: dict[str, Any] = {}
+        self.keys: dict[str, str] = {}
+        """Keys that were made, with their users. Any other credential is taken for the service's."""
+        self.refused: set[str] = set()
+        """Credentials that every call refuses."""
         self.before: dict[str, Callable[[], Awaitable[Any]]] = {}
         """What happens once before an operation is answered."""
         self.hanging_word = ""
@@ -62,6 +66,11 @@ class FaultyUpstream:
         self._listener = serving.bind("127.0.0.1", 0)
         self._port = self._listener.getsockname()[1]
         self._api: serving.Api | None = None
+
+    @property
+    def credentials(self) -> set[str | None]:
+        """Every credential that was shown."""
+        return set().union(*self.credentials_of.values())
 
     @property
     def url(self) -> str:
@@ -100,6 +109,7 @@ class FaultyUpstream:
             routes=[
                 Route("/health", self._answering("health", self._health)),
                 Route("/api/v1/verify", self._answering("verify", self._verify), methods=["POST"]),
+                Route("/api/v1/keys", self._answering("key", self._make_key), methods=["POST"]),
                 Route("/api/v1/tasks", self._answering("create", self._create), methods=["POST"]),
                 Route("/api/v1/tasks", self._answering("list", self._list)),
                 Route("/api/v1/tasks/{id:uuid}/results", self._answering("results", self._results)),
@@ -112,11 +122,13 @@ class FaultyUpstream:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             self.calls[operation] += 1
-            self.credentials.add(request.headers.get("authorization"))
+            self.credentials_of[operation].add(request.headers.get("authorization"))
             event = self.before.pop(operation, None)
             if event is not None:
                 await event()
             fault = self._faults[operation].pop(0) if self._faults[operation] else self._always.get(operation)
+            if request.headers.get("authorization", "").removeprefix("Bearer ") in self.refused:
+                fault = Fault(401)
             if fault is None:
                 return await answer(request)
             await asyncio.sleep(fault.hang_seconds)
@@ -126,6 +138,12 @@ class FaultyUpstream:
 
     async def _health(self, _request: Request) -> Response:
         return JSONResponse({"status": "ok"})
+
+    async def _make_key(self, request: Request) -> Response:
+        user_id = (await request.json())["user_id"]
+        secret = f"mvk_{uuid.uuid4().hex}"
+        self.keys[secret] = user_id
+        return JSONResponse({"id": str(uuid.uuid4()), "key": secret}, 201)
 
     async def _verify(self, request: Request) -> Response:
         return JSONResponse(self._result((await request.json())["email"]))

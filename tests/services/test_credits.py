@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from db import ids
@@ -137,7 +138,9 @@ async def test_lots_are_used_by_priority_then_expiry_then_age(db: Database, poor
     assert [row[0] for row in rows] == [1, 1, 0, 0]
 
 
-async def test_what_is_past_its_date_is_gone_and_what_is_held_stays_good(db: Database, poor: Account, raw: Any) -> None:
+async def test_security_12_what_is_past_its_date_is_gone_and_what_is_held_stays_good(
+    db: Database, poor: Account, raw: Any
+) -> None:
     await added(db, poor.id, 10, expires_at=NOW + timedelta(days=1))
     task = await held(db, poor.id, 6)
     with pytest.raises(InsufficientCredits):
@@ -158,7 +161,9 @@ async def test_what_is_past_its_date_is_gone_and_what_is_held_stays_good(db: Dat
     ]
 
 
-async def test_a_chargeback_after_spending_is_a_debt_that_the_next_credits_pay(db: Database, poor: Account) -> None:
+async def test_security_11_a_chargeback_after_spending_is_a_debt_that_the_next_credits_pay(
+    db: Database, poor: Account
+) -> None:
     await added(db, poor.id, 10, kind=CreditTransactionKind.PURCHASED)
     await taken(db, poor.id, 7)
     async with db.transaction() as session:
@@ -183,7 +188,7 @@ async def test_a_balance_that_no_answer_could_tell_is_refused(db: Database, poor
         await added(db, poor.id, 1)
 
 
-async def test_fifty_spends_at_once_of_ten_credits_are_ten(db: Database, poor: Account) -> None:
+async def test_security_05_fifty_spends_at_once_of_ten_credits_are_ten(db: Database, poor: Account) -> None:
     await added(db, poor.id, 10)
     outcomes = await asyncio.gather(*(taken(db, poor.id, 1) for _ in range(50)), return_exceptions=True)
     assert sum(isinstance(one, CreditTransaction) for one in outcomes) == 10
@@ -191,7 +196,9 @@ async def test_fifty_spends_at_once_of_ten_credits_are_ten(db: Database, poor: A
     assert await balance(db, poor.id) == (0, 0, 0)
 
 
-async def test_one_key_twenty_times_at_once_is_one_transaction(db: Database, poor: Account, raw: Any) -> None:
+async def test_security_06_one_key_twenty_times_at_once_is_one_transaction(
+    db: Database, poor: Account, raw: Any
+) -> None:
     async def add(amount: int = 5) -> CreditTransaction:
         return await billing.add(
             db,
@@ -212,7 +219,7 @@ async def test_one_key_twenty_times_at_once_is_one_transaction(db: Database, poo
     assert await balance(db, poor.id) == (5, 0, 0)
 
 
-async def test_a_key_that_moved_one_account_does_not_move_another(db: Database, poor: Account) -> None:
+async def test_security_07_a_key_that_moved_one_account_does_not_move_another(db: Database, poor: Account) -> None:
     other = await factories.account(db, "other@example.com", balance=0)
     request = Request("addTokens:someone:k", (poor.id, 5))
     async with db.transaction() as session:
@@ -229,21 +236,40 @@ async def test_a_key_that_moved_one_account_does_not_move_another(db: Database, 
         "UPDATE credit_entry SET amount = amount + 1",
         "DELETE FROM credit_entry",
         "TRUNCATE credit_entry",
+        "TRUNCATE credit_account CASCADE",
         "UPDATE credit_transaction SET amount = 1000",
         "DELETE FROM credit_transaction",
+        "TRUNCATE credit_transaction CASCADE",
         "INSERT INTO credit_entry SELECT id, 9, 'USER', NULL, 5 FROM credit_transaction RETURNING 1",
         "UPDATE credit_account SET held = balance + 1",
         "UPDATE credit_account SET balance = -1, held = -1",
         "UPDATE credit_lot SET remaining = amount + 1",
     ],
 )
-async def test_a_ledger_changed_by_hand_is_refused_by_the_database(
+async def test_security_14_a_ledger_changed_by_hand_is_refused_by_the_database(
     db: Database, poor: Account, raw: Any, statement: str
 ) -> None:
     await added(db, poor.id, 10)
     with pytest.raises(DBAPIError, match=r"append-only|do not add up|violates check"):
         await raw(statement)
     assert await balance(db, poor.id) == (10, 0, 0)
+
+
+async def test_security_14_a_transaction_without_entries_shows_among_the_violations(
+    db: Database, poor: Account
+) -> None:
+    await added(db, poor.id, 10)
+    async with db.transaction() as session:
+        await session.execute(
+            text(
+                "INSERT INTO credit_transaction (id, account_id, kind, amount, reserved_amount, balance_after,"
+                " idempotency_key, request_hash, created_at)"
+                " SELECT gen_random_uuid(), account_id, kind, 1, 0, 11, 'by hand', '', now() FROM credit_transaction"
+            )
+        )
+        found = await session.execute(text("SELECT invariant FROM credit_violation"))
+        assert {row[0] for row in found} == {1}
+        await session.rollback()
 
 
 async def test_a_wrong_balance_shows_among_the_violations(db: Database, poor: Account, raw: Any) -> None:
@@ -254,18 +280,24 @@ async def test_a_wrong_balance_shows_among_the_violations(db: Database, poor: Ac
     await raw("UPDATE credit_account SET balance = balance - 1 RETURNING 1")
 
 
-async def rebuilt(raw: Any) -> list[Any]:
-    """Balances as the entries alone tell them."""
-    found: list[Any] = await raw(
-        "SELECT t.account_id, coalesce(sum(e.amount) FILTER (WHERE ledger IN ('USER', 'HELD')), 0),"
+async def rebuilt(raw: Any) -> tuple[list[Any], list[Any]]:
+    """Balances of accounts, and lots, as the entries alone tell them."""
+    totals = (
+        "coalesce(sum(e.amount) FILTER (WHERE ledger IN ('USER', 'HELD')), 0),"
         " coalesce(sum(e.amount) FILTER (WHERE ledger = 'HELD'), 0),"
         " -coalesce(sum(e.amount) FILTER (WHERE ledger = 'DEBT'), 0)"
-        " FROM credit_transaction t JOIN credit_entry e ON e.transaction_id = t.id GROUP BY 1 ORDER BY 1"
     )
-    return found
+    accounts = await raw(
+        f"SELECT t.account_id, {totals} FROM credit_transaction t JOIN credit_entry e ON e.transaction_id = t.id"
+        " GROUP BY 1 ORDER BY 1"
+    )
+    lots = await raw(f"SELECT lot_id, {totals} FROM credit_entry e WHERE lot_id IS NOT NULL GROUP BY 1 ORDER BY 1")
+    return accounts, lots
 
 
-async def test_a_thousand_mixed_operations_at_once_leave_a_sound_ledger(db: Database, parts: Parts, raw: Any) -> None:
+async def test_security_13_balances_rebuilt_from_the_entries_of_a_thousand_operations_at_once_are_the_same(
+    db: Database, parts: Parts, raw: Any
+) -> None:
     chance = random.Random(4)
     owners = [await factories.account(db, f"owner-{n}@example.com", balance=200) for n in range(3)]
     running: list[Task] = []
@@ -310,8 +342,9 @@ async def test_a_thousand_mixed_operations_at_once_leave_a_sound_ledger(db: Data
     async with asyncio.timeout(60):
         await asyncio.gather(*map(one, operations))
     assert await raw("SELECT * FROM credit_violation") == []
-    kept = await raw("SELECT account_id, balance, held, debt FROM credit_account ORDER BY 1")
-    assert await rebuilt(raw) == kept
+    accounts = await raw("SELECT account_id, balance, held, debt FROM credit_account ORDER BY 1")
+    lots = await raw("SELECT id, remaining, held, 0 FROM credit_lot ORDER BY 1")
+    assert await rebuilt(raw) == (accounts, lots)
 
 
 async def test_a_task_pays_for_what_it_found_and_frees_the_rest(

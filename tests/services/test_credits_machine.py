@@ -1,6 +1,7 @@
-"""Every operation of the ledger in any order, against a model that knows each credit by itself."""
+"""Every operation of the ledger, in any order and at once, against a model that knows each credit by itself."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,39 +13,44 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import text
 
 from db import ids
-from db.models import CreditTransaction, Task
+from db.models import CreditTransaction, CreditTransactionKind, Task
 from db.queries import credits as queries
 from db.session import Database
 from services import credits
 from services.credits import Request
 from services.errors import IdempotencyConflict, InsufficientCredits
+from services.till import Till
 from tests.conftest import empty
+from tests.services.ledger_model import LedgerModel
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
+WHAT = ("till", "till", "deduct", "hold", "settle", "release", "grant", "charge back")
 
 
 @dataclass
-class Credit:
-    """One credit: which lot it came with, and the task that holds it."""
+class Client:
+    """One of those who change credits at the same time."""
 
-    priority: int
-    expires_at: datetime | None
-    age: int
-    task_id: UUID | None = None
+    key: str
+    """Of the transaction that tells of it."""
+    work: Callable[[], Awaitable[Any]]
+    applied: Callable[[], Any]
+    """What it does to the model, once its turn has come."""
+    amount: int = 0
+    """Free credits without which it is refused."""
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(LedgerModel, RuleBasedStateMachine):
     """One account, its credits as a list of objects, and the same in PostgreSQL."""
 
     loop: asyncio.Runner
     db: Database
+    till: Till
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(NOW)
         self.account_id = ids.new_uuid()
-        self.now, self.age, self.debt = NOW, 0, 0
-        self.credits: list[Credit] = []
-        self.tasks: list[Task] = []
+        self.in_hand: set[UUID] = set()
         self.last: tuple[Any, Request, CreditTransaction] | None = None
 
     def run(self, operation: Any, *given: Any, **more: Any) -> Any:
@@ -57,73 +63,41 @@ class LedgerMachine(RuleBasedStateMachine):
     def request(self, *asked: object) -> Request:
         return Request(f"machine:{ids.new_uuid()}", asked)
 
-    def sweep(self) -> None:
-        """Take away free credits past their date, as every change does first."""
-        self.credits = [
-            one
-            for one in self.credits
-            if one.task_id is not None or one.expires_at is None or one.expires_at > self.now
-        ]
-
-    def draw(self, amount: int) -> list[Credit] | None:
-        """The credits that are used up first; None when there are not so many."""
-        free = [one for one in self.credits if one.task_id is None and not self.is_expired(one)]
-        free.sort(key=lambda one: (one.priority, one.expires_at or datetime.max.replace(tzinfo=UTC), one.age))
-        return free[:amount] if len(free) >= amount else None
-
-    def is_expired(self, one: Credit) -> bool:
-        return one.expires_at is not None and one.expires_at <= self.now
-
-    def forget(self, gone: list[Credit]) -> None:
-        self.credits = [one for one in self.credits if not any(one is other for other in gone)]
-
     @rule(
-        amount=strategies.integers(1, 12), priority=strategies.sampled_from((10, 50)), hours=strategies.integers(0, 5)
+        amount=strategies.integers(1, 12),
+        priority=strategies.sampled_from((10, 50)),
+        hours=strategies.integers(0, 5),
+        kind=strategies.sampled_from(
+            (CreditTransactionKind.PURCHASED, CreditTransactionKind.GRANTED, CreditTransactionKind.REFUNDED)
+        ),
     )
-    def grant(self, amount: int, priority: int, hours: int) -> None:
+    def grant(self, amount: int, priority: int, hours: int, kind: CreditTransactionKind) -> None:
         expires_at = self.now + timedelta(hours=hours) if hours else None
         request = self.request(amount)
-        posted = self.run(
-            credits.grant, self.account_id, amount, request, self.now, priority=priority, expires_at=expires_at
-        )
-        self.sweep()
-        self.age += 1
-        paid = min(amount, self.debt)
-        self.debt -= paid
-        self.credits += [Credit(priority, expires_at, self.age) for _ in range(amount - paid)]
+        more = {"priority": priority, "expires_at": expires_at, "kind": kind}
+        posted = self.run(credits.grant, self.account_id, amount, request, self.now, **more)
+        self.given(amount, priority, expires_at)
         self.last = (credits.grant, request, posted)
 
     @rule(amount=strategies.integers(1, 12))
     def deduct(self, amount: int) -> None:
-        drawn = self.draw(amount)
         request = self.request(amount)
-        if drawn is None:
+        if self.draw(amount) is None:
             with pytest.raises(InsufficientCredits):
                 self.run(credits.deduct, self.account_id, amount, request, self.now)
             return
         self.last = (credits.deduct, request, self.run(credits.deduct, self.account_id, amount, request, self.now))
-        self.forget(drawn)
-        self.sweep()
+        self.taken(amount)
 
     @rule(amount=strategies.integers(1, 12))
     def hold(self, amount: int) -> None:
         task = Task(id=ids.new_uuid(), account_id=self.account_id, chargeable_count=0)
-        drawn = self.draw(amount)
-        if drawn is None:
+        if self.draw(amount) is None:
             with pytest.raises(InsufficientCredits):
                 self.run(credits.hold, task, amount, self.now)
             return
         self.run(credits.hold, task, amount, self.now)
-        for one in drawn:
-            one.task_id = task.id
-        self.sweep()
-        self.tasks.append(task)
-
-    def of_task(self, task: Task) -> list[Credit]:
-        """What a task holds, in the order in which it is used up."""
-        found = [one for one in self.credits if one.task_id == task.id]
-        found.sort(key=lambda one: (one.priority, one.expires_at or datetime.max.replace(tzinfo=UTC), one.age))
-        return found
+        self.held(task, amount)
 
     @precondition(lambda self: self.tasks)
     @rule(data=strategies.data(), amount=strategies.integers(1, 12))
@@ -136,9 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         for _ in range(2):  # the second is a batch that comes again
             self.run(credits.settle, task, amount, self.now)
-        task.chargeable_count += amount
-        self.forget(there[:amount])
-        self.sweep()
+        self.settled(task, there[:amount])
 
     @precondition(lambda self: self.tasks)
     @rule(data=strategies.data())
@@ -147,24 +119,97 @@ class LedgerMachine(RuleBasedStateMachine):
         there = self.of_task(task)
         for _ in range(2):
             self.run(credits.release, task, self.now)
-        for one in there:
-            one.task_id = None
-        if there:
-            self.sweep()
+        self.freed(there)
 
     @rule(amount=strategies.integers(1, 12))
     def charge_back(self, amount: int) -> None:
-        self.sweep()
-        free = [one for one in self.credits if one.task_id is None]
-        drawn = self.draw(min(amount, len(free))) or []
         request = self.request(amount)
         self.last = (
             credits.charge_back,
             request,
             self.run(credits.charge_back, self.account_id, amount, request, self.now),
         )
-        self.forget(drawn)
-        self.debt += amount - len(drawn)
+        self.taken_back(amount)
+
+    def work_of(self, operation: Any, *given: Any) -> Callable[[], Awaitable[Any]]:
+        """An operation of a client, in a transaction of its own."""
+
+        async def work() -> None:
+            async with self.db.transaction() as session:
+                await operation(session, *given)
+
+        return work
+
+    def client(self, what: str, amount: int) -> Client:
+        """Somebody who does one thing; what a task holds is moved by one of them alone, as its row is locked."""
+        request = self.request(amount)
+        tasks = [task for task in self.tasks if self.of_task(task) and task.id not in self.in_hand]
+
+        if what in {"settle", "release"} and tasks:
+            task = tasks[0]
+            self.in_hand.add(task.id)
+            there = self.of_task(task)
+            if what == "release":
+                work = self.work_of(credits.release, task, self.now)
+                return Client(f"release:{task.id}", work, lambda: self.freed(there))
+            part = min(amount, len(there))
+            key = f"settle:{task.id}:{task.chargeable_count + part}"
+            return Client(
+                key, self.work_of(credits.settle, task, part, self.now), lambda: self.settled(task, there[:part])
+            )
+        if what == "hold":
+            made = Task(id=ids.new_uuid(), account_id=self.account_id, chargeable_count=0)
+            work = self.work_of(credits.hold, made, amount, self.now)
+            return Client(f"hold:{made.id}", work, lambda: self.held(made, amount), amount)
+        given = (self.account_id, amount, request, self.now)
+        if what == "grant":
+            work = self.work_of(credits.grant, *given)
+            return Client(request.key, work, lambda: self.given(amount, credits.PRIORITY, None))
+        if what == "charge back":
+            return Client(request.key, self.work_of(credits.charge_back, *given), lambda: self.taken_back(amount))
+        if what == "deduct":
+            work = self.work_of(credits.deduct, *given)
+            return Client(request.key, work, lambda: self.taken(amount), amount)
+        deduction = credits.deduction(amount, request, self.now)
+        return Client(
+            request.key, lambda: self.till.take(self.account_id, deduction), lambda: self.taken(amount), amount
+        )
+
+    @rule(
+        asked=strategies.lists(
+            strategies.tuples(
+                strategies.sampled_from(
+                    ("till", "till", "deduct", "hold", "settle", "release", "grant", "charge back")
+                ),
+                strategies.integers(1, 12),
+            ),
+            min_size=2,
+            max_size=6,
+        )
+    )
+    def at_once(self, asked: Sequence[tuple[str, int]]) -> None:
+        """Many at the same time: the model follows in the order in which the ledger says that they came."""
+        self.in_hand.clear()
+        clients = [self.client(what, amount) for what, amount in asked]
+        outcomes, order = self.loop.run(self.all_of(clients))
+        by_key = {one.key: one for one in clients}
+        for key in order:
+            by_key[key].applied()
+        free = len([one for one in self.credits if one.task_id is None and not self.is_expired(one)])
+        gave = any(what in {"grant", "release"} for what, _ in asked)
+        for one, outcome in zip(clients, outcomes, strict=True):
+            assert (one.key in order) == (not isinstance(outcome, BaseException)), outcome
+            if isinstance(outcome, BaseException):
+                assert isinstance(outcome, InsufficientCredits)
+                assert gave or one.amount > free  # without a gain in between there were too few until the end
+
+    async def all_of(self, clients: Sequence[Client]) -> tuple[list[Any], list[str]]:
+        """What each was answered, and the keys of what was posted in its order."""
+        outcomes = await asyncio.gather(*(one.work() for one in clients), return_exceptions=True)
+        async with self.db.read() as session:
+            posted = "SELECT idempotency_key FROM credit_transaction WHERE idempotency_key = ANY(:keys) ORDER BY seq"
+            order = list(await session.scalars(text(posted), {"keys": [one.key for one in clients]}))
+        return outcomes, order
 
     @rule(hours=strategies.integers(1, 3))
     def wait(self, hours: int) -> None:
@@ -202,8 +247,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def test_any_order_of_operations_leaves_what_the_model_says(service_database_url: str) -> None:
     with asyncio.Runner() as loop:
-        db = loop.run(Database.open(service_database_url, pool_size=2))
-        machine = type("Machine", (LedgerMachine,), {"loop": loop, "db": db})
+        db = loop.run(Database.open(service_database_url, pool_size=6))
+        machine = type("Machine", (LedgerMachine,), {"loop": loop, "db": db, "till": Till(db)})
         some = settings(
             max_examples=15,
             stateful_step_count=25,

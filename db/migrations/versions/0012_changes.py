@@ -1,0 +1,18 @@
+"""An account's tasks by the time of their last change: what its events are found by."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_index("ix_task_account_id_updated_at", "task", ["account_id", "updated_at"], unique=False)
+
+
+def downgrade() -> None:
+    """Take back."""
+    op.drop_index("ix_task_account_id_updated_at", table_name="task")

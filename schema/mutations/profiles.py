@@ -1,0 +1,88 @@
+"""Mutations of the caller's profile."""
+
+import strawberry
+
+from db.models import ApiKeyScope
+from resolvers import outcomes, profiles
+from schema.errors import USER_ERRORS, UserError
+from schema.field import mutation, picture, plain
+from schema.profiles import Profile
+from schema.scalars import JSONObject
+
+_EXPECTED_VERSION = "Refuse with VERSION_CONFLICT unless the document has this version."
+_PROFILE = "The document as it is now."
+
+
+@strawberry.input(description="Input of upsertProfile.")
+class UpsertProfileInput:
+    display_name: str | None = strawberry.field(
+        description="Display name; null removes it, left out leaves it.", default=strawberry.UNSET
+    )
+    document: JSONObject = strawberry.field(description="The whole document.")
+    expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
+
+
+@picture(
+    outcomes.Outcome, "What upsertProfile gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class UpsertProfilePayload:
+    profile: Profile | None = plain(_PROFILE)
+    was_created: bool | None = plain("True when the document is new: there was none, or an empty one.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of updateProfile.")
+class UpdateProfileInput:
+    display_name: str | None = strawberry.field(
+        description="New display name; null removes it, left out leaves it.", default=strawberry.UNSET
+    )
+    patch: JSONObject | None = strawberry.field(
+        description="The merge patch of the document.", default=strawberry.UNSET
+    )
+    expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
+
+
+@picture(
+    outcomes.Outcome, "What updateProfile gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class UpdateProfilePayload:
+    profile: Profile | None = plain(_PROFILE)
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of deleteProfile.")
+class DeleteProfileInput:
+    expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
+
+
+@picture(
+    outcomes.Outcome, "What deleteProfile gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class DeleteProfilePayload:
+    profile: Profile | None = plain(_PROFILE)
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.type
+class ProfileMutations:
+    upsert_profile: UpsertProfilePayload | None = mutation(
+        profiles.upsert_profile,
+        UpsertProfileInput,
+        UpsertProfilePayload,
+        ApiKeyScope.PROFILE_WRITE,
+        "Write the whole profile document, whether or not there is one.",
+    )
+    update_profile: UpdateProfilePayload | None = mutation(
+        profiles.update_profile,
+        UpdateProfileInput,
+        UpdateProfilePayload,
+        ApiKeyScope.PROFILE_WRITE,
+        "Change parts of the profile document by JSON merge patch (RFC 7396): null removes a member.",
+    )
+    delete_profile: DeleteProfilePayload | None = mutation(
+        profiles.delete_profile,
+        DeleteProfileInput,
+        DeleteProfilePayload,
+        ApiKeyScope.PROFILE_WRITE,
+        "Empty the profile: document and display name.",
+    )

@@ -1,0 +1,363 @@
+"""The second wall: whoever acts for an account meets no row of another, whatever the statement says."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+
+from app.devdb import DevCluster
+from conftest import NewDatabase
+from db import ids, migrations
+from db.acting import ROLE as ACTING_ROLE
+from db.models import Account, CreditTransactionKind, Ledger, Table
+from db.queries import credits as queries
+from db.queries.credits import TransactionConditions
+from db.queries.pages import Window
+from db.session import Database
+from services import billing, profiles
+from tests import factories
+
+Connection = Any
+"""A connection of the driver, whose type cannot be subscripted at run time."""
+
+WALLED = ("profile", "credit_account", "credit_transaction", "credit_lot", "credit_entry")
+WHO = text("SELECT current_user::text, current_setting('request.jwt.claims', true)")
+
+
+@pytest.fixture
+async def other(db: Database) -> Account:
+    return await factories.account(db, email="other@example.com")
+
+
+async def counts(db: Database, acting_for: UUID | None) -> dict[str, int]:
+    """How many rows of each walled table there are to see, without any WHERE."""
+    async with db.read(acting_for) as session:
+        found = {table: await session.scalar(text(f"SELECT count(*) FROM {table}")) for table in WALLED}
+    return {table: count or 0 for table, count in found.items()}
+
+
+async def owners(db: Database, acting_for: UUID) -> set[UUID]:
+    """Whose rows there are to see, without any WHERE."""
+    query = " UNION ".join(f"SELECT account_id FROM {table}" for table in WALLED if table != "credit_entry")
+    async with db.read(acting_for) as session:
+        return {UUID(str(found)) for found in await session.scalars(text(query))}
+
+
+async def identity(db: Database) -> tuple[str, str]:
+    """Role and claims of whichever connection the pool gives next."""
+    async with db.read() as session:
+        role, claims = (await session.execute(WHO)).one()
+    return role, claims or ""
+
+
+async def test_without_a_where_only_ones_own_rows_are_there(db: Database, account: Account, other: Account) -> None:
+    assert await counts(db, None) == dict.fromkeys(WALLED, 2) | {"credit_entry": 4}
+    for one in (account, other):
+        assert await counts(db, one.id) == dict.fromkeys(WALLED, 1) | {"credit_entry": 2}
+        assert await owners(db, one.id) == {one.id}
+    assert await counts(db, ids.new_uuid()) == dict.fromkeys(WALLED, 0)
+
+
+async def test_what_was_not_granted_is_closed_to_who_acts_for_an_account(db: Database, account: Account) -> None:
+    for table in set(Table.metadata.tables) - set(WALLED):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with db.read(account.id) as session:
+                await session.execute(text(f"SELECT * FROM {table}"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("INSERT INTO profile (account_id) VALUES (:other) ON CONFLICT DO NOTHING", "row-level security"),
+        ("INSERT INTO credit_account VALUES (:new, 5, 0, 0, now())", "row-level security"),
+        (
+            """INSERT INTO credit_lot (id, account_id, amount, remaining, held, priority, created_at)
+               VALUES (:new, :other, 5, 5, 0, 1, now())""",
+            "row-level security",
+        ),
+        (
+            """INSERT INTO credit_transaction (id, account_id, kind, amount, reserved_amount, balance_after,
+               idempotency_key, request_hash, created_at) VALUES (:new, :other, 'GRANTED', 5, 0, 5, 'k', '', now())""",
+            "row-level security",
+        ),
+        (
+            """INSERT INTO credit_entry (transaction_id, n, ledger, amount)
+               VALUES (:posted, 8, 'USER', 5), (:posted, 9, 'REVENUE', -5)""",
+            "do not add up",
+        ),
+        ("UPDATE profile SET account_id = :other", "permission denied"),
+        ("UPDATE profile SET version = 1", "permission denied"),
+        ("UPDATE credit_lot SET account_id = :other", "permission denied"),
+        ("DELETE FROM profile", "permission denied"),
+        ("DELETE FROM credit_transaction", "permission denied"),
+    ],
+)
+async def test_a_row_of_another_is_not_written(
+    db: Database, account: Account, other: Account, statement: str, problem: str
+) -> None:
+    async with db.read() as session:
+        posted = await session.scalar(
+            text("SELECT id FROM credit_transaction WHERE account_id = :id"), {"id": other.id}
+        )
+    everything = {"other": other.id, "new": ids.new_uuid(), "posted": posted}
+    given = {name: value for name, value in everything.items() if f":{name}" in statement}
+    with pytest.raises((DBAPIError, asyncpg.PostgresError), match=problem):
+        async with db.transaction(account.id) as session:
+            await session.execute(text(statement), given)
+
+
+async def test_a_change_without_a_where_leaves_the_rows_of_others(
+    db: Database, account: Account, other: Account
+) -> None:
+    async with db.transaction(account.id) as session:
+        for statement in (
+            "UPDATE profile SET display_name = 'mine'",
+            "UPDATE credit_account SET debt = 1",
+            "UPDATE credit_lot SET held = 0",
+        ):
+            assert (await session.execute(text(statement))).rowcount == 1  # type: ignore[attr-defined]
+        await session.execute(text("UPDATE credit_account SET debt = 0"))
+    async with db.read() as session:
+        query = "SELECT display_name, version FROM profile ORDER BY account_id = :id"
+        assert list(await session.execute(text(query), {"id": account.id})) == [(None, 1), ("mine", 2)]
+
+
+async def test_a_read_for_an_account_writes_nothing(db: Database, account: Account) -> None:
+    with pytest.raises(DBAPIError, match="read-only transaction"):
+        async with db.read(account.id) as session:
+            await session.execute(text("UPDATE profile SET display_name = 'x'"))
+
+
+async def test_role_and_claims_end_with_the_transaction(service_database_url: str, db: Database) -> None:
+    account = await factories.account(db)
+    single = await Database.open(service_database_url, pool_size=1)
+    before = await identity(single)
+    async with single.transaction(account.id) as session:
+        role, claims = (await session.execute(WHO)).one()
+        assert (role, json.loads(claims)) == (ACTING_ROLE, {"sub": str(account.id), "role": ACTING_ROLE})
+    assert await identity(single) == before
+    with pytest.raises(ZeroDivisionError):
+        async with single.transaction(account.id):
+            raise ZeroDivisionError
+    assert await identity(single) == before
+    with pytest.raises(DBAPIError):
+        async with single.read(account.id) as session:
+            await session.execute(text("SELECT 1 / 0"))
+    assert await identity(single) == before
+    await single.close()
+
+
+async def test_what_failed_or_was_cancelled_is_rolled_back(service_database_url: str, db: Database) -> None:
+    account = await factories.account(db)
+    single = await Database.open(service_database_url, pool_size=1)
+    is_written = asyncio.Event()
+
+    async def rename_and_wait() -> None:
+        async with single.transaction(account.id) as session:
+            await session.execute(text("UPDATE profile SET display_name = 'x'"))
+            is_written.set()
+            await asyncio.Event().wait()
+
+    async def rename_and_fail() -> None:
+        async with single.transaction(account.id) as session:
+            await session.execute(text("UPDATE profile SET display_name = 'x'"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await rename_and_fail()
+    renaming = asyncio.create_task(rename_and_wait())
+    await is_written.wait()
+    renaming.cancel()
+    await asyncio.wait((renaming,))
+    async with single.transaction() as session:
+        # Takes the row's lock: the connection that held it is gone, or this would wait for ever.
+        query = text("SELECT display_name, version FROM profile FOR UPDATE")
+        assert list(await session.execute(query)) == [(None, 1)]
+    await single.close()
+
+
+async def test_cancelled_requests_leave_no_identity_behind(
+    service_database_url: str, db: Database, account: Account, other: Account
+) -> None:
+    small = await Database.open(service_database_url, pool_size=2)
+    outside = await identity(small)
+    chance = random.Random(24)
+    leaks: list[Any] = []
+    cancellations = 0
+
+    async def ask(one: Account) -> None:
+        async with small.read(one.id) as session:
+            for _ in range(3):
+                found = set(await session.scalars(text("SELECT account_id::text FROM credit_transaction")))
+                if found != {str(one.id)}:
+                    leaks.append(found)
+
+    async def cancelled(n: int) -> bool:
+        asking = asyncio.create_task(ask((account, other)[n % 2]))
+        for _ in range(chance.randrange(40)):
+            await asyncio.sleep(0)
+        await asyncio.wait((asking,), timeout=chance.random() * 0.004)
+        asking.cancel()
+        await asyncio.wait((asking,))
+        if asking.cancelled():
+            return True
+        asking.result()
+        return False
+
+    for n in range(0, 150, 3):
+        cancellations += sum(await asyncio.gather(*(cancelled(n + i) for i in range(3))))
+        seen = [await identity(small) for _ in range(2)]
+        leaks += [found for found in seen if found != outside]
+    await small.close()
+    assert leaks == []
+    assert cancellations > 50  # the others were quicker
+
+
+async def test_a_credit_is_moved_by_who_acts_for_its_owner(db: Database, account: Account, other: Account) -> None:
+    given = {"account_id": None, "amount": 7, "note": "n", "now": datetime.now(UTC)}
+    first = await billing.take(db, factories.actor(account), idempotency_key="k", **given)  # type: ignore[arg-type]
+    again = await billing.take(db, factories.actor(account), idempotency_key="k", **given)  # type: ignore[arg-type]
+    assert (first.id, first.kind) == (again.id, CreditTransactionKind.DEDUCTED)
+    assert (await billing.take(db, factories.actor(other), idempotency_key="k", **given)).id != first.id  # type: ignore[arg-type]
+    async with db.read(account.id) as session:
+        entries = list(await session.execute(text("SELECT ledger FROM credit_entry ORDER BY transaction_id, n")))
+    assert [entry.ledger for entry in entries][-2:] == [Ledger.USER, Ledger.REVENUE]
+
+
+async def test_an_entry_that_unbalances_ones_own_transaction_is_refused(db: Database, account: Account) -> None:
+    with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="do not add up"):
+        async with db.transaction(account.id) as session:
+            await session.execute(
+                text(
+                    "INSERT INTO credit_entry (transaction_id, n, ledger, amount) "
+                    "SELECT id, 9, 'USER', 5 FROM credit_transaction"
+                )
+            )
+
+
+async def test_the_ledger_of_one_account_is_read_from_its_index(db: Database, account: Account) -> None:
+    seen: list[tuple[str, Any]] = []
+    event.listen(
+        db.engine.sync_engine, "before_cursor_execute", lambda _c, _k, sql, values, *_: seen.append((sql, values))
+    )
+    async with db.read(account.id) as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        await queries.page(session, account.id, TransactionConditions(), Window(20))
+        driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+        sql, values = seen[-1]
+        plan = await driver.fetch(f"EXPLAIN {sql}", *values)
+    lines = [row[0] for row in plan]
+    assert any("ix_credit_transaction_account_id" in line for line in lines)
+    assert sum(line.strip().startswith("InitPlan") for line in lines) == 1  # auth.uid() is asked once, not for each row
+
+
+async def test_every_table_is_closed_and_the_walled_ones_to_their_owner_too(db: Database) -> None:
+    query = """SELECT relname, relrowsecurity, relforcerowsecurity,
+        (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class c
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"""
+    async with db.read() as session:
+        found = {row[0]: row[1:] for row in await session.execute(text(query))}
+    assert set(found) == {*Table.metadata.tables, "alembic_version"}
+    for table, facts in found.items():
+        assert facts == ((True, True, 2) if table in WALLED else (True, False, 0)), table
+
+
+@pytest.fixture
+async def as_superuser(cluster: DevCluster) -> AsyncIterator[Connection]:
+    connection = await asyncpg.connect(cluster.url("postgres"))
+    yield connection
+    await connection.close()
+
+
+async def owned_by(connection: Connection, new_database: NewDatabase, login: str, rights: str = "") -> str:
+    """The URL of a new database for its owner, who is no superuser."""
+    await connection.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'p' {rights}")
+    url = await new_database(f"of_{login}")
+    await connection.execute(f"ALTER DATABASE of_{login} OWNER TO {login}")
+    _, _, place = url.rpartition("@")
+    return f"postgresql://{login}:p@{place}"
+
+
+async def test_an_ordinary_owner_migrates_and_only_the_acting_door_reads_for_a_member(
+    as_superuser: Connection, new_database: NewDatabase
+) -> None:
+    url = await owned_by(as_superuser, new_database, "ordinary", "CREATEROLE")
+    is_there = await as_superuser.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", ACTING_ROLE)
+    if is_there:  # made by another test's database: then its administrator shares it
+        await as_superuser.execute(f"GRANT {ACTING_ROLE} TO ordinary")
+    await asyncio.to_thread(migrations.upgrade, url)
+    db = await Database.open(url, pool_size=2)
+    account = await factories.account(db)
+    other = await factories.account(db, email="other@example.com")
+    actor = factories.actor(account)
+    await profiles.upsert(db, actor, document={"a": 1})
+    assert await counts(db, None) == dict.fromkeys(WALLED, 2) | {"credit_entry": 4}
+    assert await owners(db, account.id) == {account.id}
+    async with db.read() as session:
+        assert list(await session.execute(text("SELECT * FROM credit_violation"))) == []
+    # Without the owner's policies its own door shows nothing; what is done for a member goes on.
+    async with db.transaction() as session:
+        for table in WALLED:
+            await session.execute(text(f"DROP POLICY service ON {table}"))
+    given = {"amount": 7, "note": "n", "idempotency_key": "k", "now": datetime.now(UTC)}
+    await billing.take(db, actor, account_id=None, **given)  # type: ignore[arg-type]
+    assert (await profiles.update(db, actor, patch={"b": 2})).profile.document == {"a": 1, "b": 2}
+    assert await owners(db, other.id) == {other.id}
+    await db.close()
+
+
+async def test_a_login_that_may_make_no_role_is_told_what_to_run(
+    as_superuser: Connection, new_database: NewDatabase, service_database_url: str
+) -> None:
+    del service_database_url  # its migration has made the role, which belongs to the whole cluster
+    url = await owned_by(as_superuser, new_database, "powerless")
+    with pytest.raises(migrations.NotPermitted, match=f"GRANT {ACTING_ROLE} TO powerless"):
+        await asyncio.to_thread(migrations.upgrade, url)
+    await as_superuser.execute(f"GRANT {ACTING_ROLE} TO powerless")
+    await asyncio.to_thread(migrations.upgrade, url)
+    db = await Database.open(url, pool_size=1)
+    account = await factories.account(db)
+    assert await owners(db, account.id) == {account.id}
+    await db.close()
+
+
+SUPABASE = """
+CREATE SCHEMA auth;
+CREATE FUNCTION auth.uid() RETURNS uuid LANGUAGE sql STABLE AS $$
+  SELECT coalesce(nullif(current_setting('request.jwt.claim.sub', true), ''),
+    nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid $$;
+COMMENT ON FUNCTION auth.uid() IS 'theirs';
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anon, authenticated;
+"""
+
+
+async def test_in_a_supabase_project_its_function_is_used_and_its_roles_see_nothing(
+    as_superuser: Connection, new_database: NewDatabase
+) -> None:
+    await as_superuser.execute("CREATE ROLE anon NOLOGIN; CREATE ROLE authenticated NOLOGIN")
+    url = await new_database()
+    connection = await asyncpg.connect(url)
+    await connection.execute(SUPABASE)
+    await asyncio.to_thread(migrations.upgrade, url)
+    assert await connection.fetchval("SELECT obj_description('auth.uid()'::regprocedure)") == "theirs"
+    db = await Database.open(url, pool_size=1)
+    account = await factories.account(db)
+    assert await owners(db, account.id) == {account.id}
+    await connection.execute("SELECT set_config('request.jwt.claims', $1, false)", json.dumps({"sub": str(account.id)}))
+    for role in ("anon", "authenticated"):
+        await connection.execute(f"SET ROLE {role}")
+        for table in (*Table.metadata.tables, "alembic_version"):
+            assert await connection.fetchval(f"SELECT count(*) FROM {table}") == 0
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
+            await connection.execute("INSERT INTO signing_key VALUES ('k', '', now())")
+        await connection.execute("RESET ROLE")
+    await connection.close()
+    await db.close()
