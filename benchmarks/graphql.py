@@ -143,9 +143,8 @@ async def compare(given: argparse.Namespace) -> None:
         async with peers.peers(running.database_url, SECRET, users[-1], running.folder) as others:
             everybody = [others[0], us, *others[1:]]
             found = await rounds(generator, everybody, given)
-        print(
-            f"A, B and C of an account with {users[-1].tasks} tasks and {users[-1].tasks * stored.ADDRESSES_A_TASK} results;"
-        )
+        results = users[-1].tasks * stored.ADDRESSES_A_TASK
+        print(f"A, B and C of an account with {users[-1].tasks} tasks and {results} results;")
         print(f"{given.connections} connections, medians of {given.rounds} rounds of {given.seconds:g} s in turns\n")
         for line in [*table(everybody, found), "", *bars(found)]:
             print(line)
@@ -252,7 +251,7 @@ async def growth(
 
 
 def _median(runs: Sequence[Run], name: str) -> float:
-    return statistics.median(getattr(run, name) for run in runs)
+    return float(statistics.median(getattr(run, name) for run in runs))
 
 
 def _ratio(runs: Sequence[Run], others: Sequence[Run]) -> float:

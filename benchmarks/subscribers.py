@@ -44,12 +44,10 @@ async def follow(
     """Follow one task until cancelled; notes when each update was heard of, and how long after the change."""
     url = f"ws://127.0.0.1:{job['port']}/graphql"
     async with opening:
-        socket = await connect(
-            url, subprotocols=["graphql-transport-ws"], compression=None, proxy=None, ping_interval=None
-        )  # type: ignore[list-item]
-        await socket.send(
-            json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {job['token']}"}})
-        )
+        subprotocols = [Subprotocol("graphql-transport-ws")]
+        socket = await connect(url, subprotocols=subprotocols, compression=None, proxy=None, ping_interval=None)
+        shown = {"authorization": f"Bearer {job['token']}"}
+        await socket.send(json.dumps({"type": "connection_init", "payload": shown}))
         await socket.recv()
         payload = {"query": FOLLOW, "variables": {"id": task_id}}
         await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))

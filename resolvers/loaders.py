@@ -1,6 +1,6 @@
 """Loaders: many look-ups of one operation become one statement, or one call upstream."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -67,7 +67,7 @@ class Loaders:
 class _Lazy(DataLoader[KeyT, RowT]):
     """A loader that is made when it is first used: an operation uses one or two of them all."""
 
-    def __init__(self, batch: Callable[[list[KeyT]], Awaitable[list[RowT]]]) -> None:
+    def __init__(self, batch: Callable[[list[KeyT]], Coroutine[Any, Any, list[RowT]]]) -> None:
         self._batch, self._is_made = batch, False
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what DataLoader makes of itself

@@ -26,8 +26,8 @@ STOP_SECONDS = 15.0
 
 # PostGraphile's own names for the columns that the others show.
 _FLAT_TASK = """rowId name status source emailCount createdAt updatedAt finishedAt totalCount processingCount
-  completedCount failedCount existsCount notExistsCount catchallCount invalidSyntaxCount unknownCount roleBasedCount disposableCount
-  lastVerificationRequestedAt lastVerificationCompletedAt"""
+  completedCount failedCount existsCount notExistsCount catchallCount invalidSyntaxCount unknownCount roleBasedCount
+  disposableCount lastVerificationRequestedAt lastVerificationCompletedAt"""
 
 
 @dataclass(frozen=True, slots=True)
