@@ -50,6 +50,8 @@ def answer(schema: strawberry.Schema, document: str, root: Any, **variables: Any
     return codec.encode(result.data), errors
 
 
+# graphql-core leaves resolvers beside one that failed to themselves, and the loop ends before they were begun.
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited", "ignore:Exception ignored in")
 @given(odd.documents(), odd.ROOTS)
 @settings(max_examples=80, deadline=None, derandomize=True, database=None)
 def test_both_executors_give_the_same_data_and_the_same_errors(document: str, root: Any) -> None:
