@@ -19,11 +19,13 @@ from resolvers.context import Parts
 from services import accounts, authentication, device, errors
 from services.actor import Actor
 from services.identity.port import Grant, Identity, SignOutScope
+from services.rates import Meter
 
 PATH = "/auth/v1"
 BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS_MAX = 15.0
 KEY_SET_SECONDS = 600
+REQUEST_POINTS = 5
 _LINK_PAGES = {"signup": "confirm-email", "email": "confirm-email", "recovery": "reset-password"}
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -48,14 +50,17 @@ def routes(parts: Parts, public_url: str) -> list[BaseRoute]:
         ("/health", ["GET"], auth.health),
         ("/.well-known/jwks.json", ["GET"], auth.key_set),
     ]
-    return [Mount(PATH, routes=[Route(path, _answering(work), methods=ways) for path, ways, work in table])]
+    return [
+        Mount(PATH, routes=[Route(path, _answering(work, parts.meter), methods=ways) for path, ways, work in table])
+    ]
 
 
-def _answering(work: Handler) -> Handler:
-    """Give answers that nobody keeps, and refusals in Supabase's shape."""
+def _answering(work: Handler, meter: Meter) -> Handler:
+    """Give answers that nobody keeps, and refusals in Supabase's shape; each request costs the network points."""
 
     async def answer(request: Request) -> Response:
         try:
+            await meter.charge(None, REQUEST_POINTS)
             response = await work(request)
         except Refusal as refusal:
             response = auth_words.response(request, refusal)

@@ -1,5 +1,6 @@
 """What /auth/v1 says: users, tokens and errors in the shapes of Supabase Auth."""
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ class Refusal(Exception):
     def __init__(self, status: int, code: str, message: str, **extra: object) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.extra = status, code, message, extra
+        self.retry_after_seconds = RETRY_AFTER_SECONDS
 
 
 # The first that fits: those below a class come before it.
@@ -43,7 +45,13 @@ _REFUSALS: tuple[tuple[type[errors.ServiceError], int, str, str | None], ...] = 
 def refusal_of(error: errors.ServiceError) -> Refusal:
     """Give the refusal for what went wrong in a use-case."""
     if isinstance(error, errors.WeakPassword | errors.PasswordTooLong):
-        return Refusal(422, "weak_password", error.message, weak_password={"reasons": ["length"]})
+        reason = "pwned" if isinstance(error, errors.LeakedPassword) else "length"
+        return Refusal(422, "weak_password", error.message, weak_password={"reasons": [reason]})
+    if isinstance(error, errors.RateLimited):
+        is_mail = isinstance(error, errors.TooManyLetters)
+        refusal = Refusal(429, f"over_{'email_send' if is_mail else 'request'}_rate_limit", error.message)
+        refusal.retry_after_seconds = math.ceil(error.retry_after_seconds)
+        return refusal
     for kind, status, code, message in _REFUSALS:
         if isinstance(error, kind):
             return Refusal(status, code, message or error.message)
@@ -53,8 +61,8 @@ def refusal_of(error: errors.ServiceError) -> Refusal:
 def response(request: Request, refusal: Refusal) -> Response:
     """Give an error in the shape that the client's version reads."""
     headers = {"x-sb-error-code": refusal.code}
-    if refusal.status == 503:
-        headers["retry-after"] = str(RETRY_AFTER_SECONDS)
+    if refusal.status in (429, 503):
+        headers["retry-after"] = str(refusal.retry_after_seconds)
     if request.headers.get(VERSION_HEADER, "") >= VERSION:
         headers[VERSION_HEADER] = VERSION
         body: dict[str, object] = {"code": refusal.code, "message": refusal.message}

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app import auth_routes, downloads, health, payment_routes
+from app import auth_routes, cors, downloads, health, payment_routes
 from app.edge import Edge
 from app.graphql import routes as graphql
 from app.graphql.door import Caller, Door
@@ -18,6 +18,9 @@ from app.settings import Settings
 from resolvers.context import Context, Parts
 from schema.root import schema
 from services.authentication import authenticate
+
+RECHECK_SECONDS = 4.0
+"""A WebSocket notices within this time that its session was signed out."""
 
 
 def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = None) -> ASGIApp:
@@ -30,23 +33,28 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
     door = Door(
         recognise,
         lambda actor, request_id: Context(parts, actor, request_id),
+        parts.meter.charge,
+        recheck_seconds=RECHECK_SECONDS,
         is_closing=lambda: looked_at.is_draining,
     )
     app = Starlette(
         routes=[
             *graphql.routes(
-                schema, door, has_ide=settings.is_graphiql_on, allowed_origins=[graphql.origin(settings.public_url)]
+                schema,
+                door,
+                has_ide=settings.is_graphiql_on,
+                allowed_origins=[graphql.origin(settings.public_url), *settings.cors_origins],
             ),
             *health.routes(looked_at),
-            *auth_routes.routes(parts, settings.public_url),
-            *downloads.routes(parts.db, parts.links),
+            *(auth_routes.routes(parts, settings.public_url) if not settings.supabase_url else ()),
+            *downloads.routes(parts.db, parts.links, parts.meter),
             *payment_routes.routes(parts),
             Route("/", _front),
         ],
         exception_handlers={404: _not_found, 405: _not_found},
     )
     return Edge(
-        app,
+        cors.allowing(app, settings.cors_origins),
         upload_bytes_max=settings.upload_bytes_max,
         upload_path=graphql.PATH,
         is_https=settings.public_url.startswith("https://"),

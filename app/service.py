@@ -56,7 +56,12 @@ async def api(
 ) -> AsyncIterator[RunningApi]:
     """Answer requests on a bound socket; at the end readiness goes red first, then running requests are drained."""
     readiness = Readiness(parts.db, parts.upstream)
-    running = serving.Api(server.create_app(parts, settings, readiness), listener, drain_seconds=drain_seconds)
+    running = serving.Api(
+        server.create_app(parts, settings, readiness),
+        listener,
+        trusted_proxies=settings.trusted_proxies,
+        drain_seconds=drain_seconds,
+    )
     await running.wait_ready()
     try:
         yield RunningApi(readiness, running)
@@ -67,6 +72,8 @@ async def api(
 
 async def development_account(parts: Parts, settings: Settings) -> tuple[str, str]:
     """Give the address of the account that development has, and a bearer token for it; both are made at need."""
+    if settings.supabase_url:
+        return f"sign in by signIn: {settings.supabase_url} keeps the passwords", ""
     now = parts.now()
     account = await accounts.ensure_development_account(parts.db, now, welcome_credits=settings.welcome_credits)
     tokens = parts.credentials.tokens

@@ -48,7 +48,9 @@ class _Server(uvicorn.Server):
 class Api:
     """The HTTP server as a task of the running loop."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, *, drain_seconds: int = DRAIN_SECONDS) -> None:
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, *, trusted_proxies: str = "", drain_seconds: int = DRAIN_SECONDS
+    ) -> None:
         config = uvicorn.Config(
             app,
             loop="uvloop",
@@ -60,6 +62,7 @@ class Api:
             log_config=None,
             access_log=False,
             server_header=False,
+            forwarded_allow_ips=trusted_proxies,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=drain_seconds,
         )

@@ -2,9 +2,10 @@
 
 import dataclasses
 import os
+import re
 import typing
 import urllib.parse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -22,6 +23,8 @@ SECRET_CHARACTERS_MIN = 32
 ONE_MEBIBYTE = 1024 * 1024
 CREDITS_MAX = 10_000_000
 WELCOME_CREDITS_IN_DEVELOPMENT = 1_000_000
+POINTS, POINTS_SIGNED_OUT, SIGN_UPS = 60_000, 10_000, 20
+UNLIMITED = 10_000_000
 
 # Every variable of the service with the value it has when it is not set. `.env.example` lists the same: a test holds
 # them together.
@@ -49,10 +52,21 @@ DEFAULTS: Mapping[str, str] = {
     "STRIPE_WEBHOOK_SECRET": "",
     "STRIPE_URL": "https://api.stripe.com",
     "WELCOME_CREDITS": "",
+    "SUPABASE_URL": "",
+    "SUPABASE_KEY": "",
+    "SUPABASE_JWT_SECRET": "",
+    "REDIS_URL": "",
+    "RATE_LIMIT": "",
+    "RATE_LIMIT_SIGNED_OUT": "",
+    "SIGN_UPS_PER_HOUR": "",
+    "TRUSTED_PROXIES": "127.0.0.1,::1",
+    "CORS_ORIGINS": "",
     "ALLOW_PRIVATE_NETWORKS": "",
 }
 
 REQUIRED_IN_PRODUCTION = ("SECRET_KEY", "DATABASE_URL", "UPSTREAM_URL")
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 # What a child process may inherit besides what it is told by name. No secret of the service is among them.
 _INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "TZ", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -113,6 +127,24 @@ class Settings:
     stripe_url: str = "https://api.stripe.com"
     welcome_credits: int = WELCOME_CREDITS_IN_DEVELOPMENT
     """What a new account begins with."""
+    supabase_url: str = ""
+    """A Supabase project that keeps people's passwords and sessions; empty: this service does."""
+    supabase_key: str = dataclasses.field(default="", repr=False)
+    """Its publishable key."""
+    supabase_jwt_secret: str = dataclasses.field(default="", repr=False)
+    """Only for a project that signs its tokens with a shared secret (HS256)."""
+    redis_url: str = dataclasses.field(default="", repr=False)
+    """`redis[s]://[user:password@]host[:port][/database]`, shared by all processes; empty: each counts for itself."""
+    rate_limit: int = UNLIMITED
+    """Points a minute of one account, and of one API key."""
+    rate_limit_signed_out: int = UNLIMITED
+    """Points a minute of one network whose requests show no credentials."""
+    sign_ups_per_hour: int = UNLIMITED
+    """From one network."""
+    trusted_proxies: str = "127.0.0.1,::1"
+    """Addresses and networks whose X-Forwarded-For is believed, with commas; `*` for all."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins, besides that of the service, whose pages may call it."""
     allowed_private_networks: tuple[Network, ...] = ()
     """Private networks in which webhooks may be called all the same."""
 
@@ -120,6 +152,22 @@ class Settings:
     def is_production(self) -> bool:
         """True where secrets and addresses must be given, and nothing is made up."""
         return self.environment == "production"
+
+    def _contradictions(self) -> Iterator[str]:
+        if self.payments == "stripe" and not self.stripe_secret_key:
+            yield "STRIPE_SECRET_KEY is required with PAYMENTS=stripe"
+        if self.supabase_url and not self.supabase_key:
+            yield "SUPABASE_KEY is required with SUPABASE_URL"
+        if not self.is_production:
+            return
+        if self.payments == "mock":
+            yield "PAYMENTS must not be mock in production: anyone could add credits"
+        if self.payments == "stripe" and self.credit_packages is packages.IN_DEVELOPMENT:
+            yield "CREDIT_PACKAGES is required in production"
+        if self.payments == "stripe" and not self.stripe_url.startswith("https://"):
+            yield "STRIPE_URL must begin with https:// in production"
+        if self.supabase_url.startswith("http://"):
+            yield "SUPABASE_URL must begin with https:// in production: passwords go there"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> typing.Self:
@@ -159,15 +207,19 @@ class Settings:
                 CREDITS_MAX,
                 default=0 if environment == "production" else WELCOME_CREDITS_IN_DEVELOPMENT,
             ),
+            supabase_url=reader.url("SUPABASE_URL", ("https", "http")).rstrip("/"),
+            supabase_key=reader.text("SUPABASE_KEY"),
+            supabase_jwt_secret=reader.secret("SUPABASE_JWT_SECRET"),
+            redis_url=reader.url("REDIS_URL", ("redis", "rediss")),
+            rate_limit=reader.limit("RATE_LIMIT", POINTS, environment),
+            rate_limit_signed_out=reader.limit("RATE_LIMIT_SIGNED_OUT", POINTS_SIGNED_OUT, environment),
+            sign_ups_per_hour=reader.limit("SIGN_UPS_PER_HOUR", SIGN_UPS, environment),
+            trusted_proxies=reader.text("TRUSTED_PROXIES"),
+            cors_origins=reader.origins("CORS_ORIGINS"),
         )
-        if settings.payments == "stripe" and not settings.stripe_secret_key:
-            reader.problems.append("STRIPE_SECRET_KEY is required with PAYMENTS=stripe")
-        if environment == "production":
+        reader.problems += settings._contradictions()
+        if settings.is_production:
             reader.require(REQUIRED_IN_PRODUCTION)
-            if settings.payments == "mock":
-                reader.problems.append("PAYMENTS must not be mock in production: anyone could add credits")
-            if settings.payments == "stripe":
-                reader.require(["CREDIT_PACKAGES"])
         if reader.problems:
             raise SettingsError(reader.problems)
         return settings
@@ -214,6 +266,10 @@ class _Reader:
 
         return self._parsed(name, parse, f"must be a whole number from {least} to {most}", least)
 
+    def limit(self, name: str, default: int, environment: Environment) -> int:
+        """Give an upper bound of what may be done in some time; so high that it is not met in development."""
+        return self.number(name, 1, 10**9, default=default if environment == "production" else UNLIMITED)
+
     def truth(self, name: str, *, is_default: bool) -> bool:
         words = {
             "": is_default,
@@ -245,6 +301,15 @@ class _Reader:
             "must be packages like starter=1000:900:USD (slug=credits:cents:currency), separated by commas",
             packages.IN_DEVELOPMENT,
         )
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        def parse(text: str) -> tuple[str, ...]:
+            found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+            if not all(_ORIGIN.fullmatch(origin) for origin in found):
+                raise ValueError
+            return found
+
+        return self._parsed(name, parse, "must be origins with commas, such as https://app.example.com", ())
 
     def networks(self, name: str) -> tuple[Network, ...]:
         def parse(text: str) -> tuple[Network, ...]:

@@ -12,15 +12,21 @@ from db.session import Database
 from resolvers.context import Parts
 from services import progress
 from services.authentication import Credentials
+from services.identity.gotrue import GoTrue
 from services.identity.local import LocalIdentity
+from services.identity.port import Identity
+from services.identity.supabase import SupabaseIdentity
+from services.jwks import KeySet
 from services.links import Links
 from services.mail import LogMailer, Mailer, SmtpMailer
 from services.outgoing import Outgoing
 from services.payments.mock import MockPayments
 from services.payments.port import Payments
 from services.payments.stripe import StripePayments
+from services.rates import Meter, Rates
 from services.sealing import Box
 from services.signing import SigningKeys
+from services.throttle import Throttle
 from services.till import Till
 from services.tokens import Tokens
 from services.upstream.http import HttpUpstream
@@ -46,21 +52,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         announcing = asyncio.create_task(announcer.run(), name="announce changes")
         opened.push_async_callback(asyncio.wait, (announcing,))
         opened.callback(announcer.close)
+        rates = Rates(settings.redis_url)
+        opened.push_async_callback(rates.aclose)
         box = Box(settings.secret_key)
-        keys = SigningKeys(db, box)
-        # In development alone a token of the shared secret is read: the one that the banner shows.
-        shared = None if settings.is_production else settings.secret_key
-        tokens = Tokens(shared, f"{settings.public_url}/auth/v1", keys)
-        identity = LocalIdentity(
-            db,
-            tokens,
-            keys,
-            _mailer(settings),
-            secret=settings.secret_key,
-            public_url=settings.public_url,
-            welcome_credits=settings.welcome_credits,
-        )
-        opened.push_async_callback(identity.aclose)
+        identity, credentials = _identity(settings, db, box, rates, opened)
         payments = open_payments(settings)
         if payments is not None:
             opened.push_async_callback(payments.aclose)
@@ -76,7 +71,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             till=Till(db),
             upstream=upstream,
             upstream_keys=UpstreamKeys(db, box, upstream, settings.upstream_key),
-            credentials=Credentials(tokens, pepper=settings.secret_key),
+            credentials=credentials,
             links=Links(settings.secret_key, settings.public_url),
             hub=hub,
             announcer=announcer,
@@ -85,6 +80,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             payments=payments,
             on_sale=settings.credit_packages if payments is not None else (),
             identity=identity,
+            meter=Meter(rates, points=settings.rate_limit, points_signed_out=settings.rate_limit_signed_out),
             usage=usage,
             outgoing=outgoing,
             webhook_secrets=webhook_secrets,
@@ -108,6 +104,38 @@ def open_payments(settings: Settings) -> Payments | None:
                 settings.stripe_webhook_secret,
                 return_url=f"{settings.public_url}/credits",
             )
+
+
+def _identity(
+    settings: Settings, db: Database, box: Box, rates: Rates, opened: contextlib.AsyncExitStack
+) -> tuple[Identity, Credentials]:
+    """Who keeps passwords and sessions, and what reads the tokens of it."""
+    throttle = Throttle(rates, settings.secret_key, sign_ups_per_hour=settings.sign_ups_per_hour)
+    if settings.supabase_url:
+        issuer = f"{settings.supabase_url}/auth/v1"
+        published = KeySet(f"{issuer}/.well-known/jwks.json")
+        opened.push_async_callback(published.aclose)
+        tokens = Tokens(settings.supabase_jwt_secret or None, issuer, published, is_own=False)
+        gotrue = GoTrue(settings.supabase_url, settings.supabase_key)
+        supabase = SupabaseIdentity(db, tokens, gotrue, throttle, welcome_credits=settings.welcome_credits)
+        opened.push_async_callback(supabase.aclose)
+        return supabase, Credentials(tokens, settings.secret_key, supabase)
+    keys = SigningKeys(db, box)
+    # In development alone a token of the shared secret is read: the one that the banner shows.
+    shared = None if settings.is_production else settings.secret_key
+    tokens = Tokens(shared, f"{settings.public_url}/auth/v1", keys)
+    local = LocalIdentity(
+        db,
+        tokens,
+        keys,
+        _mailer(settings),
+        secret=settings.secret_key,
+        public_url=settings.public_url,
+        welcome_credits=settings.welcome_credits,
+        throttle=throttle,
+    )
+    opened.push_async_callback(local.aclose)
+    return local, Credentials(tokens, settings.secret_key)
 
 
 def _mailer(settings: Settings) -> Mailer:

@@ -19,6 +19,7 @@ from services.outgoing import Outgoing
 from services.payments.packages import Package
 from services.payments.port import Payments
 from services.progress import Announcer, Hub
+from services.rates import Meter
 from services.till import Till
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
@@ -55,6 +56,7 @@ class Parts:
     payments: Payments | None = None
     """Who takes payments; None: nobody, and nothing is on sale."""
     on_sale: Sequence[Package] = ()
+    meter: Meter = field(default_factory=Meter)
     now: Callable[[], datetime] = utc_now
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from services.errors import AccessError, BadRequest, Busy, ServiceError, UpstreamError, UserErrorCode
+from services.errors import AccessError, BadRequest, Busy, RateLimited, ServiceError, UpstreamError, UserErrorCode
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,7 +55,7 @@ def gives_all(work: Callable[P, Awaitable[Mapping[str, Any]]]) -> Callable[P, Aw
     async def resolve(*args: P.args, **kwargs: P.kwargs) -> Outcome:
         try:
             return Outcome(await work(*args, **kwargs))
-        except (AccessError, UpstreamError, BadRequest, Busy):
+        except (AccessError, UpstreamError, BadRequest, Busy, RateLimited):
             raise
         except ServiceError as error:
             return Outcome(user_errors=[UserError(UserErrorCode(error.code), error.message, error.field)])

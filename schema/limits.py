@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import typing
 from collections.abc import Iterator
 
 import strawberry
@@ -27,9 +28,13 @@ from graphql import (
     is_composite_type,
     is_list_type,
     parse,
+    specified_rules,
 )
 from strawberry.extensions import SchemaExtension
+from strawberry.schema import BaseSchema
 from strawberry.schema.schema import validate_document
+
+from services import rates
 
 # Documents kept, each with its tree and its validation errors: 0.8 MB each at the limit of tokens, some KB as a rule.
 DOCUMENTS_KEPT = 100
@@ -120,7 +125,16 @@ class Documents(SchemaExtension):
         prepared, context = self._prepared, self.execution_context
         if prepared is None or prepared.errors or context.operation_type.value == "subscription":
             return {}
-        return {"cost": {"requested": prepared.cost, "maximum": LIMITS.cost}}
+        return {"cost": {"requested": prepared.cost, "maximum": LIMITS.cost}} | _left()
+
+
+def _left() -> dict[str, object]:
+    """What the operation has left to its caller, where that is counted."""
+    spent = rates.SPENT.get()
+    if spent is None:
+        return {}
+    reset_at = spent.reset_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"rateLimit": {"limit": spent.limit, "remaining": spent.remaining, "cost": spent.cost, "resetAt": reset_at}}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,6 +143,14 @@ class _Prepared:
     errors: tuple[GraphQLError, ...]  # shared by every request with this text: never change one
     cost: int
     operations: int
+
+
+def price(schema: BaseSchema, text: str) -> int:
+    """What an operation is charged, in points: its cost, and 1 where that is nothing or the text is no document."""
+    try:
+        return max(1, _prepare(typing.cast("strawberry.Schema", schema), text, tuple(specified_rules)).cost)
+    except (GraphQLError, RecursionError):
+        return 1
 
 
 @functools.lru_cache(maxsize=DOCUMENTS_KEPT)

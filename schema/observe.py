@@ -1,6 +1,7 @@
 """What is told of an operation: errors with codes to the caller, faults and one line to the log; and its time limit."""
 
 import asyncio
+import math
 import re
 import time
 import uuid
@@ -130,6 +131,8 @@ class ErrorCodes(SchemaExtension):
                 exc_info=cause,
             )
         extensions["code"] = code
+        if (seconds := _retry_after_seconds(error)) is not None:
+            extensions["retryAfterSeconds"] = seconds
         request_id = getattr(self.execution_context.context, "request_id", None)
         if request_id is not None:
             extensions["requestId"] = request_id
@@ -172,6 +175,12 @@ def _code_and_message(error: Exception) -> tuple[str, str]:
     if error.path is not None and " cannot represent " in error.message:
         return FAULT, "Internal server error."  # a value of ours that its own type does not take
     return "BAD_USER_INPUT", error.message
+
+
+def _retry_after_seconds(error: Exception) -> int | None:
+    """When the caller may try again, where it was told to wait."""
+    cause = error.original_error if isinstance(error, GraphQLError) else error
+    return math.ceil(cause.retry_after_seconds) if isinstance(cause, service_errors.RateLimited) else None
 
 
 def _of_cause(cause: Exception) -> tuple[str, str]:

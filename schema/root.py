@@ -7,7 +7,19 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, integrations, keys, nodes, profiles, purchases, tasks, usage, webhooks
+from resolvers import (
+    accounts,
+    credits,
+    integrations,
+    keys,
+    nodes,
+    profiles,
+    purchases,
+    rates,
+    tasks,
+    usage,
+    webhooks,
+)
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
@@ -27,6 +39,7 @@ from schema.nodes import Node
 from schema.profiles import Profile
 from schema.purchases import CreditPackage, Purchase, PurchaseConnection
 from schema.ranges import RANGE
+from schema.rates import RateLimit
 from schema.results import TaskResult
 from schema.scalars import SCALARS
 from schema.sessions import Session
@@ -88,6 +101,7 @@ class Query:
     purchases: PurchaseConnection | None = root(
         purchases.purchases_page, ApiKeyScope.CREDITS_READ, "Your purchases, newest first.", **pages.ARGUMENTS
     )
+    rate_limit: RateLimit | None = root(rates.left, PUBLIC, "What is left of the rate limit.")
     integrations: list[Integration] | None = root(integrations.every, PUBLIC, "Products that connect to the service.")
     webhooks: WebhookConnection | None = root(
         webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS

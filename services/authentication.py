@@ -2,17 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
-from db.models import ApiKeyScope
+from db.models import Account, ApiKeyScope
 from db.queries import accounts as queries
 from db.queries import identity
 from db.session import Database
 from services import keys
 from services.actor import Actor
 from services.errors import Forbidden, SessionEnded, Unauthenticated
-from services.tokens import Tokens
+from services.tokens import Claims, Tokens
 
 _BEARER = "bearer"
+
+
+class Directory(Protocol):
+    """An identity provider that keeps sessions elsewhere."""
+
+    async def account(self, claims: Claims, token: str, now: datetime) -> Account:
+        """The account of a valid token. Raises Unauthenticated, SessionEnded, Forbidden; Busy where nobody answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,8 @@ class Credentials:
 
     tokens: Tokens
     pepper: str
+    directory: Directory | None = None
+    """Who knows the accounts and sessions behind tokens; None: our own tables."""
 
 
 async def authenticate(
@@ -40,13 +50,25 @@ async def authenticate(
         return None
     if credential.startswith(keys.PREFIX):
         return await _by_key(db, credentials.pepper, credential, datetime.now(UTC))
-    return await _by_token(db, credentials.tokens, credential, datetime.now(UTC))
+    return await _by_token(db, credentials, credential, datetime.now(UTC))
 
 
-async def _by_token(db: Database, tokens: Tokens, token: str, now: datetime) -> Actor:
-    """The caller of a session: its row is looked at each time, so a signed-out token is refused at once."""
-    await tokens.prepare(token)
-    claims = tokens.read(token)
+async def _by_token(db: Database, credentials: Credentials, token: str, now: datetime) -> Actor:
+    """The caller of a session."""
+    await credentials.tokens.prepare(token)
+    claims = credentials.tokens.read(token)
+    if credentials.directory is not None:
+        account = await credentials.directory.account(claims, token, now)
+    else:
+        account = await _account(db, claims, now)
+    if account.suspended_at is not None:
+        message = "This account is suspended."
+        raise Forbidden(message)
+    return Actor(account.id, account.role, expires_at=claims.expires_at, session_id=claims.session_id)
+
+
+async def _account(db: Database, claims: Claims, now: datetime) -> Account:
+    """The account of a session: its row is looked at each time, so a signed-out token is refused at once."""
     if claims.session_id is None:
         account = (await queries.hot_by_ids(db.hot, [claims.account_id])).get(claims.account_id)
         lives = True
@@ -57,10 +79,7 @@ async def _by_token(db: Database, tokens: Tokens, token: str, now: datetime) -> 
         raise Unauthenticated
     if not lives:
         raise SessionEnded
-    if account.suspended_at is not None:
-        message = "This account is suspended."
-        raise Forbidden(message)
-    return Actor(account.id, account.role, expires_at=claims.expires_at, session_id=claims.session_id)
+    return account
 
 
 def _credential(authorization: str | None, api_key: str | None) -> str | None:

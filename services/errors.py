@@ -8,6 +8,7 @@ ServiceError
 │   ├── TooLarge          longer or larger than allowed
 │   ├── UnreadableFile    the file cannot be read as the type it claims
 │   ├── WeakPassword      shorter than a password must be
+│   │   └── LeakedPassword  known from leaks
 │   └── PasswordTooLong   longer than a password may be
 ├── Taken                 something with this value exists
 ├── InvalidCredentials    e-mail or password is wrong, or a token is spent
@@ -26,6 +27,9 @@ ServiceError
 │   │   └── SessionEnded  the token is good, but its session was signed out
 │   └── Forbidden
 ├── Busy                  too many at the same time; never a userError
+│   └── IdentityDown      the identity provider does not answer
+├── RateLimited           too often; never a userError
+│   └── TooManyLetters    of mail
 └── UpstreamError         about a service behind us, the verifier as a rule; never a userError
     ├── PaymentsDown      the payment provider cannot be reached: try again
     ├── PaymentsRefused   the payment provider refuses this for good
@@ -107,6 +111,10 @@ class UnreadableFile(Invalid):
 
 class WeakPassword(Invalid):
     """A password has at least 8 characters."""
+
+
+class LeakedPassword(WeakPassword):
+    """This password is known from leaks, and is among the first that anybody tries. Choose another."""
 
 
 class PasswordTooLong(Invalid):
@@ -207,6 +215,25 @@ class Busy(ServiceError):
     """Too many are signing in at this moment. Try again in a few seconds."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class IdentityDown(Busy):
+    """The identity provider cannot be reached just now. Try again in a moment."""
+
+
+class RateLimited(ServiceError):
+    """This was done too often. Wait a little, and try again."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float) -> None:
+        """`retry_after_seconds`: before that it is refused again."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyLetters(RateLimited):
+    """Too many letters were asked for. Look into the mailbox, and try again later."""
 
 
 class UpstreamError(ServiceError):

@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm
 from db.models import SigningKey
 from db.queries import identity as queries
 from db.session import Database
+from services.jwks import VerifyingKey
 from services.sealing import Box, Unsealable
 
 ALGORITHM = "ES256"
@@ -47,14 +48,10 @@ class SigningKeys:
             return False
         return kid is None or kid in self._keys or time.monotonic() - self._read_at < _RELOAD_SECONDS
 
-    def has(self, kid: str) -> bool:
-        """Tell whether a key is one of ours."""
-        return kid in self._keys
-
-    def public(self, kid: str) -> ec.EllipticCurvePublicKey | None:
+    def public(self, kid: str) -> VerifyingKey | None:
         """The public half of a key; None for a kid that is not ours."""
         key = self._keys.get(kid)
-        return key.public_key() if key is not None else None
+        return VerifyingKey(ALGORITHM, key.public_key()) if key is not None else None
 
     def current(self) -> tuple[str, ec.EllipticCurvePrivateKey]:
         """The newest key and its kid: what signs now. After `prepare`."""

@@ -10,12 +10,15 @@ import jwt
 
 from services import signing
 from services.errors import Unauthenticated
+from services.jwks import KeySource
 from services.signing import SigningKeys
 
 _SHARED_ALGORITHM = "HS256"
+_PUBLIC_ALGORITHMS = ("ES256", "RS256")
 _AUDIENCE = "authenticated"
 _TOKEN_CHARACTERS_MAX = 8192
 _TOKENS_KEPT = 10_000
+_LEEWAY_SECONDS = 30
 SECRET_CHARACTERS_MIN = 32
 
 
@@ -26,6 +29,7 @@ class Claims:
     account_id: UUID
     expires_at: datetime
     session_id: UUID | None = None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,25 @@ class Subject:
 
 
 class Tokens:
-    """Issues and reads the tokens of one issuer.
+    """Issues and reads the tokens of one issuer: this service, or an identity provider.
 
-    A token's header chooses nothing: HS256 goes with the shared secret alone, where one is configured, and ES256 with
-    the service's own keys alone.
+    A token's header chooses nothing: HS256 goes with the shared secret alone, where one is configured, and ES256 and
+    RS256 with the key of its kid alone, each key with its one algorithm.
     """
 
-    def __init__(self, secret: str | None, issuer: str, keys: SigningKeys | None = None) -> None:
-        """`secret` has at least 32 characters; None: no token with a shared secret is read."""
+    def __init__(
+        self,
+        secret: str | None,
+        issuer: str,
+        keys: KeySource | None = None,
+        *,
+        is_own: bool = True,
+    ) -> None:
+        """`secret` has at least 32 characters; None: no token with a shared secret is read.
+
+        `is_own` is False for a provider's tokens: each must name a session, and its clock may differ from ours.
+        """
+        self._is_own = is_own
         if secret is not None and len(secret) < SECRET_CHARACTERS_MIN:
             message = f"the secret must have at least {SECRET_CHARACTERS_MIN} characters"
             raise ValueError(message)
@@ -56,17 +71,17 @@ class Tokens:
 
     def issue(self, account_id: UUID, email: str, *, now: datetime, lifetime: timedelta) -> str:
         """A token of the shared secret, without a session: that of development. It ends when it expires."""
-        if self._secret is None:
-            message = "no shared secret is configured"
+        if self._secret is None or not self._is_own:
+            message = "there is no shared secret of ours"
             raise ValueError(message)
         claims = self._claims(account_id, email, now, lifetime)
         return jwt.encode(claims, self._secret, algorithm=_SHARED_ALGORITHM)
 
     async def issue_session(self, subject: Subject, *, now: datetime, lifetime: timedelta) -> str:
         """A token of a session, with the claims that Supabase's have, signed by the service's newest key."""
-        if self._keys is None:
+        if not isinstance(self._keys, SigningKeys):
             message = "there are no keys to sign with"
-            raise ValueError(message)
+            raise ValueError(message)  # noqa: TRY004 - about how the process was put together, not about a type
         await self._keys.prepare()
         kid, key = self._keys.current()
         claims = self._claims(subject.account_id, subject.email, now, lifetime) | {
@@ -79,7 +94,7 @@ class Tokens:
         """Have the key at hand that a token names, if it is one of ours; for `read`, which does not wait."""
         if self._known(token) is None and self._keys is not None and len(token) <= _TOKEN_CHARACTERS_MAX:
             header = _header(token)
-            if header.get("alg") == signing.ALGORITHM:
+            if header.get("alg") in _PUBLIC_ALGORITHMS:
                 await self._keys.prepare(str(header.get("kid")))
 
     def read(self, token: str) -> Claims:
@@ -96,7 +111,7 @@ class Tokens:
             return known
         header = _header(token)
         key, algorithm = self._key(header)
-        is_session = algorithm == signing.ALGORITHM
+        is_session = algorithm != _SHARED_ALGORITHM or not self._is_own
         required = ["exp", "iat", "sub", "aud", "iss", *(["session_id"] if is_session else [])]
         try:
             claims = jwt.decode(
@@ -105,15 +120,21 @@ class Tokens:
                 algorithms=[algorithm],
                 audience=_AUDIENCE,
                 issuer=self._issuer,
+                leeway=0 if self._is_own else _LEEWAY_SECONDS,
                 options={"require": required, "strict_aud": True},
             )
+            if claims.get("role", _AUDIENCE) != _AUDIENCE or claims.get("is_anonymous", False) is not False:
+                raise Unauthenticated
             session_id = UUID(claims["session_id"]) if "session_id" in claims else None
-            read = Claims(UUID(claims["sub"]), datetime.fromtimestamp(claims["exp"], UTC), session_id)
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+            email = claims.get("email")
+            read = Claims(UUID(claims["sub"]), expires_at, session_id, email if isinstance(email, str) else None)
         except _REFUSALS as error:
             raise Unauthenticated from error
-        if len(self._read) >= _TOKENS_KEPT:
-            self._read.clear()
-        self._read[_digest(token)] = (header.get("kid") if is_session else None), read
+        if self._is_own:  # the keys of others have to be fetched again in time: that is for `prepare`
+            if len(self._read) >= _TOKENS_KEPT:
+                self._read.clear()
+            self._read[_digest(token)] = (header.get("kid") if is_session else None), read
         return read
 
     def _known(self, token: str) -> Claims | None:
@@ -121,7 +142,7 @@ class Tokens:
         kid, claims = self._read.get(_digest(token), (None, None))
         if claims is None or claims.expires_at <= datetime.now(UTC):
             return None
-        if kid is not None and (self._keys is None or not self._keys.has(kid)):
+        if kid is not None and (self._keys is None or self._keys.public(kid) is None):
             return None
         return claims
 
@@ -130,10 +151,10 @@ class Tokens:
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm == _SHARED_ALGORITHM and self._secret is not None:
             return self._secret, _SHARED_ALGORITHM
-        if algorithm == signing.ALGORITHM and self._keys is not None and isinstance(kid, str):
-            public = self._keys.public(kid)
-            if public is not None:
-                return public, signing.ALGORITHM
+        if algorithm in _PUBLIC_ALGORITHMS and self._keys is not None and isinstance(kid, str):
+            key = self._keys.public(kid)
+            if key is not None and key.algorithm == algorithm:
+                return key.public, key.algorithm
         raise Unauthenticated
 
     def _claims(self, account_id: UUID, email: str, now: datetime, lifetime: timedelta) -> dict[str, Any]:

@@ -45,6 +45,10 @@ class Credentials:
         return cls(texts.get("authorization"), texts.get("x-api-key", texts.get("apikey")))
 
 
+async def _free(_caller: typing.Any, _points: int) -> None:  # noqa: ANN401 - an actor of any kind
+    """Charge nothing."""
+
+
 class Unavailable(Exception):
     """Nobody can be recognised now: what tells who is who does not answer."""
 
@@ -54,22 +58,26 @@ class Door:
     """Recognises callers and makes the context that their operations run in.
 
     `recognise` gives the actor of credentials, raising services.errors.AccessError for wrong ones; `context` takes
-    the actor and the request id. Credentials of open connections are looked at again every `recheck_seconds`.
-    `is_closing` tells that the process is about to stop: event streams end then, so that it need not wait for them.
+    the actor and the request id. `charge` takes the points of an operation from the actor before it runs, raising
+    services.errors.RateLimited where they are not left. Credentials of open connections are looked at again every
+    `recheck_seconds`. `is_closing` tells that the process is about to stop: event streams end then, so that it need
+    not wait for them.
     """
 
     recognise: Callable[[Credentials], Awaitable[Caller | None]]
     context: Callable[[typing.Any, str], object]
+    charge: Callable[[typing.Any, int], Awaitable[object]] = _free
     recheck_seconds: float = 8
     is_closing: Callable[[], bool] = bool  # which gives False
 
     async def admit(self, credentials: Credentials) -> Caller | None:
-        """Give the actor of `credentials`, None without any. Raises AccessError, or Unavailable."""
+        """Give the actor of `credentials`, None without any. Raises AccessError, RateLimited, or Unavailable."""
         if not credentials:
             return None
         try:
             return await self.recognise(credentials)
         except errors.AccessError:
+            await self.charge(None, 1)  # nobody is recognised: who tries many credentials pays with its network
             raise
         except Exception as error:
             log.warning("callers cannot be recognised", error=repr(error))
@@ -91,7 +99,7 @@ class Door:
             await asyncio.sleep(pause)
             try:
                 caller = await self.admit(credentials)
-            except errors.AccessError:
+            except (errors.AccessError, errors.RateLimited):
                 return
             except Unavailable:
                 continue  # a database that is away for a while is no reason to hang up on anybody

@@ -1,6 +1,7 @@
 """One URL for GraphQL: what comes by HTTP is negotiated, authenticated, executed and answered, step by step."""
 
 import datetime as dt
+import math
 import typing
 import uuid
 
@@ -21,7 +22,7 @@ from app.graphql import body, codec, ide, negotiation, refusal, stream
 from app.graphql.door import Caller, Credentials, Door, Unavailable
 from app.graphql.refusal import Refused
 from app.graphql.websocket import StrictTransportWS, TextAdapter
-from schema import observe
+from schema import limits, observe
 from services import errors
 
 log = structlog.get_logger(__name__)
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 INIT_SECONDS_MAX = 3
 OPERATIONS_ON_A_SOCKET_MAX = 50
 RETRY_AFTER_SECONDS = 2
+FILE_POINTS = 100
+"""What a request with files pays for being read, before what its operation costs."""
 
 # Headers that a browser sends to another site only after asking it (a CORS preflight, which we do not grant): a form
 # that another site submits cannot have them.
@@ -99,7 +102,10 @@ class GraphQLView(GraphQL[object, None]):
             media_type = _negotiated(request)
             credentials = Credentials.from_headers(request.headers)
             caller = await self._admitted(credentials)
+            if negotiation.content_type(request.headers.get("content-type"))[0] == negotiation.MULTIPART:
+                await self._charge(caller, FILE_POINTS)
             async with body.reading(request) as operation:
+                await self._charge(caller, limits.price(self.schema, operation.query))
                 context = self.door.context(caller, request.state.request_id)
                 if media_type == negotiation.EVENT_STREAM:
                     return await self._events(request, operation, context, caller, credentials)
@@ -117,9 +123,17 @@ class GraphQLView(GraphQL[object, None]):
             raise Refused(401, error.message, headers={"www-authenticate": "Bearer"}) from None
         except errors.AccessError as error:
             raise Refused(403, error.message, code=error.code) from None
+        except errors.RateLimited as error:
+            raise _too_many(error) from None
         except Unavailable:
             retry = {"retry-after": str(RETRY_AFTER_SECONDS)}
             raise Refused(503, "The service is not available just now.", headers=retry) from None
+
+    async def _charge(self, caller: Caller | None, points: int) -> None:
+        try:
+            await self.door.charge(caller, points)
+        except errors.RateLimited as error:
+            raise _too_many(error) from None
 
     async def _answer(self, request: Request, operation: body.Operation, context: object, media_type: str) -> Response:
         allowed = {OperationType.QUERY} if request.method == "GET" else {OperationType.QUERY, OperationType.MUTATION}
@@ -182,6 +196,10 @@ class GraphQLView(GraphQL[object, None]):
     @staticmethod
     def _refusal(request: Request, refused: Refused) -> Response:
         return refusal.response(refused, accept=request.headers.get("accept"), request_id=request.state.request_id)
+
+
+def _too_many(error: errors.RateLimited) -> Refused:
+    return Refused(429, error.message, headers={"retry-after": str(math.ceil(error.retry_after_seconds))})
 
 
 def _negotiated(request: Request) -> str:

@@ -21,6 +21,7 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
 from app.graphql import body, codec
 from app.graphql.door import Caller, Credentials, Door, Unavailable
 from app.graphql.refusal import Refused
+from schema import limits
 from services import errors
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,7 @@ class StrictTransportWS(BaseGraphQLTransportWSHandler[object, None]):
     """One connection. Its credentials are those of connection_init, or of the handshake where that has none."""
 
     _watch: asyncio.Task[None] | None = None
+    _caller: Caller | None = None
 
     async def handle_message(self, message: Message) -> None:
         """Check the shape of a frame before the library relies on it."""
@@ -89,19 +91,21 @@ class StrictTransportWS(BaseGraphQLTransportWSHandler[object, None]):
         credentials = Credentials.from_payload(payload) or Credentials.from_headers(socket.headers)
         try:
             caller = await self._door.admit(credentials)
+            await self._door.charge(caller, 1)
         except errors.AccessError:
             await self.websocket.close(CLOSE_FORBIDDEN, "Forbidden")
             return
-        except Unavailable:
+        except (Unavailable, errors.RateLimited):
             await self.websocket.close(CLOSE_TRY_AGAIN_LATER, "Try again later")
             return
+        self._caller = caller
         self.context = self._door.context(caller, socket.state.request_id)
         self._watch = asyncio.create_task(self._close_on_dismissal(caller, credentials))
         await self.send_message({"type": "connection_ack"})
         self.connection_acknowledged = True
 
     async def handle_subscribe(self, message: SubscribeMessage) -> None:
-        """Start an operation, unless its document is too long or too many are running: an `error` for it alone."""
+        """Start an operation, unless it is too long, too many run, or no points are left: an `error` for it alone."""
         if self.connection_acknowledged and message["id"] not in self.operations:
             if self.max_subscriptions_per_connection is not None and (
                 len(self.operations) >= self.max_subscriptions_per_connection
@@ -110,9 +114,13 @@ class StrictTransportWS(BaseGraphQLTransportWSHandler[object, None]):
                 await self._refuse(message["id"], text, "TOO_MANY_OPERATIONS")
                 return
             try:
-                body.operation(message["payload"])
+                operation = body.operation(message["payload"])
+                await self._door.charge(self._caller, limits.price(self.schema, operation.query))
             except Refused as refused:
                 await self._refuse(message["id"], refused.message, refused.code)
+                return
+            except errors.RateLimited as error:
+                await self._refuse(message["id"], error.message, error.code)
                 return
         await super().handle_subscribe(message)
 

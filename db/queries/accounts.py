@@ -65,6 +65,13 @@ async def add(session: Session, *, account_id: UUID, email: str, role: UserRole,
     await session.execute(statement.on_conflict_do_nothing())
 
 
+async def follow_email(session: Session, account_id: UUID, email: str) -> Account | None:
+    """Give an account the address that it has at its identity provider; None where another account has it."""
+    others = select(Account.id).where(func.lower(Account.email) == email.lower(), Account.id != account_id)
+    statement = update(Account).where(Account.id == account_id, ~others.exists()).values(email=email)
+    return (await session.scalars(statement.returning(Account))).one_or_none()
+
+
 _HASH, _NOW = bindparam("secret_hash", type_=LargeBinary()), bindparam("now", type_=DateTime(timezone=True))
 _KEY_BY_HASH = hot.Read[tuple[ApiKey, Account]](
     select(ApiKey, Account)

@@ -13,7 +13,7 @@ from schema.sessions import AuthTokens
 @strawberry.input(description="Input of signUp.")
 class SignUpInput:
     email: str = strawberry.field(description="Sign-in address.")
-    password: str = strawberry.field(description="8 to 128 characters.")
+    password: str = strawberry.field(description="8 to 128 characters; checked against known leaked passwords.")
     name: str | None = strawberry.field(description="Display name.", default=strawberry.UNSET)
 
 
@@ -80,7 +80,7 @@ class ChangePasswordInput:
     current_password: str | None = strawberry.field(
         description="The password in force; left out by an account that has none yet.", default=strawberry.UNSET
     )
-    new_password: str = strawberry.field(description="8 to 128 characters.")
+    new_password: str = strawberry.field(description="8 to 128 characters; checked against known leaked passwords.")
 
 
 @picture(
@@ -108,7 +108,7 @@ class RequestPasswordResetPayload:
 @strawberry.input(description="Input of resetPassword.")
 class ResetPasswordInput:
     token: str = strawberry.field(description="Token of the link; works once, for 30 minutes.")
-    new_password: str = strawberry.field(description="8 to 128 characters.")
+    new_password: str = strawberry.field(description="8 to 128 characters; checked against known leaked passwords.")
 
 
 @picture(

@@ -27,7 +27,9 @@ from services.identity.passwords import Passwords
 from services.identity.port import Grant, SignOutScope
 from services.identity.sessions import Sessions
 from services.mail import Letter, Mailer
+from services.rates import Rates
 from services.signing import SigningKeys
+from services.throttle import Throttle
 from services.tokens import Tokens
 
 METADATA_BYTES_MAX = 16 * 1024
@@ -48,8 +50,10 @@ class LocalIdentity:
         secret: str,
         public_url: str,
         welcome_credits: int = 0,
+        throttle: Throttle | None = None,
     ) -> None:
         """`secret` is the application's; `public_url` is where links lead; every new account is given the credits."""
+        self._throttle = throttle or Throttle(Rates(), secret)
         self._db, self._keys, self._mailer, self._welcome_credits = db, keys, mailer, welcome_credits
         self._sessions = Sessions(db, tokens, secret)
         self._links = Links(db, mailer, public_url)
@@ -72,6 +76,7 @@ class LocalIdentity:
         address = normalised(email)
         passwords.check(password, _PASSWORD)
         metadata = checked_metadata(user_metadata)
+        await self._throttle.sign_up()
         password_hash = await self._passwords.hash(password)  # before the look-up: both ways take as long
         account = Account(
             id=ids.new_uuid(),
@@ -116,12 +121,13 @@ class LocalIdentity:
     async def sign_in(self, email: str, password: str, *, device: Device, now: datetime) -> Grant:
         """Begin a session."""
         address = addresses.parse(email)
-        async with self._db.read() as session:
-            found = await queries.by_email(session, address.email) if address is not None else None
-        stored = found[1].password_hash if found is not None else None
-        is_right = await self._passwords.is_right(password, stored)
-        if found is None or stored is None or not is_right:
-            raise InvalidCredentials("E-mail or password is wrong.")
+        async with self._throttle.attempt(address.email if address is not None else email):
+            async with self._db.read() as session:
+                found = await queries.by_email(session, address.email) if address is not None else None
+            stored = found[1].password_hash if found is not None else None
+            is_right = await self._passwords.is_right(password, stored)
+            if found is None or stored is None or not is_right:
+                raise InvalidCredentials("E-mail or password is wrong.")
         account, credential = found
         self._admit(account)
         newer = await self._passwords.hash(password) if self._passwords.needs_rehash(stored) else None
@@ -182,8 +188,9 @@ class LocalIdentity:
         if credential is not None and not is_reset:
             if current is None:
                 raise Required("The password in force is needed.", field=_CURRENT)
-            if not await self._passwords.is_right(current, credential.password_hash):
-                raise InvalidCredentials("The password in force is another.", field=_CURRENT)
+            async with self._throttle.attempt(str(account_id)):
+                if not await self._passwords.is_right(current, credential.password_hash):
+                    raise InvalidCredentials("The password in force is another.", field=_CURRENT)
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
             await queries.set_password(session, account_id, password_hash, now)
@@ -193,7 +200,9 @@ class LocalIdentity:
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link again."""
-        account = await self._known(normalised(email))
+        address = normalised(email)
+        await self._throttle.letter(address)
+        account = await self._known(address)
         if account is not None and account.email_confirmed_at is None:
             await self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
 
@@ -203,7 +212,9 @@ class LocalIdentity:
 
     async def request_password_reset(self, email: str, now: datetime) -> None:
         """Send a link."""
-        account = await self._known(normalised(email))
+        address = normalised(email)
+        await self._throttle.letter(address)
+        account = await self._known(address)
         if account is not None:
             await self._links.send(account, TokenPurpose.RESET_PASSWORD, now)
 

@@ -7,7 +7,8 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from services.errors import Busy, PasswordTooLong, WeakPassword
+from services.errors import Busy, LeakedPassword, PasswordTooLong, WeakPassword
+from services.identity import leaked
 
 CHARACTERS_MIN = 8
 CHARACTERS_MAX = 128
@@ -71,6 +72,7 @@ def check(password: str, field: tuple[str, ...]) -> None:
 
     Raises:
         WeakPassword, PasswordTooLong: fewer than 8 or more than 128 characters.
+        LeakedPassword: it is one of those that everybody tries.
 
     """
     if len(password) < CHARACTERS_MIN:
@@ -81,3 +83,5 @@ def check(password: str, field: tuple[str, ...]) -> None:
         password.encode()
     except UnicodeEncodeError as error:
         raise WeakPassword("This password cannot be written in UTF-8.", field=field) from error
+    if leaked.is_leaked(password):
+        raise LeakedPassword(field=field)

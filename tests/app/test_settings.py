@@ -100,6 +100,8 @@ def test_in_production_payments_are_off_or_real_and_never_the_mock() -> None:
     ]
     with pytest.raises(SettingsError, match=r"^CREDIT_PACKAGES is required in production$"):
         Settings.from_env(PRODUCTION | STRIPE | {"CREDIT_PACKAGES": ""})
+    with pytest.raises(SettingsError, match=r"^STRIPE_URL must begin with https"):
+        Settings.from_env(PRODUCTION | STRIPE | {"STRIPE_URL": "http://stripe.test"})
     with pytest.raises(SettingsError, match=r"^STRIPE_SECRET_KEY is required with PAYMENTS=stripe$"):
         Settings.from_env({"PAYMENTS": "stripe"})
 

@@ -23,6 +23,7 @@ from db.queries.credits import TransactionConditions
 from db.queries.pages import Window
 from db.session import Database
 from services import billing, profiles
+from services.till import Till
 from tests import factories
 
 Connection = Any
@@ -223,10 +224,10 @@ async def test_cancelled_requests_leave_no_identity_behind(
 
 async def test_a_credit_is_moved_by_who_acts_for_its_owner(db: Database, account: Account, other: Account) -> None:
     given = {"account_id": None, "amount": 7, "note": "n", "now": datetime.now(UTC)}
-    first = await billing.take(db, factories.actor(account), idempotency_key="k", **given)  # type: ignore[arg-type]
-    again = await billing.take(db, factories.actor(account), idempotency_key="k", **given)  # type: ignore[arg-type]
+    first = await billing.take(db, Till(db), factories.actor(account), idempotency_key="k", **given)  # type: ignore[arg-type]
+    again = await billing.take(db, Till(db), factories.actor(account), idempotency_key="k", **given)  # type: ignore[arg-type]
     assert (first.id, first.kind) == (again.id, CreditTransactionKind.DEDUCTED)
-    assert (await billing.take(db, factories.actor(other), idempotency_key="k", **given)).id != first.id  # type: ignore[arg-type]
+    assert (await billing.take(db, Till(db), factories.actor(other), idempotency_key="k", **given)).id != first.id  # type: ignore[arg-type]
     async with db.read(account.id) as session:
         entries = list(await session.execute(text("SELECT ledger FROM credit_entry ORDER BY transaction_id, n")))
     assert [entry.ledger for entry in entries][-2:] == [Ledger.USER, Ledger.REVENUE]
@@ -308,7 +309,7 @@ async def test_an_ordinary_owner_migrates_and_only_the_acting_door_reads_for_a_m
         for table in WALLED:
             await session.execute(text(f"DROP POLICY service ON {table}"))
     given = {"amount": 7, "note": "n", "idempotency_key": "k", "now": datetime.now(UTC)}
-    await billing.take(db, actor, account_id=None, **given)  # type: ignore[arg-type]
+    await billing.take(db, Till(db), actor, account_id=None, **given)  # type: ignore[arg-type]
     assert (await profiles.update(db, actor, patch={"b": 2})).profile.document == {"a": 1, "b": 2}
     assert await owners(db, other.id) == {other.id}
     await db.close()

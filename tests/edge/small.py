@@ -11,6 +11,7 @@ import strawberry
 import uvicorn
 from graphql import GraphQLError
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from strawberry.file_uploads import Upload
 from strawberry.schema.config import StrawberryConfig
 
@@ -192,7 +193,7 @@ def application(guests: Guests, *, recheck_seconds: float = 8, has_ide: bool = T
 
 
 @contextlib.asynccontextmanager
-async def serving(app: edge.Edge) -> AsyncIterator[str]:
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Give the URL of /graphql on a running server."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_config=None, timeout_graceful_shutdown=1)

@@ -35,6 +35,7 @@ PUBLIC_ROOTS = {
     "Mutation.confirm_email": "the token of the link is the credential",
     "Mutation.request_email_confirmation": "who has not confirmed cannot sign in; the answer tells nothing",
     "Query.credit_packages": "prices are told before anybody signs up",
+    "Query.rate_limit": "it is about who asks, signed in or not",
     "Query.integrations": "a catalogue that says nothing of anybody",
     "Query.viewer": "it is how a caller learns that nobody is signed in: null, not an error",
 }

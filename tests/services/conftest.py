@@ -1,10 +1,13 @@
 """The service with an upstream that misbehaves when it is told to."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
 
+from conftest import NewDatabase
+from db import migrations
 from resolvers.context import Parts
 from services.upstream import http
 from services.upstream.http import HttpUpstream
@@ -46,3 +49,15 @@ def _plain_log() -> Iterator[None]:
     structlog.configure(processors=[structlog.processors.add_log_level, plain])
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session")
+def provider_database_url(new_database: NewDatabase) -> str:
+    """The database of the stand-in for an identity provider."""
+
+    async def create() -> str:
+        return await new_database("provider_tests")
+
+    url = asyncio.run(create())
+    migrations.upgrade(url)
+    return url

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, settings, strategies
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
 
 from db import ids
@@ -41,7 +41,10 @@ class Client:
 
 
 class LedgerMachine(LedgerModel, RuleBasedStateMachine):
-    """One account, its credits as a list of objects, and the same in PostgreSQL."""
+    """One account, its credits as a list of objects, and the same in PostgreSQL.
+
+    What is drawn never depends on the state: who is served first among many may differ when an example runs again.
+    """
 
     loop: asyncio.Runner
     db: Database
@@ -99,10 +102,11 @@ class LedgerMachine(LedgerModel, RuleBasedStateMachine):
         self.run(credits.hold, task, amount, self.now)
         self.held(task, amount)
 
-    @precondition(lambda self: self.tasks)
-    @rule(data=strategies.data(), amount=strategies.integers(1, 12))
-    def settle(self, data: strategies.DataObject, amount: int) -> None:
-        task = data.draw(strategies.sampled_from(self.tasks))
+    @rule(which=strategies.integers(0, 9), amount=strategies.integers(1, 12))
+    def settle(self, which: int, amount: int) -> None:
+        if not self.tasks:
+            return
+        task = self.tasks[which % len(self.tasks)]
         there = self.of_task(task)
         if amount > len(there):
             with pytest.raises(ValueError, match="were to be settled"):
@@ -112,10 +116,11 @@ class LedgerMachine(LedgerModel, RuleBasedStateMachine):
             self.run(credits.settle, task, amount, self.now)
         self.settled(task, there[:amount])
 
-    @precondition(lambda self: self.tasks)
-    @rule(data=strategies.data())
-    def release(self, data: strategies.DataObject) -> None:
-        task = data.draw(strategies.sampled_from(self.tasks))
+    @rule(which=strategies.integers(0, 9))
+    def release(self, which: int) -> None:
+        if not self.tasks:
+            return
+        task = self.tasks[which % len(self.tasks)]
         there = self.of_task(task)
         for _ in range(2):
             self.run(credits.release, task, self.now)
@@ -220,11 +225,11 @@ class LedgerMachine(LedgerModel, RuleBasedStateMachine):
         self.loop.run(credits.expire_due(self.db, self.now))
         self.sweep()
 
-    @precondition(lambda self: self.last is not None)
     @rule()
     def repeat(self) -> None:
         """The last request once more gives its transaction again; with other input it is refused."""
-        assert self.last is not None
+        if self.last is None:
+            return
         operation, request, posted = self.last
         again = self.run(operation, self.account_id, posted.amount or 1, request, self.now)
         assert (again.id, again.amount, again.balance_after) == (posted.id, posted.amount, posted.balance_after)

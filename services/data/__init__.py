@@ -1,0 +1,1 @@
+"""Dated lists, each with its source and licence; `scripts/refresh-lists` renews them."""
