@@ -118,7 +118,7 @@ async def service() -> AsyncIterator[Service]:
         environment = {
             "ENVIRONMENT": "production", "DATABASE_URL": url, "SECRET_KEY": SECRET, "PORT": str(port),
             "PUBLIC_URL": f"http://127.0.0.1:{port}", "UPSTREAM_URL": "http://127.0.0.1:9/api/v1",
-            "UPSTREAM_KEY": "none",
+            "UPSTREAM_KEY": "none", "RATE_LIMIT": "1000000000", "RATE_LIMIT_SIGNED_OUT": "1000000",
             "LOG_FORMAT": "json", "WELCOME_CREDITS": "1000000", "DATA_DIR": str(folder / "data"),
         }  # fmt: skip
         migrating = await asyncio.create_subprocess_exec(

@@ -41,8 +41,8 @@ COUNTS = (
     "unknown_count, role_based_count, disposable_count, last_verification_requested_at, last_verification_completed_at"
 )
 TASK = f"id, name, status, source, email_count, created_at, updated_at, finished_at, {COUNTS}"
-TASKS = f"SELECT {TASK} FROM task WHERE account_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608
-ONE = f"SELECT {TASK} FROM task WHERE id = $1 AND account_id = $2"  # noqa: S608
+TASKS = f"SELECT {TASK} FROM task WHERE account_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608 - the same
+ONE = f"SELECT {TASK} FROM task WHERE id = $1 AND account_id = $2"  # noqa: S608 - the same
 ACCOUNT = (
     "SELECT id, role, suspended_at, EXISTS (SELECT 1 FROM auth_session s WHERE s.id = $2 AND s.account_id = account.id "
     "AND s.expires_at > $3) AS lives FROM account WHERE id = $1"

@@ -129,7 +129,7 @@ class Query:
 NOON = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
 _ODD: list[Any] = [
     None, True, 0, 7, 1 << 31, 1.5, float("nan"), float("inf"), "", "text", "7", b"x", Colour.RED, Size.LARGE, "BLUE",
-    dt.date(2026, 1, 31), NOON, NOON.astimezone(dt.timezone(dt.timedelta(hours=2))), dt.datetime(2026, 1, 1),  # noqa: DTZ001
+    dt.date(2026, 1, 31), NOON, NOON.astimezone(dt.timezone(dt.timedelta(hours=2))), dt.datetime(2026, 1, 1),  # noqa: DTZ001 - no zone
     [], ["a"], {}, ValueError("broken"), object(), Later("text"), Later(None),
 ]  # fmt: skip
 
