@@ -76,15 +76,17 @@ class Service:
 
     def _read(self, token: str) -> tuple[uuid.UUID, uuid.UUID, float]:
         try:
-            key: Any = self._keys.public(jwt.get_unverified_header(token)["kid"])
-            claims = jwt.decode(token, key, algorithms=[signing.ALGORITHM], audience=AUDIENCE)
+            found = self._keys.public(jwt.get_unverified_header(token)["kid"])
+            if found is None:
+                raise Refused
+            claims = jwt.decode(token, found.public, algorithms=[signing.ALGORITHM], audience=AUDIENCE)
         except (jwt.PyJWTError, KeyError, TypeError):
             raise Refused from None
-        found = uuid.UUID(claims["sub"]), uuid.UUID(claims["session_id"]), float(claims["exp"])
+        read = uuid.UUID(claims["sub"]), uuid.UUID(claims["session_id"]), float(claims["exp"])
         if len(self._claims) >= KEYS_KEPT:
             self._claims.clear()
-        self._claims[token] = found
-        return found
+        self._claims[token] = read
+        return read
 
     async def overview(self, _request: Request, account_id: uuid.UUID) -> dict[str, Any]:
         """Give A."""
