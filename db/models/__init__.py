@@ -16,6 +16,7 @@ from db.models.credits import (
 from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
+from db.models.overview import Overview, TaskStatusCount
 from db.models.payments import PaymentEvent, PaymentFact, Purchase, PurchaseStatus
 from db.models.profiles import DOCUMENT_BYTES_MAX, Profile
 from db.models.results import (
@@ -77,6 +78,7 @@ __all__ = [
     "Ledger",
     "OneTimeToken",
     "OrderDirection",
+    "Overview",
     "PartState",
     "PaymentEvent",
     "PaymentFact",
@@ -101,6 +103,7 @@ __all__ = [
     "TaskSeriesPoint",
     "TaskSource",
     "TaskStatus",
+    "TaskStatusCount",
     "TokenPurpose",
     "UpstreamKey",
     "UsageDay",
