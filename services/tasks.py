@@ -26,10 +26,11 @@ async def create(
     emails: Sequence[str],
     name: str | None,
     integration: str | None = None,
+    webhook_url: str | None = None,
     idempotency_key: str | None,
     now: datetime,
 ) -> Task:
-    """Make a task from 1 to 10,000 addresses and queue it.
+    """Make a task from 1 to 10,000 addresses and queue it. `webhook_url` was checked by `webhooks.checked_url`.
 
     Raises:
         Required: the list is empty.
@@ -52,7 +53,8 @@ async def create(
     task = new(actor, checked, TaskSource.INLINE, integration, now)
     if task.integration is not None and actor.api_key_id is not None:
         task.source = TaskSource.INTEGRATION
-    asked = (name or "", task.integration or "", *emails)
+    task.webhook_url = webhook_url
+    asked = (name or "", task.integration or "", webhook_url or "", *emails)
     key = idempotency.key(actor, "createTask", idempotency_key, asked, task.id, now)
     rows = inline_rows(emails)
     return await store(db, announcer, task, rows, addresses_max=PART_ADDRESSES_MAX, is_started=True, key=key, now=now)
@@ -84,7 +86,7 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
     return task
 
 
-async def delete(db: Database, actor: Actor, task_id: UUID | None) -> UUID:
+async def delete(db: Database, actor: Actor, task_id: UUID | None, now: datetime) -> UUID:
     """Delete a task that has ended or was never started, with its results; what it cost stays in the ledger.
 
     Raises:
@@ -101,6 +103,9 @@ async def delete(db: Database, actor: Actor, task_id: UUID | None) -> UUID:
         if await part_queries.has_open(session, task.id):  # with its row it would be forgotten, and go on upstream
             message = "The task is still being stopped. Try again in a moment."
             raise WrongState(message, field=("input", "taskId"))
+        await audit.record_reach(
+            session, "task.delete", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
         await queries.remove(session, [task.id])
     return task.id
 

@@ -164,6 +164,8 @@ class Task(Table):
     """How often its UNKNOWN addresses were asked for again."""
     is_awaiting_upstream: Mapped[bool] = mapped_column(default=False, server_default="false")
     """Sent upstream, and not yet found there."""
+    webhook_url: Mapped[str | None]
+    """Told by a signed POST when it ends, besides the account's webhooks."""
     results_purged_at: Mapped[datetime | None]
     """When its rows and verdicts were deleted; its counters stay."""
 
