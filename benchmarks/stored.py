@@ -96,7 +96,9 @@ async def user(
     status = "RUNNING" if is_running else "COMPLETED"
     # A running task that was never refreshed would be asked for upstream, which is not there.
     refreshed_at = datetime.now(UTC) + timedelta(days=1)
-    await connection.execute(TASK_ROWS, account_id, tasks, ADDRESSES_A_TASK, status, refreshed_at)
+    async with connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = origin")  # the triggers that add up
+        await connection.execute(TASK_ROWS, account_id, tasks, ADDRESSES_A_TASK, status, refreshed_at)
     if not is_running:
         await connection.execute(ADDRESS_ROWS, account_id, ADDRESSES_A_TASK)
         await connection.execute(ROW_ROWS, account_id, ADDRESSES_A_TASK)

@@ -21,7 +21,12 @@ async def own(info: Info, range: Range | None = None) -> models.Overview:
     parts, account_id = info.context.parts, info.context.require(ApiKeyScope.USAGE_READ).account_id
     days = ranges.days(range, parts.now(), default=DAYS_DEFAULT)
     counted, metrics = await series_queries.tasks_by_status(
-        parts.db.hot, account_id, starts_at=days.starts_at, ends_at=days.ends_at
+        parts.db.hot,
+        account_id,
+        first=days.first,
+        last=days.last,
+        starts_at=days.starts_at,
+        ends_at=days.ends_at,
     )
     return models.Overview(account_id, days.first, days.last, counted, metrics)
 

@@ -29,7 +29,7 @@ from db.models.results import (
     Verdict,
     VerdictReason,
 )
-from db.models.series import TaskDay, TaskSeries, TaskSeriesPoint
+from db.models.series import AccountDay, TaskDay, TaskSeries, TaskSeriesPoint
 from db.models.table import Table
 from db.models.tasks import (
     FINAL_STATUSES,
@@ -56,6 +56,7 @@ __all__ = [
     "FINAL_STATUSES",
     "OPEN_STATUSES",
     "Account",
+    "AccountDay",
     "ApiKey",
     "ApiKeyScope",
     "AuditEvent",

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, bindparam, cast, func, select
+from sqlalchemy import BigInteger, Date, bindparam, cast, func, literal_column, select, text, union_all
 
 from db import hot
-from db.models import Task, TaskDay, TaskMetrics, TaskSeriesPoint, TaskStatus
+from db.models import AccountDay, Task, TaskDay, TaskMetrics, TaskSeriesPoint, TaskStatus
+from db.models.tasks import UNENDED
 from db.queries import tasks
 from db.queries.tasks import TaskConditions
 from db.session import ReadSession
@@ -61,22 +62,43 @@ async def tasks_by_day(
     return points
 
 
-_BY_STATUS = hot.Read[tuple[Any, ...]](
-    select(Task.status, func.count(), *_SUMS, *_LATEST_OF)
-    .where(
+def _by_status() -> hot.Read[tuple[Any, ...]]:
+    """What has ended is added up by the day already; the rest is few."""
+    a, columns = AccountDay, [column.key for column in (*_SUMMED, *_LATEST)]
+    ended = select(a.status, a.task_count, *(getattr(a, name) for name in columns)).where(
+        a.account_id == bindparam("account_id"), a.date.between(bindparam("first"), bindparam("last"))
+    )
+    others = select(Task.status, literal_column("1"), *(getattr(Task, name) for name in columns)).where(
         Task.account_id == bindparam("account_id"),
         Task.created_at >= bindparam("starts_at"),
         Task.created_at < bindparam("ends_at"),
+        text(f"task.{UNENDED}"),
     )
-    .group_by(Task.status)
-)
+    found = union_all(ended, others).subquery().c
+    sums = [cast(func.sum(found[name]), BigInteger) for name in ("task_count", *columns[: len(_SUMMED)])]
+    latest = [func.max(found[name]) for name in columns[len(_SUMMED) :]]
+    return hot.Read(select(found.status, *sums, *latest).group_by(found.status))
+
+
+_BY_STATUS = _by_status()
 
 
 async def tasks_by_status(
-    reads: hot.Reads, account_id: UUID, *, starts_at: dt.datetime, ends_at: dt.datetime
+    reads: hot.Reads,
+    account_id: UUID,
+    *,
+    first: dt.date,
+    last: dt.date,
+    starts_at: dt.datetime,
+    ends_at: dt.datetime,
 ) -> tuple[dict[TaskStatus, int], TaskMetrics]:
-    """How many tasks of an account made in a span have each status that any has, and their counters added up."""
-    found = await reads.fetch(_BY_STATUS, account_id=account_id, starts_at=starts_at, ends_at=ends_at)
+    """How many tasks of an account made in a span have each status that any has, and their counters added up.
+
+    `starts_at` and `ends_at` are the ends of the days from `first` to `last`.
+    """
+    found = await reads.fetch(
+        _BY_STATUS, account_id=account_id, first=first, last=last, starts_at=starts_at, ends_at=ends_at
+    )
     return {TaskStatus(row[0]): row[1] for row in found}, _added_up([row[2:] for row in found])
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from db.models import Account, TaskStatus
+from db.models import Account, Task, TaskStatus
 from db.session import Database
+from resolvers.context import Parts
 from tests import factories
 from tests.client import Client
 from tests.conftest import Raw, Statements
@@ -71,6 +72,42 @@ async def test_a_key_sees_of_the_front_page_what_its_scopes_show(client: Client)
     assert (await by_key.ask(numbers))["overview"]["metrics"]["totalEmailAddresses"] == 0
     for part in ("profile { email }", "credits { balance }", "recentTasks { id }"):
         assert await by_key.codes(f"{{ overview {{ {part} }} }}") == ["FORBIDDEN"]
+
+
+async def test_what_has_ended_stays_counted_whatever_becomes_of_it(
+    db: Database, parts: Parts, client: Client, account: Account, raw: Raw
+) -> None:
+    async def counted() -> dict[str, int]:
+        """Tasks by status, as the front page has them; its sums must be those over the tasks themselves."""
+        found = await overview(client)
+        metrics = found["metrics"]
+        sums = "SELECT coalesce(sum(total_count), 0), coalesce(sum(exists_count), 0) FROM task"
+        told = (metrics["totalEmailAddresses"], metrics["verificationStatus"]["exists"])
+        assert [tuple(row) for row in await raw(sums)] == [told]
+        return {one["status"]: one["count"] for one in found["taskCounts"] if one["count"]}
+
+    async def does(name: str, task: Task) -> None:
+        query = f"mutation($i: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $i) {{ userErrors {{ code }} }} }}"
+        assert (await client.ask(query, i={"taskId": task.global_id}))[name]["userErrors"] == []
+
+    first, second = [await factories.finished_task(db, account, rows) for rows in (2, 3)]
+    waiting = await factories.task(parts, account)
+    assert await counted() == {"QUEUED": 1, "COMPLETED": 2}
+    await does("cancelTask", waiting)
+    assert await counted() == {"CANCELED": 1, "COMPLETED": 2}
+    await raw("UPDATE task_address SET verdict = 'UNKNOWN' WHERE task_id = :id AND n = 1 RETURNING n", id=first.id)
+    await raw("UPDATE task SET exists_count = 1, unknown_count = 1 WHERE id = :id RETURNING id", id=first.id)
+    assert await counted() == {"CANCELED": 1, "COMPLETED": 2}
+    await does("retryTask", first)
+    assert await counted() == {"QUEUED": 1, "CANCELED": 1, "COMPLETED": 1}
+    await does("updateTask", second)
+    assert await counted() == {"QUEUED": 1, "CANCELED": 1, "COMPLETED": 1}
+    await does("deleteTask", second)
+    assert await counted() == {"QUEUED": 1, "CANCELED": 1}
+    await does("cancelTask", first)
+    assert await counted() == {"CANCELED": 2}
+    await raw("UPDATE task SET status = 'FAILED' RETURNING id")
+    assert await counted() == {"FAILED": 2}
 
 
 async def test_the_front_page_costs_the_same_statements_for_one_task_and_for_a_hundred(
