@@ -18,10 +18,14 @@ TASK = f"id name status source emailCount createdAt updatedAt finishedAt {METRIC
 PAGE_INFO = "pageInfo { hasNextPage endCursor }"
 
 # What the web app's first page asks for.
-OVERVIEW = f"""query Overview {{
-  viewer {{ id email role isEmailConfirmed createdAt }}
+OVERVIEW = f"""query Overview {{ overview {{
+  profile {{ displayName version updatedAt }}
   credits {{ balance reserved available updatedAt }}
-  tasks(first: 5) {{ nodes {{ {TASK} }} {PAGE_INFO} }} }}"""
+  usage {{ total {{ requestCount verificationCount creditsSpent }}
+    points {{ date requestCount verificationCount creditsSpent }} }}
+  taskCounts {{ status count }}
+  {METRICS}
+  recentTasks(first: 5) {{ {TASK} }} }} }}"""
 TASKS = f"query Tasks {{ tasks(first: 100) {{ nodes {{ {TASK} }} {PAGE_INFO} }} }}"
 ONE = f"query Task($id: ID!) {{ task(id: $id) {{ {TASK} }} }}"
 RESULTS = f"""query Results($id: ID!) {{ task(id: $id) {{ id results(first: 100) {{
