@@ -74,22 +74,44 @@ async def tasks_page(
     order_by: Order | None = None,
 ) -> pages.Page[models.Task]:
     """The caller's tasks."""
-    actor = info.context.require(ApiKeyScope.TASKS_READ)
+    account_id = info.context.require(ApiKeyScope.TASKS_READ).account_id
+    return await page_of(
+        info.context,
+        account_id,
+        first=first,
+        after=after,
+        last=last,
+        before=before,
+        filter=filter,
+        order_by=order_by,
+    )
+
+
+async def page_of(
+    context: Context,
+    account_id: UUID | None,
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+    filter: Filter | None,
+    order_by: Order | None = None,
+) -> pages.Page[models.Task]:
+    """Tasks of an account; of everybody when None, which is for the caller to guard."""
     order = order_by.field if order_by else TaskOrderField.CREATED_AT
     is_descending = order_by.direction is OrderDirection.DESC if order_by else True
     window = pages.window(first, after, last, before, lambda values: _sort_values(order, values))
-    conditions = _conditions(filter)
-    db = info.context.parts.db
+    matching = conditions(filter)
+    db = context.parts.db
     async with db.read() as session:
-        found = await queries.page(
-            session, actor.account_id, conditions, window, order=order, is_descending=is_descending
-        )
-    rows = await fresh(info.context, [row for row, _ in found.rows])
+        found = await queries.page(session, account_id, matching, window, order=order, is_descending=is_descending)
+    rows = await fresh(context, [row for row, _ in found.rows])
     edges = [pages.Edge(pages.cursor(value, row.id), row) for row, (_, value) in zip(rows, found.rows, strict=True)]
 
     async def count() -> int:
         async with db.read() as session:
-            return await queries.count(session, actor.account_id, conditions)
+            return await queries.count(session, account_id, matching)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
 
@@ -106,7 +128,8 @@ def _sort_values(order: TaskOrderField, values: list[Any]) -> tuple[Any, ...]:
     return value, UUID(task_id)
 
 
-def _conditions(given: Filter | None) -> TaskConditions:
+def conditions(given: Filter | None) -> TaskConditions:
+    """What a filter asks for."""
     if given is None:
         return TaskConditions()
     if given.status is not None and not given.status:

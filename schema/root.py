@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 from db.models import ApiKeyScope
 from resolvers import (
     accounts,
+    admin,
     credits,
     integrations,
     keys,
@@ -16,6 +17,7 @@ from resolvers import (
     profiles,
     purchases,
     rates,
+    series,
     tasks,
     usage,
     webhooks,
@@ -23,11 +25,13 @@ from resolvers import (
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
+from schema.admin import Admin, AuditEvent
 from schema.credits import Credits, CreditTransaction
 from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
 from schema.integrations import Integration
 from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
+from schema.mutations.admin import AdminMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.profiles import ProfileMutations
@@ -42,6 +46,7 @@ from schema.ranges import RANGE
 from schema.rates import RateLimit
 from schema.results import TaskResult
 from schema.scalars import SCALARS
+from schema.series import TaskSeries
 from schema.sessions import Session
 from schema.subscriptions import Subscription
 from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder, TaskQuote
@@ -87,6 +92,13 @@ class Query:
         order_by=argument(TaskOrder | None, "Sort order."),
     )
     profile: Profile | None = root(profiles.own, ApiKeyScope.PROFILE_READ, "Your profile.")
+    task_series: TaskSeries | None = root(
+        series.own,
+        ApiKeyScope.TASKS_READ,
+        "Your tasks over time.",
+        range=RANGE,
+        filter=argument(TaskFilter | None, "Only tasks that match."),
+    )
     credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
     usage_series: UsageSeries | None = root(
         usage.own,
@@ -109,6 +121,7 @@ class Query:
     )
     rate_limit: RateLimit | None = root(rates.left, PUBLIC, "What is left of the rate limit.")
     integrations: list[Integration] | None = root(integrations.every, PUBLIC, "Products that connect to the service.")
+    admin: Admin | None = root(admin.admin, SESSION, "Views for administrators; null for everyone else.")
     webhooks: WebhookConnection | None = root(
         webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
     )
@@ -125,6 +138,7 @@ class Mutation(
     ProfileMutations,
     CreditMutations,
     PurchaseMutations,
+    AdminMutations,
     WebhookMutations,
     RetentionMutations,
 ):
@@ -147,7 +161,18 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Profile, Purchase, Session, TaskResult, User, Webhook, WebhookDelivery],
+    types=[
+        ApiKey,
+        AuditEvent,
+        CreditTransaction,
+        Profile,
+        Purchase,
+        Session,
+        TaskResult,
+        User,
+        Webhook,
+        WebhookDelivery,
+    ],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

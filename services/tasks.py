@@ -9,7 +9,7 @@ from db.models import FINAL_STATUSES, ApiKeyScope, IdempotencyKey, Task, TaskSou
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import credits, idempotency, integrations, lists, webhooks
+from services import audit, credits, idempotency, integrations, lists, webhooks
 from services.actor import Actor
 from services.errors import Invalid, NotFound, Required, TooLarge, WrongState
 from services.intake import PART_ADDRESSES_MAX, InputRow, inline_rows
@@ -75,6 +75,9 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await part_queries.stop_all(session, task.id, now)
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
+        await audit.record_reach(
+            session, "task.cancel", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
         await session.refresh(task)
         await webhooks.task_ended(session, task, now)
     announcer.changed([task.id, task.account_id])

@@ -19,7 +19,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import credits, ingest, retention_of_tasks, searching
+from services import credits, deletion, ingest, retention, retention_of_tasks, searching
 from services.cashier import Cashier
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.payments.port import Payments
@@ -37,13 +37,28 @@ _GIVE_UP_AFTER = timedelta(hours=24)
 _IDLE_SECONDS = 1.0
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
-_EXPIRY_SECONDS = 60.0
-_PURGE_SECONDS = 3600.0
 _RECOVER_SECONDS = 1.0
 _REST_SECONDS_MIN = 0.02
 _ACT_SECONDS = 25.0
 """Less than a lease, so that nobody else takes up what is still in hand."""
 _REMADE_MAX = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to be looked after beside the tasks; it gives how much it found to do."""
+
+    name: str
+    pause_seconds: float
+    work: Callable[[Database, datetime], Awaitable[int]]
+
+
+_CHORES = (
+    Chore("credits_expired", 60.0, credits.expire_due),
+    Chore("deleted_accounts_removed", 5.0, deletion.remove_deleted),
+    Chore("expired_credentials_removed", 3600.0, retention.remove_expired),
+    Chore("expired_drafts_and_rows_removed", 3600.0, retention_of_tasks.purge),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,7 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
         cashier = Cashier(self.db, self.payments, self.announcer)
-        work = (self._beat(), self._expire_credits(), self._purge(), cashier.run())
+        work = (self._beat(), cashier.run(), *map(self._repeat, _CHORES))
         chores = [asyncio.create_task(chore) for chore in work]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
@@ -330,20 +345,14 @@ class Worker:
                 log.warning("heartbeat_failed")
             await asyncio.sleep(_BEAT_SECONDS)
 
-    async def _expire_credits(self) -> None:
+    async def _repeat(self, chore: Chore) -> None:
+        """Do a chore for ever: again soon while there is something to do, else after its pause."""
         while True:
+            count = 0
             try:
-                if count := await credits.expire_due(self.db, datetime.now(UTC)):
-                    log.info("credits_expired", accounts=count)
+                count = await chore.work(self.db, datetime.now(UTC))
             except Exception:
-                log.exception("credits_not_expired")
-            await asyncio.sleep(_EXPIRY_SECONDS)
-
-    async def _purge(self) -> None:
-        while True:
-            try:
-                if count := await retention_of_tasks.purge(self.db, datetime.now(UTC)):
-                    log.info("tasks_purged", drafts_and_rows=count)
-            except Exception:
-                log.exception("tasks_not_purged")
-            await asyncio.sleep(_PURGE_SECONDS)
+                log.exception("chore_failed", chore=chore.name)
+            if count:
+                log.info(chore.name, count=count)
+            await asyncio.sleep(_RECOVER_SECONDS if count else chore.pause_seconds)

@@ -1,6 +1,7 @@
 """Tables, and the pictures of them that are read from one row."""
 
 from db.models.accounts import Account, ApiKey, ApiKeyScope, UserRole
+from db.models.audit import AuditEvent
 from db.models.credits import (
     BALANCE_MAX,
     CreditAccount,
@@ -27,6 +28,7 @@ from db.models.results import (
     Verdict,
     VerdictReason,
 )
+from db.models.series import TaskDay, TaskSeries, TaskSeriesPoint
 from db.models.table import Table
 from db.models.tasks import (
     FINAL_STATUSES,
@@ -55,6 +57,7 @@ __all__ = [
     "Account",
     "ApiKey",
     "ApiKeyScope",
+    "AuditEvent",
     "AuthSession",
     "ColumnRole",
     "Credential",
@@ -85,6 +88,7 @@ __all__ = [
     "Table",
     "Task",
     "TaskAddress",
+    "TaskDay",
     "TaskFile",
     "TaskFileColumn",
     "TaskMetrics",
@@ -93,6 +97,8 @@ __all__ = [
     "TaskQuote",
     "TaskResult",
     "TaskRow",
+    "TaskSeries",
+    "TaskSeriesPoint",
     "TaskSource",
     "TaskStatus",
     "TokenPurpose",

@@ -109,6 +109,9 @@ class Task(Table):
         Index("ix_task_account_id_created_at", "account_id", "created_at", "id"),
         Index("ix_task_account_id_name", "account_id", text("lower(name)"), "id"),
         Index("ix_task_account_id_total", "account_id", "total_count", "id"),
+        # Of an expression, so that it is for everybody's tasks alone: by the column, the planner would take it for the
+        # list of one account too, whose rows it may have to look for among all.
+        Index("ix_task_created_at_utc", text("(created_at AT TIME ZONE 'UTC'::text)"), "id"),
         Index("ix_task_account_id_updated_at", "account_id", "updated_at"),
     )
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, literal_column, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from db.models import (
@@ -31,6 +31,10 @@ SORT_COLUMNS: dict[TaskOrderField, ColumnElement[Any]] = {
 }
 
 
+CREATED_AT_UTC: ColumnElement[datetime] = func.timezone(literal_column("'UTC'"), Task.created_at)
+"""What the tasks of everybody are ordered by: it has an index of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskConditions:
     """Which tasks to list; all given conditions must hold."""
@@ -48,7 +52,8 @@ async def by_ids(session: ReadSession, task_ids: Sequence[UUID]) -> dict[UUID, T
     return {row.id: row for row in rows}
 
 
-def _matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:
+def matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:
+    """The statement, for tasks of an account (of everybody's when None) that match."""
     if account_id is not None:
         statement = statement.where(Task.account_id == account_id)
     if conditions.created_after is not None:
@@ -74,14 +79,15 @@ async def page(
     is_descending: bool,
 ) -> pages.Slice[tuple[Task, Any]]:
     """One window of an account's tasks (of everybody's when None), each with its sort value."""
-    column = SORT_COLUMNS[order]
-    statement = _matching(account_id, conditions, select(Task, column))
+    is_everybodys_newest = account_id is None and order is TaskOrderField.CREATED_AT
+    column = CREATED_AT_UTC if is_everybodys_newest else SORT_COLUMNS[order]
+    statement = matching(account_id, conditions, select(Task, column))
     return await pages.read(session, statement, (column, Task.id), window, is_descending=is_descending)  # type: ignore[arg-type]
 
 
 async def count(session: ReadSession, account_id: UUID | None, conditions: TaskConditions) -> int:
     """How many tasks match."""
-    return await session.scalar(_matching(account_id, conditions, select(func.count()).select_from(Task))) or 0
+    return await session.scalar(matching(account_id, conditions, select(func.count()).select_from(Task))) or 0
 
 
 async def add(session: Session, task: Task, parts: Iterable[TaskPart]) -> None:

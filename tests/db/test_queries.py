@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from conftest import NewDatabase
 from db import ids, migrations
 from db.models import OPEN_STATUSES, PartState, PaymentEvent, TaskOrderField
-from db.queries import accounts, downloads, parts, payments, results, tasks
+from db.queries import accounts, audit, downloads, parts, payments, results, series, tasks
 from db.queries.pages import Window
 from db.queries.results import ResultConditions
 from db.queries.tasks import TaskConditions
@@ -59,6 +59,9 @@ INSERT INTO payment_event (provider, event_id, fact, subject, payment_ref, purch
   FROM purchase;
 INSERT INTO task_row (task_id, row_number, address_n, input)
   SELECT task_id, n, n, email FROM task_address;
+INSERT INTO audit_event (id, action, actor_id, details, created_at)
+  SELECT gen_random_uuid(), 'user.role', a.id, '{{}}', '2026-01-01'::timestamptz + n * interval '1 minute'
+  FROM generate_series(1, 100) n, account a;
 """
 
 
@@ -309,3 +312,37 @@ async def test_a_part_posted_twice_is_moved_once(db: Database) -> None:
         row = (await tasks.by_ids(session, [task_id]))[task_id]
     assert (part.upstream_id, part.cursor, part.state) == (first, 7, PartState.RUNNING)
     assert row.status in OPEN_STATUSES
+
+
+async def test_the_newest_tasks_of_everybody_are_read_from_their_index(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            order = TaskOrderField.CREATED_AT
+            await tasks.page(session, None, TaskConditions(), Window(20), order=order, is_descending=True)
+    assert await plans.indexes() == ["ix_task_created_at_utc"]
+
+
+@pytest.mark.parametrize("is_one_actor", [True, False])
+async def test_a_page_of_the_audit_log_is_read_from_its_index(plans: Plans, is_one_actor: bool) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            found = await audit.page(session, plans.account_id if is_one_actor else None, Window(20))
+    assert len(found.rows) == 20
+    assert await plans.indexes() == ["ix_audit_event_actor_id" if is_one_actor else "ix_audit_event_created_at"]
+
+
+@pytest.mark.parametrize("is_one_account", [True, False])
+async def test_a_series_reads_the_tasks_of_its_span_alone(plans: Plans, is_one_account: bool) -> None:
+    starts_at = datetime(2026, 1, 1, tzinfo=UTC)
+    with plans.seen():
+        async with plans.db.read() as session:
+            found = await series.tasks_by_day(
+                session,
+                plans.account_id if is_one_account else None,
+                TaskConditions(),
+                starts_at=starts_at,
+                ends_at=starts_at + timedelta(minutes=10),
+            )
+    assert sum(point.task_count for point in found.values()) == (9 if is_one_account else 9 * ACCOUNTS)
+    (index,) = await plans.indexes()
+    assert index.startswith("ix_task_account_id_" if is_one_account else "ix_task_created_at_utc")
