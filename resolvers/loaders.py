@@ -54,8 +54,8 @@ class Loaders:
         self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
         self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
-        self.sample: DataLoader[UUID, list[list[str]] | None] = _reads(db, rows.samples)
         self.task_days: DataLoader[series.TaskDays, list[TaskDay] | None] = _reads(db, series.of_tasks)
+        self.sample: DataLoader[UUID, list[list[str]] | None] = _reads(db, rows.samples)
         self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
         self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 

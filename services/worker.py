@@ -57,7 +57,7 @@ _CHORES = (
     Chore("credits_expired", 60.0, credits.expire_due),
     Chore("deleted_accounts_removed", 5.0, deletion.remove_deleted),
     Chore("expired_credentials_removed", 3600.0, retention.remove_expired),
-    Chore("expired_drafts_and_rows_removed", 3600.0, retention_of_tasks.purge),
+    Chore("drafts_and_results_removed", 3600.0, retention_of_tasks.purge),
 )
 
 
