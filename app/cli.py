@@ -93,8 +93,8 @@ def parser() -> argparse.ArgumentParser:
     verify = commands.add_parser(
         "verify",
         help="verify a file of addresses",
-        description="Verify the addresses of a csv, txt or xlsx file with the running service; where there is none, one is "
-        "started for the time.",
+        description="Verify the addresses of a csv, txt or xlsx file with the running service; where there is none, "
+        "one is started for the time.",
     )
     _verify_options(verify)
 

@@ -27,3 +27,9 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, proc(5)
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process has in use; 0 where the system does not tell."""
+    statm = Path(f"/proc/{pid}/statm")
+    return int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0

@@ -12,8 +12,11 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+from sqlalchemy import event, exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from db import acting, hot
 
 ReadSession = NewType("ReadSession", AsyncSession)
 """Reads alone, each statement for itself; a query that writes does not take it."""
@@ -21,16 +24,15 @@ ReadSession = NewType("ReadSession", AsyncSession)
 Session = NewType("Session", ReadSession)
 """One transaction: commits when the block ends, rolls back when it raises. No network inside."""
 
-ACTING_ROLE = "mailverdict_account"
-"""What a transaction on behalf of an account may do in the database; made by the migrations."""
-
 
 class Database:
     """A pool of connections to one PostgreSQL (15 or later)."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Use an open engine in autocommit; `open` makes one from a URL."""
+    def __init__(self, engine: AsyncEngine, reads: hot.Reads) -> None:
+        """Use an open engine in autocommit, and hot reads; `open` makes them from a URL."""
         self.engine = engine
+        self.hot = reads
+        event.listen(engine.sync_engine, "checkout", _see_that_it_lives)
         self._read = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
         self._acting = async_sessionmaker(engine, expire_on_commit=False)
         self._write = async_sessionmaker(
@@ -39,21 +41,24 @@ class Database:
 
     @classmethod
     async def open(cls, url: str, *, pool_size: int = 10) -> Self:
-        """Make the pool; connections are opened when first needed. A statement is cut off after 30 seconds."""
+        """Make the pools, `pool_size` connections for sessions and as many for hot reads, opened when first needed.
+
+        A statement is cut off after 30 seconds.
+        """
+        server_settings = {"application_name": "mailverdict", "statement_timeout": "30000"}
         engine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
-            # Spares each read its BEGIN and ROLLBACK, and the ping before it too.
-            isolation_level="AUTOCOMMIT",
+            isolation_level="AUTOCOMMIT",  # spares each read its BEGIN and ROLLBACK
             json_deserializer=orjson.loads,
-            connect_args={"server_settings": {"application_name": "mailverdict", "statement_timeout": "30000"}},
+            connect_args={"server_settings": server_settings},
         )
-        return cls(engine)
+        return cls(engine, await hot.Reads.open(url, size=pool_size, server_settings=server_settings))
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.hot.close()
         await self.engine.dispose()
 
     @asynccontextmanager
@@ -79,18 +84,12 @@ class Database:
 
 @asynccontextmanager
 async def _acting(session: AsyncSession, account_id: UUID, begin: str) -> AsyncIterator[None]:
-    """Hold a transaction in which role and claims are those of an account; both end with it.
-
-    BEGIN, claims and role travel in one message, which the driver's simple protocol takes only without parameters.
-    Names and form of the claims are Supabase's (`auth.uid()` reads them).
-    """
+    """Hold a transaction in which role and claims are those of an account; both end with it."""
     connection = await session.connection()
     driver: Any = (await connection.get_raw_connection()).driver_connection
-    claims = f'{{"sub":"{UUID(int=account_id.int)}","role":"{ACTING_ROLE}"}}'
-    become = f"SELECT set_config('request.jwt.claims', '{claims}', true), set_config('role', '{ACTING_ROLE}', true)"
     is_over = False
     try:
-        await driver.execute(f"{begin}; {become}")
+        await driver.execute(acting.begin(account_id, begin))
         yield
         await session.flush()
         await driver.execute("COMMIT")
@@ -105,3 +104,9 @@ async def _acting(session: AsyncSession, account_id: UUID, begin: str) -> AsyncI
         # everything that was set in it.
         if not is_over:
             await connection.invalidate()
+
+
+def _see_that_it_lives(connection: Any, _record: Any, _proxy: Any) -> None:  # noqa: ANN401 - the driver's own
+    """Have the pool open another connection for one that the server has closed: a ping would take three round trips."""
+    if connection.driver_connection.is_closed():
+        raise exc.DisconnectionError

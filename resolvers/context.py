@@ -76,11 +76,16 @@ class Context:
     """What a WebSocket's connection_init said."""
     time_limit: asyncio.Timeout | None = None
     """When the operation is ended."""
-    load: Loaders = field(init=False)
+    _load: Loaders | None = field(init=False, default=None)
 
-    def __post_init__(self) -> None:
-        """Make the loaders."""
-        self.load = Loaders(self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now, self.actor)
+    @property
+    def load(self) -> Loaders:
+        """The loaders, made when the first is needed."""
+        if self._load is None:
+            self._load = Loaders(
+                self.parts.db, self.parts.upstream, self.parts.upstream_keys, self.parts.now, self.actor
+            )
+        return self._load
 
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""

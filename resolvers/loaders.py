@@ -1,12 +1,13 @@
 """Loaders: many look-ups of one operation become one statement, or one call upstream."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
 
+from db import hot
 from db.models import (
     Account,
     ApiKey,
@@ -46,10 +47,10 @@ class Loaders:
     ) -> None:
         """All empty. What is the caller's own is read on its behalf: the database shows it nothing else."""
         acting_for = actor.acting_for if actor is not None else _NOBODY
-        self.account: DataLoader[UUID, Account | None] = _reads(db, accounts.by_ids)
+        self.account: DataLoader[UUID, Account | None] = _hot(db, accounts.hot_by_ids)
         self.api_key: DataLoader[UUID, ApiKey | None] = _reads(db, accounts.keys_by_ids)
-        self.task: DataLoader[UUID, Task | None] = _reads(db, tasks.by_ids)
-        self.credit_account: DataLoader[UUID, CreditAccount | None] = _reads(db, credits.by_accounts, acting_for)
+        self.task: DataLoader[UUID, Task | None] = _hot(db, tasks.hot_by_ids)
+        self.credit_account: DataLoader[UUID, CreditAccount | None] = _hot(db, credits.hot_by_accounts, acting_for)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids, acting_for)
         self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
         self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
@@ -63,7 +64,21 @@ class Loaders:
             found = await freshness.refresh(db, upstream, keys, task_ids, now())
             return [found.get(task_id) for task_id in task_ids]
 
-        self.refreshed_task: DataLoader[UUID, Task | None] = DataLoader(refresh)
+        self.refreshed_task: DataLoader[UUID, Task | None] = _Lazy(refresh)
+
+
+class _Lazy(DataLoader[KeyT, RowT]):
+    """A loader that is made when it is first used: an operation uses one or two of them all."""
+
+    def __init__(self, batch: Callable[[list[KeyT]], Coroutine[Any, Any, list[RowT]]]) -> None:
+        self._batch, self._is_made = batch, False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what DataLoader makes of itself
+        if self._is_made:
+            raise AttributeError(name)
+        self._is_made = True
+        super().__init__(self._batch)
+        return getattr(self, name)
 
 
 def _reads(
@@ -76,4 +91,16 @@ def _reads(
             found = await query(session, keys)
         return [found.get(key) for key in keys]
 
-    return DataLoader(batch)
+    return _Lazy(batch)
+
+
+def _hot(
+    db: Database,
+    query: Callable[[hot.Reads, Sequence[KeyT], UUID | None], Awaitable[Mapping[KeyT, RowT]]],
+    acting_for: UUID | None = None,
+) -> DataLoader[KeyT, RowT | None]:
+    async def batch(keys: list[KeyT]) -> list[RowT | None]:
+        found = await query(db.hot, keys, acting_for)
+        return [found.get(key) for key in keys]
+
+    return _Lazy(batch)

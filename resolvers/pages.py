@@ -30,10 +30,15 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Edge(Generic[RowT]):
-    """One item with its cursor."""
+    """One item, with the sort values that its cursor is made of when it is asked for."""
 
-    cursor: str
+    place: tuple[Any, ...]
     node: RowT
+
+    @property
+    def cursor(self) -> str:
+        """Where the item sits."""
+        return cursor(*self.place)
 
 
 @dataclass(frozen=True, slots=True)

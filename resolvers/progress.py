@@ -3,15 +3,21 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from aiodataloader import DataLoader
 
 from db import ids, models
 from db.models import ApiKeyScope
 from db.queries import tasks as queries
+from db.session import Database
 from resolvers.context import Info
 from services.errors import NotFound
 
 _GAP = timedelta(seconds=0.5)
 """At most two updates a second."""
+_BATCH_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,22 @@ class TaskProgress:
 
     task: models.Task
     occurred_at: datetime
+
+
+# Many follow, and one notice wakes them together: they share a loader, which remembers nothing.
+_latest_rows: WeakKeyDictionary[Database, DataLoader[UUID, models.Task | None]] = WeakKeyDictionary()
+
+
+def _latest(db: Database) -> DataLoader[UUID, models.Task | None]:
+    if db not in _latest_rows:
+        reads = db.hot
+
+        async def batch(task_ids: list[UUID]) -> list[models.Task | None]:
+            found = await queries.hot_by_ids(reads, task_ids)
+            return [found.get(task_id) for task_id in task_ids]
+
+        _latest_rows[db] = DataLoader(batch, cache=False, max_batch_size=_BATCH_MAX)
+    return _latest_rows[db]
 
 
 async def task_progress(info: Info, task_id: str) -> AsyncGenerator[TaskProgress, None]:
@@ -37,8 +59,7 @@ async def task_progress(info: Info, task_id: str) -> AsyncGenerator[TaskProgress
         raise NotFound
     try:
         async for _ in changes:
-            async with parts.db.read() as session:
-                row = (await queries.by_ids(session, [uuid])).get(uuid)
+            row = await _latest(parts.db).load(uuid)
             if row is None or not actor.reaches(row.account_id):
                 if last is not None:  # deleted while it was followed
                     return

@@ -104,10 +104,14 @@ async def page_of(
     window = pages.window(first, after, last, before, lambda values: _sort_values(order, values))
     matching = conditions(filter)
     db = context.parts.db
-    async with db.read() as session:
-        found = await queries.page(session, account_id, matching, window, order=order, is_descending=is_descending)
+    is_plain = matching == TaskConditions() and order is TaskOrderField.CREATED_AT and is_descending
+    if account_id is not None and is_plain and not window.is_backward and window.before is None:
+        found = await queries.newest(db.hot, account_id, window)
+    else:
+        async with db.read() as session:
+            found = await queries.page(session, account_id, matching, window, order=order, is_descending=is_descending)
     rows = await fresh(context, [row for row, _ in found.rows])
-    edges = [pages.Edge(pages.cursor(value, row.id), row) for row, (_, value) in zip(rows, found.rows, strict=True)]
+    edges = [pages.Edge((value, row.id), row) for row, (_, value) in zip(rows, found.rows, strict=True)]
 
     async def count() -> int:
         async with db.read() as session:

@@ -27,6 +27,7 @@ from schema import observe, pages
 from schema.accounts import User
 from schema.admin import Admin, AuditEvent
 from schema.credits import Credits, CreditTransaction
+from schema.execution.executor import CompiledExecutor
 from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
 from schema.integrations import Integration
 from schema.keys import ApiKey, ApiKeyConnection
@@ -174,5 +175,6 @@ schema = observe.ObservedSchema(
         WebhookDelivery,
     ],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
+    execution_context_class=CompiledExecutor,
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

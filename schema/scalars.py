@@ -17,8 +17,9 @@ Upload = NewType("Upload", bytes)
 JSONObject = NewType("JSONObject", dict[str, Any])
 
 
-def _write_time(value: dt.datetime) -> str:
-    return value.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+def _write_time(value: dt.datetime) -> dt.datetime:
+    """Give the moment in UTC: who writes the answer as JSON writes it as RFC 3339, with a Z."""
+    return value.astimezone(dt.UTC)
 
 
 def _read_time(value: Any) -> dt.datetime:  # noqa: ANN401 - whatever a caller sends

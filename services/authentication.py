@@ -67,13 +67,12 @@ async def _by_token(db: Database, credentials: Credentials, token: str, now: dat
 
 async def _account(db: Database, claims: Claims, now: datetime) -> Account:
     """The account of a session: its row is looked at each time, so a signed-out token is refused at once."""
-    async with db.read() as session:
-        if claims.session_id is None:
-            account = (await queries.by_ids(session, [claims.account_id])).get(claims.account_id)
-            lives = True
-        else:
-            found = await identity.with_session(session, claims.account_id, claims.session_id, now)
-            account, lives = found or (None, False)
+    if claims.session_id is None:
+        account = (await queries.hot_by_ids(db.hot, [claims.account_id])).get(claims.account_id)
+        lives = True
+    else:
+        found = await identity.with_session(db.hot, claims.account_id, claims.session_id, now)
+        account, lives = found or (None, False)
     if account is None:
         raise Unauthenticated
     _admit(account)
@@ -103,8 +102,7 @@ def _credential(authorization: str | None, api_key: str | None) -> str | None:
 async def _by_key(db: Database, pepper: str, secret: str, now: datetime) -> Actor:
     if not keys.is_well_formed(secret):
         raise Unauthenticated
-    async with db.read() as session:
-        found = await queries.key_by_hash(session, keys.hashed(secret, pepper), now)
+    found = await queries.key_by_hash(db.hot, keys.hashed(secret, pepper), now)
     if found is None:
         raise Unauthenticated
     key, account = found

@@ -1,5 +1,6 @@
 """Bearer tokens of sessions: the only file that reads and writes JWTs (RFC 7519)."""
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ _SHARED_ALGORITHM = "HS256"
 _PUBLIC_ALGORITHMS = ("ES256", "RS256")
 _AUDIENCE = "authenticated"
 _TOKEN_CHARACTERS_MAX = 8192
+_TOKENS_KEPT = 10_000
 _LEEWAY_SECONDS = 30
 SECRET_CHARACTERS_MIN = 32
 
@@ -64,6 +66,8 @@ class Tokens:
             message = f"the secret must have at least {SECRET_CHARACTERS_MIN} characters"
             raise ValueError(message)
         self._secret, self._issuer, self._keys = secret, issuer, keys
+        # To verify a signature takes longer than to ask the database who is signed in. By digest: no token is kept.
+        self._read: dict[bytes, tuple[str | None, Claims]] = {}
 
     def issue(self, account_id: UUID, email: str, *, now: datetime, lifetime: timedelta) -> str:
         """A token of the shared secret, without a session: that of development. It ends when it expires."""
@@ -88,7 +92,7 @@ class Tokens:
 
     async def prepare(self, token: str) -> None:
         """Have the key at hand that a token names, if it is one of ours; for `read`, which does not wait."""
-        if self._keys is not None and len(token) <= _TOKEN_CHARACTERS_MAX:
+        if self._known(token) is None and self._keys is not None and len(token) <= _TOKEN_CHARACTERS_MAX:
             header = _header(token)
             if header.get("alg") in _PUBLIC_ALGORITHMS:
                 await self._keys.prepare(str(header.get("kid")))
@@ -102,7 +106,11 @@ class Tokens:
         """
         if len(token) > _TOKEN_CHARACTERS_MAX:
             raise Unauthenticated
-        key, algorithm = self._key(_header(token))
+        known = self._known(token)
+        if known is not None:
+            return known
+        header = _header(token)
+        key, algorithm = self._key(header)
         is_session = algorithm != _SHARED_ALGORITHM or not self._is_own
         required = ["exp", "iat", "sub", "aud", "iss", *(["session_id"] if is_session else [])]
         try:
@@ -120,9 +128,23 @@ class Tokens:
             session_id = UUID(claims["session_id"]) if "session_id" in claims else None
             expires_at = datetime.fromtimestamp(claims["exp"], UTC)
             email = claims.get("email")
-            return Claims(UUID(claims["sub"]), expires_at, session_id, email if isinstance(email, str) else None)
+            read = Claims(UUID(claims["sub"]), expires_at, session_id, email if isinstance(email, str) else None)
         except _REFUSALS as error:
             raise Unauthenticated from error
+        if self._is_own:  # the keys of others have to be fetched again in time: that is for `prepare`
+            if len(self._read) >= _TOKENS_KEPT:
+                self._read.clear()
+            self._read[_digest(token)] = (header.get("kid") if is_session else None), read
+        return read
+
+    def _known(self, token: str) -> Claims | None:
+        """The claims of a token that was read before, while it has not expired and its key is one of ours."""
+        kid, claims = self._read.get(_digest(token), (None, None))
+        if claims is None or claims.expires_at <= datetime.now(UTC):
+            return None
+        if kid is not None and (self._keys is None or self._keys.public(kid) is None):
+            return None
+        return claims
 
     def _key(self, header: dict[str, Any]) -> tuple[Any, str]:
         """The key and its one algorithm; Unauthenticated where no key goes with the header."""
@@ -159,6 +181,10 @@ _REFUSALS = (
     OverflowError,
     RecursionError,  # deep JSON
 )
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def _header(token: str) -> dict[str, Any]:

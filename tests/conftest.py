@@ -98,6 +98,7 @@ def statements(db: Database) -> Statements:
         seen.texts.append(statement)
 
     event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    db.hot.heard = lambda text, _values: seen.texts.append(text)
     return seen
 
 

@@ -1,5 +1,6 @@
 """JSON in and out: orjson, with the standard library behind it for the values that orjson will not write."""
 
+import datetime as dt
 import json
 
 import orjson
@@ -17,9 +18,15 @@ def encode(value: object) -> bytes:
     """Write `value` as JSON in UTF-8.
 
     A lone surrogate, which UTF-8 cannot hold, is written as an escape; an integer of more than 64 bits with all its
-    digits. Raises TypeError for what is no JSON value.
+    digits; a moment in UTC by RFC 3339, with a Z. Raises TypeError for what is no JSON value.
     """
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=orjson.OPT_UTC_Z)
     except TypeError:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":"), default=_moment).encode()
+
+
+def _moment(value: object) -> str:
+    if not isinstance(value, dt.datetime):
+        raise TypeError(type(value).__name__)
+    return value.isoformat().replace("+00:00", "Z")

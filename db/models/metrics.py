@@ -1,11 +1,10 @@
 """Counts of a task, in the upstream verifier's words. Kept in columns of the row, never counted on the hot path."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class JobStatusCounts:
+class JobStatusCounts(NamedTuple):
     """Addresses by where their check stands; the four add up to the total."""
 
     pending: int
@@ -14,8 +13,7 @@ class JobStatusCounts:
     failed: int
 
 
-@dataclass(frozen=True, slots=True)
-class VerificationStatusCounts:
+class VerificationStatusCounts(NamedTuple):
     """Finished addresses by verdict; the last two are flags counted beside them."""
 
     exists: int = 0
@@ -27,8 +25,7 @@ class VerificationStatusCounts:
     disposable_domain_emails: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class TaskMetrics:
+class TaskMetrics(NamedTuple):
     """Counts of one or more tasks."""
 
     total_email_addresses: int

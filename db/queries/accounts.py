@@ -5,9 +5,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    LargeBinary,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
+from db import hot
 from db.models import Account, ApiKey, UserRole
 from db.queries import pages
 from db.session import ReadSession, Session
@@ -24,10 +38,20 @@ class KeyConditions:
     integration: str | None = None
 
 
+_BY_IDS = hot.Read[Account](select(Account).where(Account.id == any_(bindparam("ids", type_=ARRAY(Uuid())))), Account)
+
+
 async def by_ids(session: ReadSession, account_ids: Sequence[UUID]) -> dict[UUID, Account]:
     """Accounts by id; those not found are left out."""
     rows = await session.scalars(select(Account).where(Account.id.in_(account_ids)))
     return {row.id: row for row in rows}
+
+
+async def hot_by_ids(
+    reads: hot.Reads, account_ids: Sequence[UUID], acting_for: UUID | None = None
+) -> dict[UUID, Account]:
+    """`by_ids`, as a hot read."""
+    return {row.id: row for row in await reads.fetch(_BY_IDS, acting_for, ids=account_ids)}
 
 
 async def by_email(session: ReadSession, email: str) -> Account | None:
@@ -48,12 +72,20 @@ async def follow_email(session: Session, account_id: UUID, email: str) -> Accoun
     return (await session.scalars(statement.returning(Account))).one_or_none()
 
 
-async def key_by_hash(session: ReadSession, secret_hash: bytes, now: datetime) -> tuple[ApiKey, Account] | None:
+_HASH, _NOW = bindparam("secret_hash", type_=LargeBinary()), bindparam("now", type_=DateTime(timezone=True))
+_KEY_BY_HASH = hot.Read[tuple[ApiKey, Account]](
+    select(ApiKey, Account)
+    .join(Account, Account.id == ApiKey.account_id)
+    .where(or_(ApiKey.secret_hash == _HASH, and_(ApiKey.previous_hash == _HASH, ApiKey.previous_expires_at > _NOW))),
+    ApiKey,
+    Account,
+)
+
+
+async def key_by_hash(reads: hot.Reads, secret_hash: bytes, now: datetime) -> tuple[ApiKey, Account] | None:
     """The API key with this hash, or with it before a rotation whose grace lasts, and its account: one indexed read."""
-    statement = select(ApiKey, Account).join(Account, Account.id == ApiKey.account_id)
-    before = and_(ApiKey.previous_hash == secret_hash, ApiKey.previous_expires_at > now)
-    row = (await session.execute(statement.where(or_(ApiKey.secret_hash == secret_hash, before)))).first()
-    return None if row is None else (row[0], row[1])
+    found = await reads.fetch(_KEY_BY_HASH, secret_hash=secret_hash, now=now)
+    return found[0] if found else None
 
 
 async def add_key(session: Session, key: ApiKey) -> None:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from db import hot
 from db.models import CreditAccount, CreditLot, CreditTransaction, CreditTransactionKind
 from db.queries import pages
 from db.session import ReadSession, Session
@@ -33,6 +34,18 @@ async def by_accounts(session: ReadSession, account_ids: Sequence[UUID]) -> dict
     """Balances by account; those that never had a credit are left out."""
     rows = await session.scalars(select(CreditAccount).where(CreditAccount.account_id.in_(account_ids)))
     return {row.account_id: row for row in rows}
+
+
+_BY_ACCOUNTS = hot.Read[CreditAccount](
+    select(CreditAccount).where(CreditAccount.account_id == any_(bindparam("ids", type_=ARRAY(Uuid())))), CreditAccount
+)
+
+
+async def hot_by_accounts(
+    reads: hot.Reads, account_ids: Sequence[UUID], acting_for: UUID | None
+) -> dict[UUID, CreditAccount]:
+    """`by_accounts`, as a hot read."""
+    return {row.account_id: row for row in await reads.fetch(_BY_ACCOUNTS, acting_for, ids=account_ids)}
 
 
 async def by_ids(session: ReadSession, transaction_ids: Sequence[UUID]) -> dict[UUID, CreditTransaction]:

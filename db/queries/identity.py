@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, select, text, update
+from sqlalchemy import DateTime, Select, Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
+from db import hot
 from db.models import (
     Account,
     AuthSession,
@@ -81,15 +82,27 @@ async def change_email(session: Session, account_id: UUID, email: str, now: date
         return None
 
 
+_WITH_SESSION = hot.Read[tuple[Account, bool]](
+    select(
+        Account,
+        select(AuthSession.id)
+        .where(
+            AuthSession.id == bindparam("session_id", type_=Uuid()),
+            AuthSession.account_id == Account.id,
+            AuthSession.expires_at > bindparam("now", type_=DateTime(timezone=True)),
+        )
+        .exists(),
+    ).where(Account.id == bindparam("account_id")),
+    Account,
+)
+
+
 async def with_session(
-    session: ReadSession, account_id: UUID, session_id: UUID, now: datetime
+    reads: hot.Reads, account_id: UUID, session_id: UUID, now: datetime
 ) -> tuple[Account, bool] | None:
     """An account, and whether this session of it lives: one indexed read. None where there is no account."""
-    lives = select(AuthSession.id).where(
-        AuthSession.id == session_id, AuthSession.account_id == Account.id, AuthSession.expires_at > now
-    )
-    row = (await session.execute(select(Account, lives.exists()).where(Account.id == account_id))).first()
-    return None if row is None else (row[0], row[1])
+    found = await reads.fetch(_WITH_SESSION, session_id=session_id, now=now, account_id=account_id)
+    return found[0] if found else None
 
 
 async def add_session(session: Session, row: AuthSession, token_hash: bytes) -> None:

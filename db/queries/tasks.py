@@ -6,9 +6,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, func, literal_column, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
+from db import hot
 from db.models import (
     OPEN_STATUSES,
     IdempotencyKey,
@@ -50,6 +65,40 @@ async def by_ids(session: ReadSession, task_ids: Sequence[UUID]) -> dict[UUID, T
     """Tasks by id; those not found are left out."""
     rows = await session.scalars(select(Task).where(Task.id.in_(task_ids)))
     return {row.id: row for row in rows}
+
+
+_BY_IDS = hot.Read[Task](select(Task).where(Task.id == any_(bindparam("ids", type_=ARRAY(Uuid())))), Task)
+
+
+async def hot_by_ids(reads: hot.Reads, task_ids: Sequence[UUID], acting_for: UUID | None = None) -> dict[UUID, Task]:
+    """`by_ids`, as a hot read."""
+    return {row.id: row for row in await reads.fetch(_BY_IDS, acting_for, ids=task_ids)}
+
+
+def _newest(*conditions: ColumnElement[bool]) -> hot.Read[Task]:
+    statement = select(Task).where(Task.account_id == bindparam("account_id"), *conditions)
+    return hot.Read(
+        statement.order_by(Task.created_at.desc(), Task.id.desc()).limit(bindparam("size")),
+        Task,
+    )
+
+
+_NEWEST = _newest()
+_NEWEST_AFTER = _newest(
+    tuple_(Task.created_at, Task.id)
+    < tuple_(bindparam("at", type_=Task.created_at.type), bindparam("id", type_=Task.id.type))
+)
+
+
+async def newest(reads: hot.Reads, account_id: UUID, window: pages.Window) -> pages.Slice[tuple[Task, Any]]:
+    """`page` of all tasks of an account, the newest first, forwards: as a hot read."""
+    if window.after is None:
+        found = await reads.fetch(_NEWEST, account_id=account_id, size=window.size + 1)
+    else:
+        at, task_id = window.after
+        found = await reads.fetch(_NEWEST_AFTER, account_id=account_id, at=at, id=task_id, size=window.size + 1)
+    rows = [(row, row.created_at) for row in found[: window.size]]
+    return pages.Slice(rows, has_next=len(found) > window.size, has_previous=window.after is not None)
 
 
 def matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:

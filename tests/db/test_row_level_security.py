@@ -16,11 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from app.devdb import DevCluster
 from conftest import NewDatabase
 from db import ids, migrations
+from db.acting import ROLE as ACTING_ROLE
 from db.models import Account, CreditTransactionKind, Ledger, Table
 from db.queries import credits as queries
 from db.queries.credits import TransactionConditions
 from db.queries.pages import Window
-from db.session import ACTING_ROLE, Database
+from db.session import Database
 from services import billing, profiles
 from services.till import Till
 from tests import factories

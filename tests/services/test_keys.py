@@ -55,9 +55,8 @@ async def test_only_the_hash_and_the_first_characters_are_stored(db: Database) -
     owner = await factories.account(db)
     scopes = [ApiKeyScope.TASKS_READ, ApiKeyScope.VERIFY]
     row, secret = await keys.create(db, PEPPER, account_id=owner.id, name="ci", scopes=scopes, now=utc_now())
-    async with db.read() as session:
-        found = await queries.key_by_hash(session, keys.hashed(secret, PEPPER), utc_now())
-        assert await queries.key_by_hash(session, keys.hashed(secret, "other pepper"), utc_now()) is None
+    found = await queries.key_by_hash(db.hot, keys.hashed(secret, PEPPER), utc_now())
+    assert await queries.key_by_hash(db.hot, keys.hashed(secret, "other pepper"), utc_now()) is None
     assert found is not None
     stored, account = found
     assert (stored.id, account.id, stored.scopes) == (row.id, owner.id, ["TASKS_READ", "VERIFY"])
