@@ -293,7 +293,8 @@ async def refresh_tasks(info: Info, *, first: int) -> int:
 async def delete_task(info: Info, *, task_id: str) -> str:
     """Delete a task."""
     actor = info.context.require(ApiKeyScope.TASKS_WRITE)
-    uuid = await tasks.delete(info.context.parts.db, actor, ids.parse("task", task_id))
+    parts = info.context.parts
+    uuid = await tasks.delete(parts.db, actor, ids.parse("task", task_id), parts.now())
     return ids.global_id("task", uuid)
 
 
