@@ -26,7 +26,7 @@ BODY_BYTES_MAX = 64 * 1024
 BODY_SECONDS_MAX = 15.0
 KEY_SET_SECONDS = 600
 REQUEST_POINTS = 5
-_LINK_PAGES = {"signup": "confirm-email", "email": "confirm-email", "recovery": "reset-password"}
+_LINK_PAGES = dict.fromkeys(("signup", "email", "email_change"), "confirm-email") | {"recovery": "reset-password"}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -119,13 +119,14 @@ class _Auth:
 
     async def change_user(self, request: Request) -> Response:
         actor, body, now = await self._signed_in(request), await _body(request), self._parts.now()
-        if "email" in body or "phone" in body:
-            raise Refusal(422, "validation_failed", "Changing the address is not supported here")
+        if "phone" in body:
+            raise Refusal(422, "validation_failed", "There are no telephone numbers here")
+        current = _text(body, "current_password") or None
+        if "email" in body:
+            await self._identity.change_email(actor.account_id, actor.session_id, _text(body, "email"), current, now)
         if "password" in body:
-            password, current = _text(body, "password"), body.get("current_password")
-            await self._identity.change_password(
-                actor.account_id, actor.session_id, current if isinstance(current, str) else None, password, now
-            )
+            password = _text(body, "password")
+            await self._identity.change_password(actor.account_id, actor.session_id, current, password, now)
         if "data" in body:
             await self._identity.set_user_metadata(actor.account_id, _metadata(body), now)
         return await self._user_of(actor)
@@ -157,7 +158,7 @@ class _Auth:
         token = _text(body, "token_hash") or _text(body, "token")
         redeem: Callable[..., Awaitable[Grant]]
         match body.get("type"):
-            case "signup" | "email":
+            case "signup" | "email" | "email_change":
                 redeem = self._identity.confirm_email
             case "recovery":
                 redeem = self._identity.redeem_reset

@@ -88,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     target.add_argument("--check", action="store_true", help="fail when that file differs")
     sdl.set_defaults(command=_sdl)
 
+    _admin_options(commands.add_parser("admin", help="say who administrates the service"))
+
     verify = commands.add_parser(
         "verify",
         help="verify a file of addresses",
@@ -101,13 +103,17 @@ def parser() -> argparse.ArgumentParser:
         help="enter an account's key at a hosted verifier",
         description="Enter keys of accounts at a verifier that makes none for the service.",
     )
+    _upstream_key_options(key)
+    _reconcile_options(commands.add_parser("reconcile", help="book payments that no webhook told of"))
+    return top
+
+
+def _upstream_key_options(key: argparse.ArgumentParser) -> None:
     setting = key.add_subparsers(required=True, metavar="ACTION").add_parser(
         "set", help="store a key read from standard input", description="Store the key that stands on standard input."
     )
     setting.add_argument("email", metavar="EMAIL", help="sign-in address of the account")
     setting.set_defaults(command=_set_upstream_key)
-    _reconcile_options(commands.add_parser("reconcile", help="book payments that no webhook told of"))
-    return top
 
 
 def _reconcile_options(reconcile: argparse.ArgumentParser) -> None:
@@ -126,6 +132,17 @@ def _verify_options(verify: argparse.ArgumentParser) -> None:
     verify.add_argument("--token", help="bearer token or API key for it")
     verify.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="data directory of the local service")
     verify.set_defaults(command=_verify)
+
+
+def _admin_options(admin: argparse.ArgumentParser) -> None:
+    admin.description = "Say who administrates the service: on DATABASE_URL, or on the service that runs here."
+    admin.add_argument("--data-dir", type=Path, default=argparse.SUPPRESS, help="data directory of the local service")
+    admin.set_defaults(command=_admin, email=None)
+    acts = admin.add_subparsers(title="acts", metavar="ACT", dest="act", required=True)
+    for name, said in (("grant", "make an account an administrator"), ("revoke", "make an account a member again")):
+        act = acts.add_parser(name, help=said, description=f"{said.capitalize()}. The audit log tells of it.")
+        act.add_argument("email", metavar="EMAIL", help="the address that it signs in with")
+    acts.add_parser("list", help="list the administrators", description="List the administrators by address.")
 
 
 def _listening(command: argparse.ArgumentParser, *, suppressed: bool = False) -> None:
@@ -264,6 +281,16 @@ def _sdl(options: argparse.Namespace) -> int:
     else:
         print(text, end="")
     return 0
+
+
+def _admin(options: argparse.Namespace) -> int:
+    from app import cli_admin
+
+    settings, _ = _settings(options)
+    try:
+        return _run(cli_admin.run(settings, options.act, options.email))
+    except cli_admin.CannotAdministrate as error:
+        raise Refused(str(error)) from error
 
 
 def _verify(options: argparse.Namespace) -> int:

@@ -84,7 +84,7 @@ class DevCluster:
 
     def url(self, database: str) -> str:
         """Give the URL of a database of the cluster, password included."""
-        return f"postgresql://{SUPERUSER}:{self._password}@{datadir.LOOPBACK}:{self.port}/{database}"
+        return _url(self._password, self.port, database)
 
     def start(self) -> None:
         """Start the server, or take over the one that is live in the data directory, and wait until it is ready."""
@@ -292,3 +292,17 @@ class DevCluster:
             server.send_signal(how)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.wait(postmaster.STOP_SECONDS)
+
+
+def running_url(data_dir: Path) -> str | None:
+    """Give the URL of the service's database in the cluster that runs in a data directory; None where none does."""
+    try:
+        port = int((data_dir / "postgres.port").read_text())
+        password = (data_dir / "postgres.password").read_text().strip()
+    except (OSError, ValueError):
+        return None
+    return _url(password, port, DATABASES[0]) if datadir.answers(port) else None
+
+
+def _url(password: str, port: int, database: str) -> str:
+    return f"postgresql://{SUPERUSER}:{password}@{datadir.LOOPBACK}:{port}/{database}"

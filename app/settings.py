@@ -16,6 +16,7 @@ from services.payments.packages import Package
 T = typing.TypeVar("T")
 Environment = typing.Literal["development", "production"]
 LogFormat = typing.Literal["console", "json"]
+UpstreamTakes = typing.Literal["lists", "files"]
 Payments = typing.Literal["none", "mock", "stripe"]
 LogLevel = typing.Literal["debug", "info", "warning", "error"]
 
@@ -38,6 +39,7 @@ DEFAULTS: Mapping[str, str] = {
     "SECRET_KEY": "",
     "UPSTREAM_URL": "",
     "UPSTREAM_KEY": "",
+    "UPSTREAM_TAKES": "lists",
     "MAIL_URL": "",
     "MAIL_FROM": "",
     "LOG_FORMAT": "console",
@@ -109,6 +111,8 @@ class Settings:
     """The verifier's base URL, up to and with `/api/v1`, without a slash at the end."""
     upstream_key: str = dataclasses.field(default="", repr=False)
     """The service's own credential there; empty where accounts have keys that were entered."""
+    upstream_takes: UpstreamTakes = "lists"
+    """`files`: a hosted verifier that gives no id for what it is sent, and has none of the contract's extensions."""
     mail_url: str = dataclasses.field(default="", repr=False)
     """`smtp[s]://[user:password@]host[:port]`; empty: no mail is sent, and addresses are not confirmed."""
     mail_from: str = ""
@@ -185,6 +189,7 @@ class Settings:
             secret_key=reader.secret("SECRET_KEY"),
             upstream_url=reader.url("UPSTREAM_URL", ("http", "https")).rstrip("/"),
             upstream_key=reader.text("UPSTREAM_KEY"),
+            upstream_takes=reader.choice("UPSTREAM_TAKES", typing.get_args(UpstreamTakes)),
             mail_url=reader.url("MAIL_URL", ("smtp", "smtps")),
             mail_from=reader.text("MAIL_FROM"),
             log_format=reader.choice("LOG_FORMAT", typing.get_args(LogFormat)),

@@ -5,7 +5,7 @@ import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator
 
-from app import payment_routes
+from app import callbacks, payment_routes
 from app.settings import Settings
 from db.listen import Listener, Notifier
 from db.session import Database
@@ -29,6 +29,7 @@ from services.signing import SigningKeys
 from services.throttle import Throttle
 from services.till import Till
 from services.tokens import Tokens
+from services.upstream.hosted import HostedUpstream
 from services.upstream.http import HttpUpstream
 from services.upstream_keys import UpstreamKeys
 from services.usage import Usage
@@ -42,7 +43,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     async with contextlib.AsyncExitStack() as opened:
         db = await Database.open(settings.database_url, pool_size=settings.database_pool_size)
         opened.push_async_callback(db.close)
-        upstream = HttpUpstream(settings.upstream_url)
+        upstream = _upstream(settings)
         opened.push_async_callback(upstream.close)
         notifier = Notifier(settings.database_url)
         opened.push_async_callback(notifier.close)
@@ -86,6 +87,12 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             webhook_secrets=webhook_secrets,
             deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
+
+
+def _upstream(settings: Settings) -> HttpUpstream:
+    if settings.upstream_takes == "files":
+        return HostedUpstream(settings.upstream_url, callback_base=settings.public_url + callbacks.PATH)
+    return HttpUpstream(settings.upstream_url)
 
 
 def open_payments(settings: Settings) -> Payments | None:

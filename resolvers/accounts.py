@@ -8,7 +8,7 @@ from db import ids, models
 from db.queries import identity as queries
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
-from services import device
+from services import deletion, device
 from services.errors import NotFound, Required
 from services.identity.port import SignOutScope
 
@@ -134,6 +134,30 @@ async def change_password(
         actor.account_id, actor.session_id, current_password, new_password, parts.now()
     )
     return await info.context.load.account.load(actor.account_id)
+
+
+@outcomes.gives("user")
+async def change_email(info: Info, *, new_email: str, current_password: str | None = None) -> models.Account:
+    """Change the address, or begin to."""
+    actor, parts = info.context.require(None), info.context.parts
+    return await parts.identity.change_email(
+        actor.account_id, actor.session_id, new_email, current_password, parts.now()
+    )
+
+
+@outcomes.gives("deleted_user_id")
+async def delete_account(info: Info, *, confirm_email: str, current_password: str | None = None) -> str:
+    """Delete the caller's account."""
+    parts = info.context.parts
+    account_id = await deletion.delete_account(
+        parts.db,
+        parts.identity,
+        info.context.require(None),
+        current_password=current_password,
+        confirm_email=confirm_email,
+        now=parts.now(),
+    )
+    return ids.global_id("user", account_id)
 
 
 @outcomes.gives("email")

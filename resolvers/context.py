@@ -1,5 +1,6 @@
 """What a resolver is given: the parts of the process, who asks, and loaders made anew for every operation."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from services.upstream_keys import UpstreamKeys
 from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
+
+_FILES_AT_A_TIME = 2
 
 
 def utc_now() -> datetime:
@@ -58,6 +61,8 @@ class Parts:
     on_sale: Sequence[Package] = ()
     meter: Meter = field(default_factory=Meter)
     now: Callable[[], datetime] = utc_now
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_FILES_AT_A_TIME))
+    """Taken while a list is read: each takes a thread, a connection, and memory."""
 
 
 @dataclass(slots=True)
@@ -69,6 +74,8 @@ class Context:
     request_id: str
     connection_params: dict[str, Any] | None = None
     """What a WebSocket's connection_init said."""
+    time_limit: asyncio.Timeout | None = None
+    """When the operation is ended."""
     _load: Loaders | None = field(init=False, default=None)
 
     @property
@@ -83,6 +90,11 @@ class Context:
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
         return Context(self.parts, self.actor, self.request_id, self.connection_params)
+
+    def take_longer(self, seconds: float) -> None:
+        """Let the operation last so long from now: reading a long list is not done in what others have."""
+        if self.time_limit is not None:
+            self.time_limit.reschedule(asyncio.get_running_loop().time() + seconds)
 
     def count_request(self) -> None:
         """Count an operation as use of who is signed in."""

@@ -16,11 +16,12 @@ from db.models import (
     Profile,
     Purchase,
     Task,
+    TaskDay,
     TaskResult,
     Webhook,
     WebhookDelivery,
 )
-from db.queries import accounts, credits, payments, profiles, results, tasks, webhooks
+from db.queries import accounts, credits, payments, profiles, results, rows, series, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
 from services.actor import Actor
@@ -54,6 +55,8 @@ class Loaders:
         self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
         self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
+        self.task_days: DataLoader[series.TaskDays, list[TaskDay] | None] = _reads(db, series.of_tasks)
+        self.sample: DataLoader[UUID, list[list[str]] | None] = _reads(db, rows.samples)
         self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
         self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 

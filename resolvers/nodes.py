@@ -4,7 +4,7 @@ import asyncio
 
 from db import ids, models
 from db.models import ApiKeyScope
-from resolvers import accounts, credits, keys, profiles, purchases, tasks, webhooks
+from resolvers import accounts, admin, credits, keys, profiles, purchases, tasks, webhooks
 from resolvers.context import Context, Info
 from services.errors import BadRequest
 
@@ -13,6 +13,7 @@ _IDS_MAX = 100
 Row = (
     models.Account
     | models.ApiKey
+    | models.AuditEvent
     | models.AuthSession
     | models.CreditTransaction
     | models.Purchase
@@ -56,6 +57,8 @@ async def _find(context: Context, text: str) -> Row | None:
             return await keys.by_uuid(context, ids.parse("key", text))
         case "session":
             return await accounts.session_by_uuid(context, ids.parse("session", text))
+        case "audit":
+            return await admin.audit_event_by_uuid(context, ids.parse("audit", text))
         case "webhook":
             return await webhooks.by_uuid(context, ids.parse(kind, text))
         case "delivery":

@@ -8,7 +8,7 @@ from db.queries import results as queries
 from db.queries.results import ResultConditions
 from resolvers import outcomes, pages
 from resolvers.context import Info
-from services import verification
+from services import exports, verification
 from services.errors import BadRequest
 from services.exports import DownloadFormat
 from services.links import Download, DownloadLink
@@ -76,10 +76,11 @@ async def download(
     format: DownloadFormat,
     filter: Filter | None = None,
 ) -> DownloadLink | None:
-    """A signed link to the results so far; None before the first."""
+    """A signed link to the results so far; None before the first, and once they are removed."""
     conditions = _conditions(filter)
     parts = info.context.parts
-    if root.metrics.job_status.completed == 0:
+    exports.check(root, format)
+    if root.metrics.job_status.completed == 0 or root.results_purged_at is not None:
         return None
     return parts.links.make(Download(root.id, format, conditions), parts.now())
 

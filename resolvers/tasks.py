@@ -1,5 +1,6 @@
 """Tasks: one, many, and the mutations that make and stop them."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,10 +14,11 @@ from db.queries import tasks as queries
 from db.queries.tasks import TaskConditions
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
-from services import freshness, tasks
+from services import adoption, drafts, freshness, retries, tasks
 from services.errors import BadRequest, Required
 
 _NAME_CHARACTERS_MAX = 100
+_LIST_SECONDS_MAX = 300.0
 _INTEGRATIONS_MAX = 20
 
 
@@ -72,26 +74,48 @@ async def tasks_page(
     order_by: Order | None = None,
 ) -> pages.Page[models.Task]:
     """The caller's tasks."""
-    actor = info.context.require(ApiKeyScope.TASKS_READ)
+    account_id = info.context.require(ApiKeyScope.TASKS_READ).account_id
+    return await page_of(
+        info.context,
+        account_id,
+        first=first,
+        after=after,
+        last=last,
+        before=before,
+        filter=filter,
+        order_by=order_by,
+    )
+
+
+async def page_of(
+    context: Context,
+    account_id: UUID | None,
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+    filter: Filter | None,
+    order_by: Order | None = None,
+) -> pages.Page[models.Task]:
+    """Tasks of an account; of everybody when None, which is for the caller to guard."""
     order = order_by.field if order_by else TaskOrderField.CREATED_AT
     is_descending = order_by.direction is OrderDirection.DESC if order_by else True
     window = pages.window(first, after, last, before, lambda values: _sort_values(order, values))
-    conditions = _conditions(filter)
-    db = info.context.parts.db
-    is_plain = conditions == TaskConditions() and order is TaskOrderField.CREATED_AT and is_descending
-    if is_plain and not window.is_backward and window.before is None:
-        found = await queries.newest(db.hot, actor.account_id, window)
+    matching = conditions(filter)
+    db = context.parts.db
+    is_plain = matching == TaskConditions() and order is TaskOrderField.CREATED_AT and is_descending
+    if is_plain and account_id is not None and not window.is_backward and window.before is None:
+        found = await queries.newest(db.hot, account_id, window)
     else:
         async with db.read() as session:
-            found = await queries.page(
-                session, actor.account_id, conditions, window, order=order, is_descending=is_descending
-            )
-    rows = await fresh(info.context, [row for row, _ in found.rows])
+            found = await queries.page(session, account_id, matching, window, order=order, is_descending=is_descending)
+    rows = await fresh(context, [row for row, _ in found.rows])
     edges = [pages.Edge((value, row.id), row) for row, (_, value) in zip(rows, found.rows, strict=True)]
 
     async def count() -> int:
         async with db.read() as session:
-            return await queries.count(session, actor.account_id, conditions)
+            return await queries.count(session, account_id, matching)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
 
@@ -108,7 +132,8 @@ def _sort_values(order: TaskOrderField, values: list[Any]) -> tuple[Any, ...]:
     return value, UUID(task_id)
 
 
-def _conditions(given: Filter | None) -> TaskConditions:
+def conditions(given: Filter | None) -> TaskConditions:
+    """What a filter asks for."""
     if given is None:
         return TaskConditions()
     if given.status is not None and not given.status:
@@ -170,6 +195,7 @@ async def upload_task_file(
     name: str | None = None,
     has_header: bool = True,
     column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+    start: bool = True,
     integration: str | None = None,
     idempotency_key: str | None = None,
 ) -> models.Task:
@@ -179,18 +205,60 @@ async def upload_task_file(
         message = "Send the file's name with the file part."
         raise Required(message, field=("input", "file"))
     await parts.upstream_keys.require(actor.account_id)
-    return await tasks.upload(
-        parts.db,
-        parts.announcer,
-        actor,
-        upload=tasks.Upload(file.file, file.filename, integration),
-        name=name,
-        has_header=has_header,
-        mapping=_mapping(column_mapping),
-        idempotency_key=idempotency_key,
-        bytes_max=parts.upload_bytes_max,
-        now=parts.now(),
-    )
+    info.context.take_longer(_LIST_SECONDS_MAX)
+    async with parts.reading:
+        return await drafts.upload(
+            parts.db,
+            parts.announcer,
+            actor,
+            upload=drafts.Upload(file.file, file.filename, has_header, _mapping(column_mapping), integration),
+            name=name,
+            is_started=start,
+            idempotency_key=idempotency_key,
+            bytes_max=parts.upload_bytes_max,
+            now=parts.now(),
+        )
+
+
+@outcomes.gives("task")
+async def start_task(info: Info, *, task_id: str, idempotency_key: str | None = None) -> models.Task:
+    """Start a draft."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = ids.parse("task", task_id)
+    return await drafts.start(parts.db, parts.announcer, actor, uuid, idempotency_key=idempotency_key, now=parts.now())
+
+
+@outcomes.gives("task")
+async def update_task(
+    info: Info,
+    *,
+    task_id: str,
+    name: str | None = None,
+    column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+) -> models.Task:
+    """Rename a task, or map its columns anew."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = ids.parse("task", task_id)
+    mapping = _mapping(column_mapping) if column_mapping is not None else None
+    info.context.take_longer(_LIST_SECONDS_MAX)
+    async with parts.reading:
+        return await drafts.update(parts.db, parts.announcer, actor, uuid, name=name, mapping=mapping, now=parts.now())
+
+
+async def quote(info: Info, root: models.Task) -> models.TaskQuote | None:
+    """What an uploaded list holds; None for one sent inline."""
+    if root.file is None:
+        return None
+    sample = await info.context.load.sample.load(root.id)
+    return models.TaskQuote(root.email_count, root.well_formed_count, root.malformed_row_count, sample or [])
+
+
+async def task_quote(info: Info, emails: list[str]) -> models.TaskQuote:
+    """What a list would cost."""
+    info.context.require(ApiKeyScope.TASKS_READ)
+    return await asyncio.to_thread(drafts.quote, emails)
 
 
 def _mapping(given: Any) -> dict[ColumnRole, str | int]:  # noqa: ANN401 - a ColumnMappingInput
@@ -200,6 +268,33 @@ def _mapping(given: Any) -> dict[ColumnRole, str | int]:  # noqa: ANN401 - a Col
         if ref:
             mapping[role] = ref.name.value if ref.name is not None else ref.index.value
     return mapping
+
+
+@outcomes.gives("task")
+async def retry_task(info: Info, *, task_id: str, idempotency_key: str | None = None) -> models.Task:
+    """Ask for the unknown addresses of a task again."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = ids.parse("task", task_id)
+    return await retries.retry(parts.db, parts.announcer, actor, uuid, idempotency_key=idempotency_key, now=parts.now())
+
+
+@outcomes.gives("changed_count")
+async def refresh_tasks(info: Info, *, first: int) -> int:
+    """Ask upstream for the caller's tasks."""
+    parts = info.context.parts
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    return await adoption.refresh(
+        parts.db, parts.announcer, parts.upstream, parts.upstream_keys, actor, first=first, now=parts.now()
+    )
+
+
+@outcomes.gives("deleted_task_id")
+async def delete_task(info: Info, *, task_id: str) -> str:
+    """Delete a task."""
+    actor = info.context.require(ApiKeyScope.TASKS_WRITE)
+    uuid = await tasks.delete(info.context.parts.db, actor, ids.parse("task", task_id))
+    return ids.global_id("task", uuid)
 
 
 @outcomes.gives("task")

@@ -15,6 +15,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionContext, StreamExecutionResult
 
+from resolvers.context import Context
 from schema import limits
 from services import errors as service_errors
 
@@ -142,17 +143,23 @@ class ErrorCodes(SchemaExtension):
 
 
 class TimeLimit(SchemaExtension):
-    """Ends a query or mutation that runs longer than 35 s. Subscriptions last as long as they are wanted."""
+    """Ends a query or mutation that runs longer than 35 s, or than it has asked for (`Context.take_longer`).
+
+    Subscriptions last as long as they are wanted.
+    """
 
     async def on_execute(self) -> AsyncIterator[None]:
         if self.execution_context.operation_type.value == "subscription":
             yield
             return
         try:
-            async with asyncio.timeout(OPERATION_SECONDS_MAX):
+            async with asyncio.timeout(OPERATION_SECONDS_MAX) as limit:
+                context = self.execution_context.context
+                if isinstance(context, Context):
+                    context.time_limit = limit
                 yield
         except TimeoutError:
-            message = f"The operation took longer than {OPERATION_SECONDS_MAX:.0f} seconds and was stopped."
+            message = "The operation took too long and was stopped."
             raise GraphQLError(message, extensions={"code": TIMEOUT}) from None
 
 

@@ -54,7 +54,12 @@ class TaskResultFilter:
 DownloadFormat = words(
     exports.DownloadFormat,
     "Format of a results file.",
-    {"CSV": "Comma-separated values, UTF-8 with a header.", "TXT": "One address a line, plain text."},
+    {
+        "CSV": "Comma-separated values, UTF-8 with a header.",
+        "TXT": "One address a line, plain text.",
+        "XLSX": "Office Open XML workbook.",
+        "NDJSON": "One JSON object per line.",
+    },
 )
 
 

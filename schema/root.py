@@ -9,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 from db.models import ApiKeyScope
 from resolvers import (
     accounts,
+    admin,
     credits,
     integrations,
     keys,
@@ -16,6 +17,7 @@ from resolvers import (
     profiles,
     purchases,
     rates,
+    series,
     tasks,
     usage,
     webhooks,
@@ -23,16 +25,19 @@ from resolvers import (
 from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
+from schema.admin import Admin, AuditEvent
 from schema.credits import Credits, CreditTransaction
 from schema.execution.executor import CompiledExecutor
 from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
 from schema.integrations import Integration
 from schema.keys import ApiKey, ApiKeyConnection
 from schema.mutations.accounts import AccountMutations
+from schema.mutations.admin import AdminMutations
 from schema.mutations.credits import CreditMutations
 from schema.mutations.keys import ApiKeyMutations
 from schema.mutations.profiles import ProfileMutations
 from schema.mutations.purchases import PurchaseMutations
+from schema.mutations.retention import RetentionMutations
 from schema.mutations.tasks import TaskMutations
 from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
@@ -42,9 +47,10 @@ from schema.ranges import RANGE
 from schema.rates import RateLimit
 from schema.results import TaskResult
 from schema.scalars import SCALARS
+from schema.series import TaskSeries
 from schema.sessions import Session
 from schema.subscriptions import Subscription
-from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder
+from schema.tasks import Task, TaskConnection, TaskFilter, TaskOrder, TaskQuote
 from schema.usage import UsageSeries
 from schema.webhooks import Webhook, WebhookConnection, WebhookDelivery
 
@@ -72,6 +78,12 @@ class Query:
         "One task of yours; any task for an administrator.",
         id=argument(strawberry.ID, "Global id.", REQUIRED),
     )
+    task_quote: TaskQuote | None = root(
+        tasks.task_quote,
+        ApiKeyScope.TASKS_READ,
+        "What a list would cost, before a task is made of it. At most 10,000 addresses.",
+        emails=argument(list[str], "The addresses.", REQUIRED),
+    )
     tasks: TaskConnection | None = root(
         tasks.tasks_page,
         ApiKeyScope.TASKS_READ,
@@ -81,6 +93,13 @@ class Query:
         order_by=argument(TaskOrder | None, "Sort order."),
     )
     profile: Profile | None = root(profiles.own, ApiKeyScope.PROFILE_READ, "Your profile.")
+    task_series: TaskSeries | None = root(
+        series.own,
+        ApiKeyScope.TASKS_READ,
+        "Your tasks over time.",
+        range=RANGE,
+        filter=argument(TaskFilter | None, "Only tasks that match."),
+    )
     credits: Credits | None = root(credits.own, ApiKeyScope.CREDITS_READ, "Your balance and ledger.")
     usage_series: UsageSeries | None = root(
         usage.own,
@@ -103,6 +122,7 @@ class Query:
     )
     rate_limit: RateLimit | None = root(rates.left, PUBLIC, "What is left of the rate limit.")
     integrations: list[Integration] | None = root(integrations.every, PUBLIC, "Products that connect to the service.")
+    admin: Admin | None = root(admin.admin, SESSION, "Views for administrators; null for everyone else.")
     webhooks: WebhookConnection | None = root(
         webhooks.webhooks_page, ApiKeyScope.WEBHOOKS_WRITE, "Your webhooks, newest first.", **pages.ARGUMENTS
     )
@@ -119,7 +139,9 @@ class Mutation(
     ProfileMutations,
     CreditMutations,
     PurchaseMutations,
+    AdminMutations,
     WebhookMutations,
+    RetentionMutations,
 ):
     pass
 
@@ -140,7 +162,18 @@ schema = observe.ObservedSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    types=[ApiKey, CreditTransaction, Profile, Purchase, Session, TaskResult, User, Webhook, WebhookDelivery],
+    types=[
+        ApiKey,
+        AuditEvent,
+        CreditTransaction,
+        Profile,
+        Purchase,
+        Session,
+        TaskResult,
+        User,
+        Webhook,
+        WebhookDelivery,
+    ],
     extensions=[OwnLoaders, *observe.EXTENSIONS],
     execution_context_class=CompiledExecutor,
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),

@@ -8,6 +8,7 @@ from db import models
 from resolvers import accounts, integrations
 from resolvers import pages as rows
 from resolvers import results as result_rows
+from resolvers import tasks as task_rows
 from schema import pages
 from schema.accounts import User
 from schema.field import argument, edge, node, picture, plain, words
@@ -71,6 +72,16 @@ class TaskFile:
     sha256: str = plain("SHA-256 of the bytes, in hexadecimal.")
 
 
+@picture(models.TaskQuote, "What a list holds and what checking it costs.")
+class TaskQuote:
+    row_count: int = plain("Rows read.")
+    unique_count: int = plain("Distinct addresses: the cost in credits, unknown ones given back.")
+    duplicate_count: int = plain("Rows that repeat an address.")
+    invalid_count: int = plain("Rows that hold no address.")
+    cost: int = plain("Credits that starting holds.")
+    sample: list[list[str]] = plain("The first rows as read.")
+
+
 @node(models.Task, "One verification job over a list of addresses.")
 class Task(Node):
     global_id: strawberry.ID = plain("Global id.", name="id")
@@ -83,6 +94,11 @@ class Task(Node):
     file: TaskFile | None = plain("The uploaded file; null when addresses were sent inline.")
     email_count: int = plain("Rows that were sent in, duplicates included.")
     domain_count: int = plain("Different domains among the well-formed addresses.")
+    is_awaiting_upstream: bool = plain("Sent upstream, and not yet found there.")
+    quote: TaskQuote | None = edge(
+        task_rows.quote,
+        "What was found in an uploaded list and what it costs; null for a list sent inline.",
+    )
     metrics: TaskMetrics = plain("Counts so far; final once the task is COMPLETED.")
     failure_reason: str | None = plain("Why the task failed; null unless FAILED.")
     credits_reserved: int = plain("Credits held for addresses not yet checked.")

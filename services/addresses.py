@@ -1,7 +1,7 @@
 """Which text is an address, and when two are the same: domain lower-cased and in A-labels, local part as sent."""
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
 
@@ -18,8 +18,7 @@ _PLAIN = re.compile(
 _RESERVED_LABELS = frozenset({"arpa", "invalid", "local", "localhost", "onion", "example", "alt"})
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A well-formed address, normalised."""
 
     email: str

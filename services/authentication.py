@@ -61,9 +61,7 @@ async def _by_token(db: Database, credentials: Credentials, token: str, now: dat
         account = await credentials.directory.account(claims, token, now)
     else:
         account = await _account(db, claims, now)
-    if account.suspended_at is not None:
-        message = "This account is suspended."
-        raise Forbidden(message)
+    _admit(account)
     return Actor(account.id, account.role, expires_at=claims.expires_at, session_id=claims.session_id)
 
 
@@ -77,9 +75,18 @@ async def _account(db: Database, claims: Claims, now: datetime) -> Account:
         account, lives = found or (None, False)
     if account is None:
         raise Unauthenticated
+    _admit(account)
     if not lives:
         raise SessionEnded
     return account
+
+
+def _admit(account: Account) -> None:
+    if account.deleted_at is not None:
+        raise Unauthenticated
+    if account.suspended_at is not None:
+        message = "This account is suspended."
+        raise Forbidden(message)
 
 
 def _credential(authorization: str | None, api_key: str | None) -> str | None:
@@ -101,9 +108,7 @@ async def _by_key(db: Database, pepper: str, secret: str, now: datetime) -> Acto
     key, account = found
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
         raise Unauthenticated
-    if account.suspended_at is not None:
-        message = "This account is suspended."
-        raise Forbidden(message)
+    _admit(account)
     if key.last_used_at is None or key.last_used_at < now - queries.TOUCH_AFTER:
         async with db.transaction() as session:
             await queries.touch_key(session, key.id, now)

@@ -3,10 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
+from db import ids
 from db.models import ApiKeyScope, CreditTransaction
 from db.queries import accounts as account_queries
 from db.session import Database, Session
-from services import credits
+from services import audit, credits
 from services.actor import Actor
 from services.credits import Request
 from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge
@@ -43,7 +44,10 @@ async def add(
         raise Forbidden(message)
     request = _request(actor, "addTokens", account_id, amount, note, idempotency_key)
     async with db.transaction(actor.acting_for) as session:
-        return await credits.grant(session, await _reached(session, actor, account_id), amount, request, now)
+        chosen = await _reached(session, actor, account_id)
+        transaction = await credits.grant(session, chosen, amount, request, now)
+        await _record(session, "credits.add", actor, transaction, now)
+    return transaction
 
 
 async def take(
@@ -71,7 +75,10 @@ async def take(
     if account_id in {None, actor.account_id} and not actor.is_admin:
         return await till.take(actor.account_id, credits.deduction(amount, request, now))
     async with db.transaction(actor.acting_for) as session:
-        return await credits.deduct(session, await _reached(session, actor, account_id), amount, request, now)
+        chosen = await _reached(session, actor, account_id)
+        transaction = await credits.deduct(session, chosen, amount, request, now)
+        await _record(session, "credits.deduct", actor, transaction, now)
+    return transaction
 
 
 async def welcome(session: Session, account_id: UUID, amount: int, now: datetime) -> None:
@@ -92,6 +99,24 @@ def checked_key(idempotency_key: str) -> str:
         message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
         raise Invalid(message, field=("input", "idempotencyKey"))
     return idempotency_key
+
+
+async def _record(session: Session, action: str, actor: Actor, transaction: CreditTransaction, now: datetime) -> None:
+    """Note what an administrator moves, once: a repeated request has the transaction, and so the event, of the first.
+
+    What people and their programs pay from their own account is no act of administration.
+    """
+    if actor.is_admin:
+        await audit.record(
+            session,
+            action,
+            now,
+            actor=actor,
+            subject_id=ids.global_id("user", transaction.account_id),
+            event_id=transaction.id,
+            amount=transaction.amount,
+            balance_after=transaction.balance_after,
+        )
 
 
 async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> UUID:

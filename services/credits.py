@@ -130,7 +130,7 @@ async def hold(session: Session, task: Task, amount: int, now: datetime) -> None
     if not amount:
         return
     held = Hold(ids.new_uuid(), task.id, amount, 0, 0, {})
-    request = Request(f"hold:{task.id}", (task.id, amount))
+    request = Request(f"hold:{task.id}{_run(task)}", (task.id, amount))
     kind = CreditTransactionKind.RESERVED
 
     def move(books: Books) -> list[Entry]:
@@ -165,7 +165,7 @@ async def release(session: Session, task: Task, now: datetime) -> None:
     """Free what is left of a task's hold, once it has ended; what is past its date by now is gone."""
     if task.charge_policy is None:
         return
-    key = f"release:{task.id}"
+    key = f"release:{task.id}{_run(task)}"
     books = await queries.open_books(session, task.account_id, now, keys=[key], task_id=task.id)
     held = books.hold
     if held is None or not held.rest:
@@ -177,6 +177,11 @@ async def release(session: Session, task: Task, now: datetime) -> None:
 
     await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held, books=books)
     await changes.sweep(session, books, now)
+
+
+def _run(task: Task) -> str:
+    """What tells a task's later runs from its first in keys: each run has a hold of its own."""
+    return f":{task.retry_count}" if task.retry_count else ""
 
 
 async def expire_due(db: Database, now: datetime) -> int:

@@ -258,10 +258,19 @@ class UpstreamDown(UpstreamError):
     code = "UPSTREAM_UNAVAILABLE"
 
     def __init__(
-        self, message: str | None = None, *, retry_after_seconds: float | None = None, is_timeout: bool = False
+        self,
+        message: str | None = None,
+        *,
+        retry_after_seconds: float | None = None,
+        is_timeout: bool = False,
+        may_have_worked: bool = True,
     ) -> None:
-        """`retry_after_seconds` is what upstream asked for, where it did; `is_timeout`: it did not answer in time."""
+        """`retry_after_seconds` is what upstream asked for, where it did; `is_timeout`: it did not answer in time.
+
+        `may_have_worked`: it cannot be told whether upstream has done what was asked.
+        """
         super().__init__(message)
+        self.may_have_worked = may_have_worked
         self.retry_after_seconds = retry_after_seconds
         self.is_timeout = is_timeout
 

@@ -1,11 +1,11 @@
-"""Uploaded lists: csv and txt, read in bounded memory, with the encoding, delimiter, header and e-mail column found."""
+"""Uploaded lists: csv, txt, and workbooks turned into csv, in bounded memory; how to read them is found out."""
 
 import codecs
 import csv
 import hashlib
 import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -24,7 +24,8 @@ _SUFFIX_CHARACTERS_MAX = 10
 _SAMPLE_BYTES = 65_536
 _PIECE_BYTES = 1 << 20
 _DELIMITERS = ",;\t|"
-_SUFFIXES = (".csv", ".txt")
+XLSX = ".xlsx"
+_SUFFIXES = (".csv", ".txt", XLSX)
 _EMAIL_HEADERS = ("email", "e-mail", "mail", "address", "correo", "courriel")
 
 ColumnRef = str | int
@@ -41,9 +42,10 @@ class Layout:
     has_header: bool
     columns: list[TaskFileColumn]
 
-    def position(self, role: ColumnRole) -> int | None:
-        """Where the column of a role stands."""
-        return next((c.index for c in self.columns if c.role is role), None)
+
+def position(columns: Sequence[TaskFileColumn], role: ColumnRole) -> int | None:
+    """Where the column of a role stands."""
+    return next((c.index for c in columns if c.role is role), None)
 
 
 def safe_name(name: str) -> str:
@@ -70,7 +72,7 @@ def digest(file: BinaryIO, bytes_max: int) -> tuple[int, bytes]:
 
 
 def inspect(file: BinaryIO, name: str, *, has_header: bool, mapping: Mapping[ColumnRole, ColumnRef]) -> Layout:
-    """Find out how to read a file, from its first rows.
+    """Find out how to read a file, from its first rows. A workbook comes as the csv that it was turned into.
 
     Raises:
         UnreadableFile: not text, or of a type that is not read.
@@ -80,10 +82,10 @@ def inspect(file: BinaryIO, name: str, *, has_header: bool, mapping: Mapping[Col
     """
     suffix = PurePosixPath(name.lower()).suffix
     if suffix not in _SUFFIXES:
-        message = f"Files of type {suffix or 'without a suffix'} are not read. Upload a .csv or .txt file."
+        message = f"Files of type {suffix or 'without a suffix'} are not read. Upload a .csv, .txt or .xlsx file."
         raise UnreadableFile(message, field=("input", "file"))
     encoding = _encoding(file)
-    delimiter = _delimiter(file, encoding) if suffix == ".csv" else None
+    delimiter = {".csv": _delimiter(file, encoding), XLSX: ","}.get(suffix)
     rows = list(itertools.islice(_cells(file, encoding, delimiter), SAMPLE_ROWS))
     if not rows:
         message = "The file is empty."
@@ -96,13 +98,13 @@ def inspect(file: BinaryIO, name: str, *, has_header: bool, mapping: Mapping[Col
     if not data:
         message = "The file has a header and no rows."
         raise Required(message, field=("input", "file"))
-    return Layout(encoding, delimiter, is_headed, _columns(names, data, mapping))
+    return Layout(encoding, delimiter, is_headed, columns(names, data, mapping))
 
 
-def read(file: BinaryIO, layout: Layout) -> Iterator[InputRow]:
+def read(file: BinaryIO, layout: Layout) -> Generator[InputRow, None, None]:
     """The data rows of a file, one at a time; blank lines are not rows."""
-    email = layout.position(ColumnRole.EMAIL) or 0
-    reference = layout.position(ColumnRole.REFERENCE)
+    email = position(layout.columns, ColumnRole.EMAIL) or 0
+    reference = position(layout.columns, ColumnRole.REFERENCE)
     width = len(layout.columns)
     rows = _cells(file, layout.encoding, layout.delimiter)
     if layout.has_header:
@@ -111,7 +113,7 @@ def read(file: BinaryIO, layout: Layout) -> Iterator[InputRow]:
         if number > ROWS_MAX:
             message = f"The file has more than {ROWS_MAX:,} rows."
             raise TooLarge(message, field=("input", "file"))
-        padded = cells[:width] + [""] * (width - len(cells))
+        padded = cells if len(cells) == width else cells[:width] + [""] * (width - len(cells))
         yield InputRow(number, padded[email], padded[reference] if reference is not None else None, padded)
 
 
@@ -166,7 +168,7 @@ def _cells(file: BinaryIO, encoding: str, delimiter: str | None) -> Iterator[lis
                 if len(cells) > CELLS_MAX:
                     message = f"A row has more than {CELLS_MAX} columns."
                     raise UnreadableFile(message, field=("input", "file"))
-                if any(cell.strip() for cell in cells):
+                if any(map(str.strip, cells)):
                     yield cells
         except csv.Error as error:
             message = f"The file cannot be read as CSV: {error}."
@@ -184,9 +186,15 @@ def _lines(text: io.TextIOWrapper, characters_max: int) -> Iterator[str]:
         yield line
 
 
-def _columns(
+def columns(
     names: Sequence[str | None], data: Sequence[Sequence[str]], mapping: Mapping[ColumnRole, ColumnRef]
 ) -> list[TaskFileColumn]:
+    """The columns of a file by their names (None: no header), with the roles that they were given or are found to have.
+
+    Raises:
+        Invalid: a column that is not there, two roles for one, or none that holds addresses.
+
+    """
     roles: dict[int, ColumnRole] = {}
     for role, reference in mapping.items():
         index = _find(names, reference, role)

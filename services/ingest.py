@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from db.models import OPEN_STATUSES, EmailVerification, PartState, Task, TaskStatus
+from db.models import OPEN_STATUSES, EmailVerification, PartState, Task, TaskSource, TaskStatus
 from db.queries import parts as part_queries
 from db.queries import results as result_queries
 from db.queries import tasks as task_queries
@@ -44,6 +44,8 @@ async def record_batch(
         return None
     if not await part_queries.advance(session, key, seen=seen, cursor=cursor):
         return None
+    if task.source is TaskSource.UPSTREAM:
+        await result_queries.adopt(session, task.id, key[1], batch)
     chargeable = credits.chargeable(task.charge_policy)
     new_count, chargeable_count = await result_queries.write(session, key[0], batch, chargeable)
     await credits.settle(session, task, chargeable_count, now)
@@ -93,6 +95,8 @@ async def _end(session: Session, task: Task, key: PartKey, snapshot: Snapshot, n
     await task_queries.move_counters(session, key[0], now)
     if await part_queries.has_open(session, key[0]):
         return False
+    if task.source is TaskSource.UPSTREAM:
+        await task_queries.count_adopted(session, task.id)
     await task_queries.finish(session, key[0], TaskStatus.COMPLETED, now)
     await credits.release(session, task, now)
     await _tell(session, task, now)

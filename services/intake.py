@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from services import addresses
 from services.errors import TooLarge
+from services.seen import Seen
 
 PART_ADDRESSES_MAX = 10_000
 """Addresses of one task upstream."""
@@ -12,8 +14,7 @@ INPUT_CHARACTERS_MAX = 1024
 """Longer texts are cut off for the record; none is an address anyway (RFC 5321 section 4.5.3.1.3: 254 octets)."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputRow:
+class InputRow(NamedTuple):
     """One row as sent: its number from 1, the text of its address, the caller's own id, all cells of a file's row."""
 
     number: int
@@ -30,16 +31,17 @@ RowRecord = tuple[int, int, str, str | None, list[str] | None]
 class Intake:
     """Gathers rows into distinct addresses, and says what it has seen.
 
-    Well-formed addresses are numbered into parts of 10,000; malformed ones belong to no part, as they are never sent
-    upstream.
+    An address has the number of the first row that holds it. Well-formed ones are put into parts of 10,000; malformed
+    ones belong to no part, as they are never sent upstream.
     """
 
     addresses_max: int
     row_count: int = 0
+    malformed_row_count: int = 0
     well_formed_count: int = 0
     malformed_count: int = 0
-    _numbers: dict[str, int] = field(default_factory=dict)
-    _domains: set[str] = field(default_factory=set)
+    _addresses: Seen = field(default_factory=Seen)
+    _domains: Seen = field(default_factory=Seen)
 
     @property
     def address_count(self) -> int:
@@ -47,15 +49,14 @@ class Intake:
         return self.well_formed_count + self.malformed_count
 
     @property
-    def domain_count(self) -> int:
-        """Different domains among the well-formed addresses."""
-        return len(self._domains)
+    def duplicate_count(self) -> int:
+        """Rows that repeat an address."""
+        return self.row_count - self.malformed_row_count - self.well_formed_count
 
     @property
-    def part_sizes(self) -> list[int]:
-        """Addresses of each part."""
-        full, rest = divmod(self.well_formed_count, PART_ADDRESSES_MAX)
-        return [PART_ADDRESSES_MAX] * full + ([rest] if rest else [])
+    def domain_count(self) -> int:
+        """Different domains among the well-formed addresses."""
+        return self._domains.count
 
     def take(self, rows: Iterable[InputRow]) -> tuple[list[AddressRecord], list[RowRecord]]:
         """New distinct addresses and all rows of a batch, as they are stored.
@@ -67,22 +68,21 @@ class Intake:
         new: list[AddressRecord] = []
         records: list[RowRecord] = []
         for row in rows:
-            text = clean(row.text)
             address = addresses.parse(row.text)
             # A malformed text is its own identity; the blank in front keeps it apart from every address.
-            identity = address.email if address else " " + text.strip()
-            number = self._numbers.get(identity)
-            if number is None:
-                number = self._numbers[identity] = len(self._numbers) + 1
+            identity = address.email if address else " " + row.text.strip()
+            number = self._addresses.number(identity, row.number)
+            if number == row.number:
                 new.append(self._number(number, address))
             self.row_count += 1
-            cells = [storable(cell) for cell in row.cells] if row.cells is not None else None
+            self.malformed_row_count += address is None
+            cells = [cell if cell.isascii() and "\0" not in cell else storable(cell) for cell in row.cells or ()]
             reference = clean(row.reference) if row.reference is not None else None
-            records.append((row.number, number, text, reference, cells))
+            records.append((row.number, number, clean(row.text), reference, cells if row.cells is not None else None))
         return new, records
 
     def _number(self, number: int, address: addresses.Address | None) -> AddressRecord:
-        if number > self.addresses_max:
+        if self._addresses.count > self.addresses_max:
             message = f"The list holds more than {self.addresses_max:,} different addresses."
             raise TooLarge(message)
         if address is None:
@@ -90,8 +90,14 @@ class Intake:
             return number, None, None, None
         part = self.well_formed_count // PART_ADDRESSES_MAX + 1
         self.well_formed_count += 1
-        self._domains.add(address.domain)
+        self._domains.number(address.domain, 1)
         return number, part, address.email, address.domain
+
+
+def part_sizes(well_formed_count: int) -> list[int]:
+    """Addresses of each part of a list."""
+    full, rest = divmod(well_formed_count, PART_ADDRESSES_MAX)
+    return [PART_ADDRESSES_MAX] * full + ([rest] if rest else [])
 
 
 def clean(text: str) -> str:

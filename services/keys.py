@@ -14,7 +14,7 @@ from db import ids
 from db.models import ApiKey, ApiKeyScope
 from db.queries import accounts as queries
 from db.session import Database, Session
-from services import documents, integrations
+from services import audit, documents, integrations
 from services.actor import Actor
 from services.errors import Invalid, NotFound, Required, TooLarge, WrongState
 
@@ -144,20 +144,32 @@ async def rotate(db: Database, pepper: str, actor: Actor, key_id: UUID | None, n
 async def revoke(db: Database, actor: Actor, key_id: UUID | None, now: datetime) -> ApiKey:
     """Stop a key, with the secret that a rotation left working; once more changes nothing.
 
+    An administrator stops anybody's.
+
     Raises:
         NotFound: no key of the caller's.
 
     """
     async with db.transaction() as session:
-        key = await _own(session, actor, key_id)
+        key = await _reached(session, actor, key_id)
         if key.revoked_at is None:
             key.revoked_at, key.previous_hash, key.previous_expires_at = now, None, None
+            await audit.record_reach(
+                session, "key.revoke", now, actor=actor, owner_id=key.account_id, subject_id=key.global_id
+            )
     return key
 
 
 async def _own(session: Session, actor: Actor, key_id: UUID | None) -> ApiKey:
-    key = await queries.locked_key(session, actor.account_id, key_id) if key_id is not None else None
-    if key is None:
+    key = await _reached(session, actor, key_id)
+    if key.account_id != actor.account_id:
+        raise NotFound(field=("input", "apiKeyId"))
+    return key
+
+
+async def _reached(session: Session, actor: Actor, key_id: UUID | None) -> ApiKey:
+    key = await queries.locked_key(session, key_id) if key_id is not None else None
+    if key is None or not actor.reaches(key.account_id):
         raise NotFound(field=("input", "apiKeyId"))
     return key
 

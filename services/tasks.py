@@ -1,36 +1,21 @@
 """Tasks: made from a list or a file, stopped, and kept fresh. One transaction each; no network inside."""
 
-import asyncio
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import BinaryIO
 from uuid import UUID
 
 from db import ids
-from db.models import ApiKeyScope, ColumnRole, IdempotencyKey, Task, TaskPart, TaskSource, TaskStatus
+from db.models import FINAL_STATUSES, ApiKeyScope, IdempotencyKey, Task, TaskSource, TaskStatus
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import credits, files, idempotency, integrations, webhooks
+from services import audit, credits, idempotency, integrations, lists, webhooks
 from services.actor import Actor
-from services.errors import Invalid, NotFound, Required, ServiceError, TooLarge, WrongState
-from services.intake import PART_ADDRESSES_MAX, AddressRecord, InputRow, Intake, RowRecord, inline_rows
+from services.errors import Invalid, NotFound, Required, TooLarge, WrongState
+from services.intake import PART_ADDRESSES_MAX, InputRow, inline_rows
 from services.progress import Announcer
 
 NAME_CHARACTERS_MAX = 200
-FILE_ADDRESSES_MAX = 1_000_000
-_BATCH_ROWS = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A received file: an open binary file on disk, its name as sent, and the integration that it is for, by slug."""
-
-    file: BinaryIO
-    name: str
-    integration: str | None = None
 
 
 async def create(
@@ -63,56 +48,14 @@ async def create(
             f"At most {PART_ADDRESSES_MAX:,} addresses; this list has {len(emails):,}. Upload longer lists as a file."
         )
         raise TooLarge(message, field=("input", "emails"))
-    checked_name = _checked_name(name, f"List of {now:%Y-%m-%d %H:%M}")
-    task = _new_task(actor, checked_name, TaskSource.INLINE, integration, now)
+    checked = checked_name(name, f"List of {now:%Y-%m-%d %H:%M}")
+    task = new(actor, checked, TaskSource.INLINE, integration, now)
     if task.integration is not None and actor.api_key_id is not None:
         task.source = TaskSource.INTEGRATION
     asked = (name or "", task.integration or "", *emails)
     key = idempotency.key(actor, "createTask", idempotency_key, asked, task.id, now)
-    return await _store(db, announcer, task, inline_rows(emails), PART_ADDRESSES_MAX, key, now)
-
-
-async def upload(
-    db: Database,
-    announcer: Announcer,
-    actor: Actor,
-    *,
-    upload: Upload,
-    name: str | None,
-    has_header: bool,
-    mapping: Mapping[ColumnRole, files.ColumnRef],
-    idempotency_key: str | None,
-    bytes_max: int,
-    now: datetime,
-) -> Task:
-    """Make a task from a csv or txt file and queue it. The file is read in a thread, in bounded memory.
-
-    Raises:
-        UnreadableFile, Required, Invalid, TooLarge: what is wrong with the file, in words.
-        IdempotencyConflict: the key was used with other input.
-        InsufficientCredits: fewer credits are available than there are different addresses.
-
-    """
-    actor.require(ApiKeyScope.TASKS_WRITE)
-    file_name = files.safe_name(upload.name)
-    checked_name = _checked_name(name, file_name)
-    try:
-        size, sha256 = await asyncio.to_thread(files.digest, upload.file, bytes_max)
-        layout = await asyncio.to_thread(files.inspect, upload.file, file_name, has_header=has_header, mapping=mapping)
-    except ServiceError as error:
-        error.field = error.field or ["input", "file"]
-        raise
-    task = _new_task(actor, checked_name, TaskSource.FILE, upload.integration, now)
-    task.file_name, task.file_size_bytes, task.file_sha256 = file_name, size, sha256
-    task.file_columns = [{"name": c.name, "role": c.role.value if c.role else None} for c in layout.columns]
-    asked = (name or "", task.integration or "", file_name, sha256.hex(), str(layout.columns), str(layout.has_header))
-    key = idempotency.key(actor, "uploadTaskFile", idempotency_key, asked, task.id, now)
-    rows = files.read(upload.file, layout)
-    try:
-        return await _store(db, announcer, task, rows, FILE_ADDRESSES_MAX, key, now)
-    except TooLarge as error:
-        error.field = error.field or ["input", "file"]
-        raise
+    rows = inline_rows(emails)
+    return await store(db, announcer, task, rows, addresses_max=PART_ADDRESSES_MAX, is_started=True, key=key, now=now)
 
 
 async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID | None, now: datetime) -> Task:
@@ -125,20 +68,50 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     async with db.transaction() as session:
-        task = await _owned(session, actor, task_id)
+        task = await owned(session, actor, task_id)
         if not task.is_open:
             message = f"The task is {task.status.value} and cannot be cancelled."
             raise WrongState(message, field=("input", "taskId"))
         await part_queries.stop_all(session, task.id, now)
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
+        await audit.record_reach(
+            session, "task.cancel", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
         await session.refresh(task)
         await webhooks.task_ended(session, task, now)
     announcer.changed([task.id, task.account_id])
     return task
 
 
-async def _owned(session: Session, actor: Actor, task_id: UUID | None) -> Task:
+async def delete(db: Database, actor: Actor, task_id: UUID | None) -> UUID:
+    """Delete a task that has ended or was never started, with its results; what it cost stays in the ledger.
+
+    Raises:
+        NotFound: no such task, or another's.
+        WrongState: it runs, or is still being stopped upstream.
+
+    """
+    actor.require(ApiKeyScope.TASKS_WRITE)
+    async with db.transaction() as session:
+        task = await owned(session, actor, task_id)
+        if task.status not in (TaskStatus.DRAFT, *FINAL_STATUSES):
+            message = f"The task is {task.status.value}: cancel it first."
+            raise WrongState(message, field=("input", "taskId"))
+        if await part_queries.has_open(session, task.id):  # with its row it would be forgotten, and go on upstream
+            message = "The task is still being stopped. Try again in a moment."
+            raise WrongState(message, field=("input", "taskId"))
+        await queries.remove(session, [task.id])
+    return task.id
+
+
+async def owned(session: Session, actor: Actor, task_id: UUID | None) -> Task:
+    """A task that the caller may change, its row locked.
+
+    Raises:
+        NotFound: no such task, or another's.
+
+    """
     task = await queries.lock(session, task_id) if task_id is not None else None
     if task is None or not actor.reaches(task.account_id):
         message = "No such task."
@@ -146,12 +119,13 @@ async def _owned(session: Session, actor: Actor, task_id: UUID | None) -> Task:
     return task
 
 
-def _new_task(actor: Actor, name: str, source: TaskSource, integration: str | None, now: datetime) -> Task:
+def new(actor: Actor, name: str, source: TaskSource, integration: str | None, now: datetime) -> Task:
+    """A task of the caller's, not stored yet."""
     return Task(
         id=ids.new_uuid(),
         account_id=actor.account_id,
         name=name,
-        status=TaskStatus.QUEUED,
+        status=TaskStatus.DRAFT,
         source=source,
         integration=integrations.checked(integration) or actor.integration,
         api_key_id=actor.api_key_id,
@@ -161,7 +135,13 @@ def _new_task(actor: Actor, name: str, source: TaskSource, integration: str | No
     )
 
 
-def _checked_name(name: str | None, default: str) -> str:
+def checked_name(name: str | None, default: str) -> str:
+    """The name that was given, or a default.
+
+    Raises:
+        Invalid, TooLarge: it is not printable, or longer than 200 characters.
+
+    """
     if name is None:
         return default[:NAME_CHARACTERS_MAX]
     name = name.strip()
@@ -174,59 +154,45 @@ def _checked_name(name: str | None, default: str) -> str:
     return name
 
 
-async def _store(
+async def store(
     db: Database,
     announcer: Announcer,
     task: Task,
     rows: Iterator[InputRow],
+    *,
     addresses_max: int,
+    is_started: bool,
     key: IdempotencyKey | None,
     now: datetime,
 ) -> Task:
-    """Write task, addresses, rows and parts in one transaction; a repeated request gives the first task again."""
+    """Write a new task with its list, in one transaction; a repeated request gives the first task again."""
     async with db.transaction() as session:
-        first = await queries.remember(session, key) if key is not None else None
-        if key is not None and first is not None:
-            idempotency.hold_same(first, key)
-            found = (await queries.by_ids(session, [first.subject_id])).get(first.subject_id)
-            if found is None:
-                message = "The task that this idempotency key made was deleted."
-                raise NotFound(message, field=("input", "idempotencyKey"))
-            return found
+        if key is not None and (first := await repeated(session, key)) is not None:
+            return first
         # The counts are known once all rows are read; the row must be there before its addresses.
-        task.email_count = task.domain_count = task.total_count = task.malformed_count = 0
+        task.email_count = task.domain_count = task.total_count = task.malformed_count = task.malformed_row_count = 0
         await queries.add(session, task, [])
-        intake = Intake(addresses_max)
-        while True:
-            addresses, records = await asyncio.to_thread(_next_batch, intake, rows)
-            if not records:
-                break
-            await queries.copy_addresses(session, task.id, addresses, now)
-            await queries.copy_rows(session, task.id, records)
-        _count(task, intake, now)
-        parts = [_part(task, n, size, now) for n, size in enumerate(intake.part_sizes, 1)]
-        await queries.add(session, task, parts)
-        # Last, so that nobody of the account waits while a long list is read.
-        await credits.hold(session, task, intake.well_formed_count, now)
-        if not task.is_open:
-            await webhooks.task_ended(session, task, now)
+        await lists.write(session, task, rows, addresses_max, now)
+        if is_started:
+            await lists.queue(session, task, now)
     announcer.changed([task.id, task.account_id])
     return task
 
 
-def _next_batch(intake: Intake, rows: Iterator[InputRow]) -> tuple[list[AddressRecord], list[RowRecord]]:
-    return intake.take(itertools.islice(rows, _BATCH_ROWS))
+async def repeated(session: Session, key: IdempotencyKey) -> Task | None:
+    """The task that a request with this key has made or changed; None for the first.
 
+    Raises:
+        IdempotencyConflict: the key was used with other input.
+        NotFound: the task was deleted since.
 
-def _count(task: Task, intake: Intake, now: datetime) -> None:
-    task.email_count = intake.row_count
-    task.domain_count = intake.domain_count
-    task.total_count = intake.address_count
-    task.malformed_count = task.completed_count = task.invalid_syntax_count = intake.malformed_count
-    if not intake.well_formed_count:  # nothing to ask upstream
-        task.status, task.started_at, task.finished_at = TaskStatus.COMPLETED, now, now
-        task.last_verification_requested_at = task.last_verification_completed_at = now
-
-
-def _part(task: Task, n: int, size: int, now: datetime) -> TaskPart:
-    return TaskPart(task_id=task.id, n=n, account_id=task.account_id, total=size, due_at=now, verdicts={})
+    """
+    first = await queries.remember(session, key)
+    if first is None:
+        return None
+    idempotency.hold_same(first, key)
+    found = (await queries.by_ids(session, [first.subject_id])).get(first.subject_id)
+    if found is None:
+        message = "The task that this idempotency key made was deleted."
+        raise NotFound(message, field=("input", "idempotencyKey"))
+    return found

@@ -6,7 +6,7 @@ the lease runs out and another goes on from the part's cursor.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,7 +19,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import credits, ingest
+from services import credits, deletion, ingest, retention, retention_of_tasks, searching
 from services.cashier import Cashier
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.payments.port import Payments
@@ -37,12 +37,28 @@ _GIVE_UP_AFTER = timedelta(hours=24)
 _IDLE_SECONDS = 1.0
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
-_EXPIRY_SECONDS = 60.0
 _RECOVER_SECONDS = 1.0
 _REST_SECONDS_MIN = 0.02
 _ACT_SECONDS = 25.0
 """Less than a lease, so that nobody else takes up what is still in hand."""
 _REMADE_MAX = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to be looked after beside the tasks; it gives how much it found to do."""
+
+    name: str
+    pause_seconds: float
+    work: Callable[[Database, datetime], Awaitable[int]]
+
+
+_CHORES = (
+    Chore("credits_expired", 60.0, credits.expire_due),
+    Chore("deleted_accounts_removed", 5.0, deletion.remove_deleted),
+    Chore("expired_credentials_removed", 3600.0, retention.remove_expired),
+    Chore("drafts_and_results_removed", 3600.0, retention_of_tasks.purge),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,8 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        work = (self._beat(), self._expire_credits(), Cashier(self.db, self.payments, self.announcer).run())
+        cashier = Cashier(self.db, self.payments, self.announcer)
+        work = (self._beat(), cashier.run(), *map(self._repeat, _CHORES))
         chores = [asyncio.create_task(chore) for chore in work]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
@@ -105,15 +122,17 @@ class Worker:
                 session, now, (PartState.WAITING, PartState.STOPPING), limit=slots, lease=_LEASE
             )
             running = await queries.lease_due(session, now, (PartState.RUNNING,), limit=LIST_IDS_MAX, lease=_LEASE)
+            sent = await queries.lease_due(session, now, (PartState.SENT,), limit=LIST_IDS_MAX, lease=_LEASE)
         acts = []
         for part in moving:
             act = self._post if part.state is PartState.WAITING else self._stop
             acts.append(self._guard([part], now, act(part)))
-        by_reader: defaultdict[UUID | None, list[TaskPart]] = defaultdict(list)
-        for part in running:
-            by_reader[self.keys.reader_of(part.account_id)].append(part)
-        for reader, parts in by_reader.items():
-            acts.append(self._guard(parts, now, self._follow(reader, parts, now)))
+        for parts, act_on in ((running, self._follow), (sent, self._search)):
+            by_reader: defaultdict[UUID | None, list[TaskPart]] = defaultdict(list)
+            for part in parts:
+                by_reader[self.keys.reader_of(part.account_id)].append(part)
+            for reader, its in by_reader.items():
+                acts.append(self._guard(its, now, act_on(reader, its, now)))
         return acts
 
     async def _guard(self, parts: Sequence[TaskPart], now: datetime, act: Coroutine[Any, Any, None]) -> None:
@@ -136,13 +155,47 @@ class Worker:
         key = (part.task_id, part.n)
         async with self.db.read() as session:
             emails = await queries.addresses(session, key)
-        idempotency_key = f"{part.task_id}:{part.n}" + (f":{part.remade_count}" if part.remade_count else "")
-        create = partial(self.upstream.create, emails=emails, idempotency_key=idempotency_key)
-        upstream_id = await self.keys.asking(part.account_id, create)
+        create = partial(self.upstream.create, emails=emails, idempotency_key=part.idempotency_key)
+        if self.upstream.gives_ids:
+            upstream_id = await self.keys.asking(part.account_id, create)
+        else:
+            upstream_id = await self._send(part, create)
+        if upstream_id is None:
+            return
         async with self.db.transaction() as session:
             await queries.mark_running(session, key, upstream_id, datetime.now(UTC), _POLL_MIN)
         self.announcer.changed([part.task_id, part.account_id])
         log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
+
+    async def _send(self, part: TaskPart, create: Callable[[str], Awaitable[UUID | None]]) -> UUID | None:
+        """Post a part to an upstream that may not tell its id, once. What may have arrived is looked for afterwards."""
+        key, now = (part.task_id, part.n), datetime.now(UTC)
+        async with self.db.transaction() as session:
+            if not await queries.mark_sent(session, part, now, _POLL_MIN):
+                await queries.change(session, key, due_at=now + _POLL_MAX)
+                return None
+        self.announcer.changed([part.task_id, part.account_id])
+        try:
+            return await self.keys.asking(part.account_id, create)
+        except UpstreamDown as error:
+            if error.may_have_worked:
+                log.warning("answer_lost", task_id=ids.global_id("task", part.task_id), part=part.n, error=str(error))
+                return None
+            async with self.db.transaction() as session:
+                await queries.mark_unsent(session, key)
+            raise
+
+    async def _search(self, reader: UUID | None, parts: Sequence[TaskPart], now: datetime) -> None:
+        """Look for parts whose ids upstream did not tell; after 24 hours they are lost."""
+        found = await searching.find(self.db, self.upstream, self.keys, reader, now, _POLL_MIN)
+        self.announcer.changed(found)
+        for part in parts:
+            if part.task_id in found:
+                continue
+            if part.sent_at is not None and now - part.sent_at > _GIVE_UP_AFTER:
+                await self._fail(part, "The verifier took the list, and its task was not found for 24 hours.", now)
+            else:
+                await self._poll_again(part, now, has_moved=False)
 
     async def _follow(self, reader: UUID | None, parts: Sequence[TaskPart], now: datetime) -> None:
         """Ask for many parts in one call, then bring the results of each home."""
@@ -292,11 +345,14 @@ class Worker:
                 log.warning("heartbeat_failed")
             await asyncio.sleep(_BEAT_SECONDS)
 
-    async def _expire_credits(self) -> None:
+    async def _repeat(self, chore: Chore) -> None:
+        """Do a chore for ever: again soon while there is something to do, else after its pause."""
         while True:
+            count = 0
             try:
-                if count := await credits.expire_due(self.db, datetime.now(UTC)):
-                    log.info("credits_expired", accounts=count)
+                count = await chore.work(self.db, datetime.now(UTC))
             except Exception:
-                log.exception("credits_not_expired")
-            await asyncio.sleep(_EXPIRY_SECONDS)
+                log.exception("chore_failed", chore=chore.name)
+            if count:
+                log.info(chore.name, count=count)
+            await asyncio.sleep(_RECOVER_SECONDS if count else chore.pause_seconds)

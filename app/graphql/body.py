@@ -7,8 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from app.graphql import codec, negotiation
@@ -91,14 +90,32 @@ def _decoded(data: bytes | str, what: str) -> object:
         raise Refused(400, f"{what} is not valid JSON in UTF-8.") from None
 
 
+class _Form(MultiPartParser):
+    """A form that must come to its end: one that is cut off is not a shorter list. Files over 1 MiB go to disk."""
+
+    _is_complete = False
+
+    def on_end(self) -> None:
+        self._is_complete = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._is_complete:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("it is cut off")
+        return form
+
+
 async def _from_form(request: Request) -> object:
     """Read the GraphQL multipart request specification: `operations`, `map`, then the files that `map` names."""
+    limits = {"max_files": FILES_MAX, "max_fields": FORM_FIELDS_MAX, "max_part_size": FORM_FIELD_BYTES_MAX}
     try:
-        form = await request.form(max_files=FILES_MAX, max_fields=FORM_FIELDS_MAX, max_part_size=FORM_FIELD_BYTES_MAX)
-    except HTTPException as error:
-        raise Refused(400, f"The multipart body cannot be read: {error.detail}") from None
+        async with contextlib.aclosing(request.stream()) as pieces:
+            form = await _Form(request.headers, pieces, **limits).parse()
     except (MultiPartException, ValueError) as error:
         raise Refused(400, f"The multipart body cannot be read: {error}") from None
+    request._form = form  # noqa: SLF001 - what is closed with the request
     operations, places = form.get("operations"), form.get("map")
     if not isinstance(operations, str) or not isinstance(places, str):
         raise Refused(400, "A multipart request needs the fields `operations` and `map`, both JSON.")

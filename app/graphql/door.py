@@ -89,7 +89,10 @@ class Door:
             await asyncio.sleep(CLOSING_LOOK_SECONDS)
 
     async def dismissal(self, caller: Caller | None, credentials: Credentials) -> None:
-        """Wait until the caller's credentials have expired or are refused; for ever for an anonymous one."""
+        """Wait until the caller's credentials have expired, are refused, or let it do more or less than they did.
+
+        For ever for an anonymous caller.
+        """
         while caller is not None:
             pause = self.recheck_seconds
             if caller.expires_at is not None:
@@ -98,7 +101,8 @@ class Door:
                     return
             await asyncio.sleep(pause)
             try:
-                caller = await self.admit(credentials)
+                if await self.admit(credentials) != caller:  # a new role or scope: what is open was let in with the old
+                    return
             except (errors.AccessError, errors.RateLimited):
                 return
             except Unavailable:

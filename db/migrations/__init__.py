@@ -5,7 +5,10 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
+
+from db.session import Database
 
 _NOT_PERMITTED = "42501"
 
@@ -40,3 +43,11 @@ def upgrade(url: str) -> None:
 def head() -> str | None:
     """The newest revision that this code knows."""
     return ScriptDirectory.from_config(config("")).get_current_head()
+
+
+async def is_current(db: Database) -> bool:
+    """The database is at the newest revision."""
+    async with db.read() as session:
+        if await session.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return False
+        return bool(await session.scalar(text("SELECT version_num FROM alembic_version")) == head())

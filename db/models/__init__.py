@@ -1,6 +1,7 @@
 """Tables, and the pictures of them that are read from one row."""
 
 from db.models.accounts import Account, ApiKey, ApiKeyScope, UserRole
+from db.models.audit import AuditEvent
 from db.models.credits import (
     BALANCE_MAX,
     CreditAccount,
@@ -27,8 +28,10 @@ from db.models.results import (
     Verdict,
     VerdictReason,
 )
+from db.models.series import TaskDay, TaskSeries, TaskSeriesPoint
 from db.models.table import Table
 from db.models.tasks import (
+    FINAL_STATUSES,
     OPEN_STATUSES,
     ColumnRole,
     IdempotencyKey,
@@ -37,6 +40,7 @@ from db.models.tasks import (
     TaskFile,
     TaskFileColumn,
     TaskPart,
+    TaskQuote,
     TaskSource,
     TaskStatus,
     WorkerHeartbeat,
@@ -48,10 +52,12 @@ from db.models.webhooks import Webhook, WebhookDelivery, WebhookEvent, WebhookSe
 __all__ = [
     "BALANCE_MAX",
     "DOCUMENT_BYTES_MAX",
+    "FINAL_STATUSES",
     "OPEN_STATUSES",
     "Account",
     "ApiKey",
     "ApiKeyScope",
+    "AuditEvent",
     "AuthSession",
     "ColumnRole",
     "Credential",
@@ -82,13 +88,17 @@ __all__ = [
     "Table",
     "Task",
     "TaskAddress",
+    "TaskDay",
     "TaskFile",
     "TaskFileColumn",
     "TaskMetrics",
     "TaskOrderField",
     "TaskPart",
+    "TaskQuote",
     "TaskResult",
     "TaskRow",
+    "TaskSeries",
+    "TaskSeriesPoint",
     "TaskSource",
     "TaskStatus",
     "TokenPurpose",

@@ -38,7 +38,11 @@ class Account(Table):
     """A person with an account."""
 
     __tablename__ = "account"
-    __table_args__ = (Index("uq_account_email", text("lower(email)"), unique=True),)
+    __table_args__ = (
+        Index("uq_account_email", text("lower(email)"), unique=True),
+        Index("ix_account_created_at", "created_at", "id"),
+        Index("ix_account_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     email: Mapped[str]
@@ -46,6 +50,8 @@ class Account(Table):
     email_confirmed_at: Mapped[datetime | None]
     suspended_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
+    """The person is gone and nobody can sign in; the worker removes what is left, and then the row."""
 
     @property
     def global_id(self) -> str:

@@ -159,11 +159,14 @@ class CreditHold(Table):
         CheckConstraint("settled + released <= amount", name="resolved_once"),
         CheckConstraint("(closed_at IS NULL) = (settled + released < amount)", name="closed"),
         Index("ix_credit_hold_account_id", "account_id", postgresql_where=text("closed_at IS NULL")),
+        Index("ix_credit_hold_task_id", "task_id"),
+        # A task that is run again holds credits again, once the hold before is resolved.
+        Index("uq_credit_hold_task_id_open", "task_id", unique=True, postgresql_where=text("closed_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("credit_account.account_id"))
-    task_id: Mapped[UUID] = mapped_column(unique=True)
+    task_id: Mapped[UUID]
     amount: Mapped[int]
     settled: Mapped[int] = mapped_column(default=0)
     released: Mapped[int] = mapped_column(default=0)

@@ -88,6 +88,7 @@ class TokenPurpose(StrEnum):
 
     CONFIRM_EMAIL = "CONFIRM_EMAIL"
     RESET_PASSWORD = "RESET_PASSWORD"  # noqa: S105 - a word, no password
+    CHANGE_EMAIL = "CHANGE_EMAIL"
 
 
 class OneTimeToken(Table):

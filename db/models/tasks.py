@@ -30,6 +30,9 @@ OPEN_STATUSES = (TaskStatus.QUEUED, TaskStatus.RUNNING)
 """A task in one of these still waits for verdicts; every other never asks upstream."""
 
 
+FINAL_STATUSES = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED)
+
+
 class TaskSource(StrEnum):
     """How the addresses of a task came in."""
 
@@ -49,9 +52,10 @@ class ColumnRole(StrEnum):
 
 
 class PartState(StrEnum):
-    """Where a part stands: waiting to be posted, running upstream, to be stopped there, or over."""
+    """Where a part stands: waiting to be posted, sent and looked for, running upstream, being stopped, or over."""
 
     WAITING = "WAITING"
+    SENT = "SENT"
     RUNNING = "RUNNING"
     STOPPING = "STOPPING"
     ENDED = "ENDED"
@@ -77,6 +81,26 @@ class TaskFile:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class TaskQuote:
+    """What a list holds and what checking it costs."""
+
+    row_count: int
+    unique_count: int
+    invalid_count: int
+    sample: list[list[str]]
+
+    @property
+    def duplicate_count(self) -> int:
+        """Rows that repeat an address."""
+        return self.row_count - self.unique_count - self.invalid_count
+
+    @property
+    def cost(self) -> int:
+        """Credits that starting holds."""
+        return self.unique_count
+
+
 class Task(Table):
     """One verification job over a list of addresses. Its counters are the truth that every list shows."""
 
@@ -85,6 +109,9 @@ class Task(Table):
         Index("ix_task_account_id_created_at", "account_id", "created_at", "id"),
         Index("ix_task_account_id_name", "account_id", text("lower(name)"), "id"),
         Index("ix_task_account_id_total", "account_id", "total_count", "id"),
+        # Of an expression, so that it is for everybody's tasks alone: by the column, the planner would take it for the
+        # list of one account too, whose rows it may have to look for among all.
+        Index("ix_task_created_at_utc", text("(created_at AT TIME ZONE 'UTC'::text)"), "id"),
         Index("ix_task_account_id_updated_at", "account_id", "updated_at"),
     )
 
@@ -103,6 +130,8 @@ class Task(Table):
     domain_count: Mapped[int]
     total_count: Mapped[int]
     malformed_count: Mapped[int]
+    malformed_row_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Rows that hold no address; `malformed_count` counts different texts."""
     processing_count: Mapped[int] = mapped_column(default=0)
     completed_count: Mapped[int] = mapped_column(default=0)
     failed_count: Mapped[int] = mapped_column(default=0)
@@ -131,11 +160,22 @@ class Task(Table):
     """When its counters were last brought up to date from upstream."""
     last_verification_requested_at: Mapped[datetime | None]
     last_verification_completed_at: Mapped[datetime | None]
+    retry_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often its UNKNOWN addresses were asked for again."""
+    is_awaiting_upstream: Mapped[bool] = mapped_column(default=False, server_default="false")
+    """Sent upstream, and not yet found there."""
+    results_purged_at: Mapped[datetime | None]
+    """When its rows and verdicts were deleted; its counters stay."""
 
     @property
     def global_id(self) -> str:
         """Public id."""
         return ids.global_id("task", self.id)
+
+    @property
+    def well_formed_count(self) -> int:
+        """Different addresses that can be asked about."""
+        return self.total_count - self.malformed_count
 
     @property
     def is_open(self) -> bool:
@@ -152,7 +192,9 @@ class Task(Table):
         """Credits still held: one a well-formed address, less those spent, until the task ends."""
         if self.charge_policy is None or not self.is_open:
             return 0
-        return self.total_count - self.malformed_count - self.chargeable_count
+        # A run that is not the first holds nothing for what has its verdict.
+        settled = self.invalid_syntax_count - self.malformed_count if self.retry_count else 0
+        return self.well_formed_count - self.chargeable_count - settled
 
     @property
     def metrics(self) -> TaskMetrics:
@@ -194,7 +236,11 @@ class TaskPart(Table):
     """At most 10,000 addresses of a task, one task upstream. Its own outbox: `due_at` says when to act next."""
 
     __tablename__ = "task_part"
-    __table_args__ = (Index("ix_task_part_due_at", "due_at", postgresql_where=text("state <> 'ENDED'")),)
+    __table_args__ = (
+        Index("ix_task_part_due_at", "due_at", postgresql_where=text("state <> 'ENDED'")),
+        # Never linked to two parts; also how tasks upstream are told from those that nobody here knows.
+        Index("uq_task_part_upstream_id", "upstream_id", unique=True, postgresql_where=text("upstream_id IS NOT NULL")),
+    )
 
     task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True)
     n: Mapped[int] = mapped_column(primary_key=True)
@@ -205,6 +251,8 @@ class TaskPart(Table):
     """The last result ingested, as upstream numbers them."""
     attempt: Mapped[int] = mapped_column(default=0)
     """Calls that failed since the last that worked."""
+    sent_at: Mapped[datetime | None]
+    """When it was sent to an upstream that gives no id for it."""
     remade_count: Mapped[int] = mapped_column(default=0)
     """Times that upstream had lost the task, and it was made again."""
     due_at: Mapped[datetime]
@@ -217,6 +265,11 @@ class TaskPart(Table):
     """Upstream's verification_status, as last told."""
     requested_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+
+    @property
+    def idempotency_key(self) -> str:
+        """What makes posting it repeat-safe."""
+        return f"{self.task_id}:{self.n}" + (f":{self.remade_count}" if self.remade_count else "")
 
 
 class IdempotencyKey(Table):

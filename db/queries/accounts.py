@@ -100,10 +100,9 @@ async def touch_key(session: Session, key_id: UUID, now: datetime) -> None:
     await session.execute(update(ApiKey).where(ApiKey.id == key_id, stale).values(last_used_at=now))
 
 
-async def locked_key(session: Session, account_id: UUID, key_id: UUID) -> ApiKey | None:
-    """A key of an account, locked until the transaction ends."""
-    statement = select(ApiKey).where(ApiKey.id == key_id, ApiKey.account_id == account_id)
-    return await session.scalar(statement.with_for_update(key_share=True))
+async def locked_key(session: Session, key_id: UUID) -> ApiKey | None:
+    """A key, locked until the transaction ends."""
+    return await session.scalar(select(ApiKey).where(ApiKey.id == key_id).with_for_update(key_share=True))
 
 
 async def keys_by_ids(session: ReadSession, key_ids: Sequence[UUID]) -> dict[UUID, ApiKey]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, Select, Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from db import hot
 from db.models import (
@@ -69,6 +70,16 @@ async def confirm(session: Session, account_id: UUID, email: str, now: datetime)
     values = {"email_confirmed_at": func.coalesce(Account.email_confirmed_at, now)}
     found = await session.scalars(statement.values(values).returning(Account))
     return found.one_or_none()
+
+
+async def change_email(session: Session, account_id: UUID, email: str, now: datetime) -> Account | None:
+    """Give an account another address, confirmed; None where another account has it."""
+    statement = update(Account).where(Account.id == account_id).values(email=email, email_confirmed_at=now)
+    try:
+        async with session.begin_nested():
+            return (await session.scalars(statement.returning(Account))).one_or_none()
+    except IntegrityError:
+        return None
 
 
 _WITH_SESSION = hot.Read[tuple[Account, bool]](
@@ -185,10 +196,10 @@ async def last_sent_at(session: ReadSession, account_id: UUID, purpose: TokenPur
 
 
 async def spend_one_time_token(
-    session: Session, token_hash: bytes, purpose: TokenPurpose, now: datetime
+    session: Session, token_hash: bytes, purposes: Sequence[TokenPurpose], now: datetime
 ) -> OneTimeToken | None:
     """Take the token of a link: it works once. None where it is unknown, spent or too old."""
-    statement = delete(OneTimeToken).where(OneTimeToken.token_hash == token_hash, OneTimeToken.purpose == purpose)
+    statement = delete(OneTimeToken).where(OneTimeToken.token_hash == token_hash, OneTimeToken.purpose.in_(purposes))
     found = (await session.scalars(statement.returning(OneTimeToken))).one_or_none()
     return found if found is not None and found.expires_at > now else None
 

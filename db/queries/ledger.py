@@ -105,7 +105,7 @@ ORDER BY l.priority, l.expires_at NULLS LAST, l.created_at, l.id
 _READ_HOLD = text("""
 SELECT h.id, h.amount, h.settled, h.released, l.lot_id, l.amount AS in_lot
 FROM credit_hold h LEFT JOIN credit_hold_lot l ON l.hold_id = h.id
-WHERE h.task_id = :task_id
+WHERE h.task_id = :task_id AND h.closed_at IS NULL
 """)
 
 # The transactions of one account with all that belongs to them, in one statement.

@@ -6,13 +6,26 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, update
+from sqlalchemy import ColumnElement, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import aliased
 
-from db.models import OPEN_STATUSES, PartState, Task, TaskAddress, TaskPart, TaskStatus, Verdict, WorkerHeartbeat
+from db.models import (
+    OPEN_STATUSES,
+    Account,
+    PartState,
+    Task,
+    TaskAddress,
+    TaskPart,
+    TaskStatus,
+    Verdict,
+    WorkerHeartbeat,
+)
 from db.session import ReadSession, Session
 
 PartKey = tuple[UUID, int]
+_SENDING = 5_201
+"""Advisory lock of those who send parts to an upstream without ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +143,7 @@ async def write_snapshot(session: Session, key: PartKey, snapshot: Snapshot) -> 
 async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> None:
     task_id, n = key
     a = TaskAddress
-    done = func.count(a.verdict)
-    flags = {"role_based": a.is_role, "disposable_domain_emails": a.is_disposable}
-    verdicts: list[Any] = []
-    for verdict in Verdict:
-        verdicts += [verdict.value.lower(), func.count().filter(a.verdict == verdict)]
-    for name, flag in flags.items():
-        verdicts += [name, func.count().filter(flag.is_(True))]
-    counts = select(a.task_id, done.label("done"), func.jsonb_build_object(*verdicts, type_=JSONB).label("verdicts"))
+    counts = select(a.task_id, func.count(a.verdict).label("done"), _verdicts().label("verdicts"))
     found = counts.where(a.task_id == task_id, a.part == n).group_by(a.task_id).subquery()
     unknown = found.c.verdicts["unknown"].as_integer()
     failed = func.least(func.greatest(TaskPart.failed, snapshot.failed), unknown)
@@ -158,6 +164,17 @@ async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> N
     await session.execute(statement)
 
 
+def _verdicts() -> ColumnElement[Any]:
+    """Counts of a group's addresses in upstream's words."""
+    a = TaskAddress
+    counts: list[Any] = []
+    for verdict in Verdict:
+        counts += [verdict.value.lower(), func.count().filter(a.verdict == verdict)]
+    for name, flag in (("role_based", a.is_role), ("disposable_domain_emails", a.is_disposable)):
+        counts += [name, func.count().filter(flag.is_(True))]
+    return func.jsonb_build_object(*counts, type_=JSONB)
+
+
 async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: datetime, poll: timedelta) -> bool:
     """Note that a part was posted; False when its task was stopped meanwhile, so that the part is to be stopped too."""
     task_id, n = key
@@ -170,7 +187,7 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
     )
     is_open = await session.scalar(started) is not None
     # In an open task only a waiting part is to be moved: another worker may have posted it too, and gone on.
-    awaited = [PartState.WAITING] if is_open else [PartState.WAITING, PartState.ENDED]
+    awaited = [PartState.WAITING, PartState.SENT] + ([] if is_open else [PartState.ENDED])
     statement = (
         update(TaskPart)
         .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state.in_(awaited))
@@ -183,7 +200,54 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
         )
     )
     await session.execute(statement.execution_options(synchronize_session=False))
+    await _await_upstream(session, task_id)
     return is_open
+
+
+async def mark_sent(session: Session, part: TaskPart, now: datetime, look: timedelta) -> bool:
+    """Note that a part is about to be sent to an upstream that gives no id; False when it must not be now.
+
+    One of the same size that is looked for must be found first: the two could not be told apart.
+    """
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SENDING})
+    alike = select(TaskPart.n).where(TaskPart.state == PartState.SENT, TaskPart.total == part.total).limit(1)
+    if await session.scalar(alike) is not None:
+        return False
+    key = (part.task_id, part.n)
+    statement = (
+        update(TaskPart)
+        .where(tuple_(TaskPart.task_id, TaskPart.n) == key, TaskPart.state == PartState.WAITING)
+        .values(state=PartState.SENT, sent_at=now, due_at=now + look)
+        .returning(TaskPart.n)
+        .execution_options(synchronize_session=False)
+    )
+    if await session.scalar(statement) is None:
+        return False
+    await _await_upstream(session, part.task_id)
+    return True
+
+
+async def mark_unsent(session: Session, key: PartKey) -> None:
+    """Put a part back in line that surely did not reach upstream."""
+    await change(session, key, state=PartState.WAITING, sent_at=None)
+    await _await_upstream(session, key[0])
+
+
+async def sent(session: ReadSession) -> dict[PartKey, tuple[TaskPart, int]]:
+    """Parts that were sent and are looked for, with the number of addresses that were in them."""
+    a, p = TaskAddress, TaskPart
+    is_in = (a.task_id == p.task_id) & (a.part == p.n) & a.verdict.is_(None)
+    counts = select(p.task_id, p.n, func.count(a.n).label("count")).outerjoin(a, is_in)
+    counts = counts.where(p.state == PartState.SENT).group_by(p.task_id, p.n)
+    found = counts.subquery()
+    statement = select(p, found.c.count).join(found, (found.c.task_id == p.task_id) & (found.c.n == p.n))
+    return {(part.task_id, part.n): (part, count) for part, count in await session.execute(statement)}
+
+
+async def _await_upstream(session: Session, task_id: UUID) -> None:
+    is_sent = select(TaskPart.n).where(TaskPart.task_id == task_id, TaskPart.state == PartState.SENT).exists()
+    statement = update(Task).where(Task.id == task_id).values(is_awaiting_upstream=is_sent)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def has_open(session: Session, task_id: UUID) -> bool:
@@ -199,12 +263,56 @@ async def stop_all(session: Session, task_id: UUID, now: datetime) -> None:
     for condition, state in ((unsent, PartState.ENDED), (~unsent, PartState.STOPPING)):
         statement = update(part).where(part.task_id == task_id, part.state != PartState.ENDED, condition)
         await session.execute(statement.values(state=state, due_at=now).execution_options(synchronize_session=False))
+    await _await_upstream(session, task_id)
 
 
 async def running_of(session: ReadSession, task_ids: Sequence[UUID]) -> Sequence[TaskPart]:
     """The parts of these tasks that run upstream."""
     statement = select(TaskPart).where(TaskPart.task_id.in_(task_ids), TaskPart.state == PartState.RUNNING)
     return (await session.scalars(statement)).all()
+
+
+async def by_upstream_ids(session: ReadSession, upstream_ids: Sequence[UUID]) -> dict[UUID, TaskPart]:
+    """Parts by their ids upstream, of whatever account; those not known are left out."""
+    rows = await session.scalars(select(TaskPart).where(TaskPart.upstream_id.in_(upstream_ids)))
+    return {row.upstream_id: row for row in rows if row.upstream_id is not None}
+
+
+async def unsent_since(session: ReadSession, account_id: UUID) -> datetime | None:
+    """When the oldest task was made of which some part has no id upstream yet; None without such."""
+    unsent = (PartState.WAITING, PartState.SENT)
+    part_of_it = TaskPart.task_id == Task.id
+    statement = select(func.min(Task.created_at)).join(TaskPart, part_of_it)
+    return await session.scalar(statement.where(TaskPart.account_id == account_id, TaskPart.state.in_(unsent)))
+
+
+async def lock_account(session: Session, account_id: UUID) -> None:
+    """Let nobody else adopt tasks for an account until the transaction ends."""
+    await session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
+
+
+async def last_number(session: ReadSession, task_id: UUID) -> int:
+    """The number of a task's last part; 0 without one."""
+    return await session.scalar(select(func.max(TaskPart.n)).where(TaskPart.task_id == task_id)) or 0
+
+
+async def recount(session: Session, task_id: UUID) -> None:
+    """Set the counts of a task's parts to what their addresses hold, once some were moved to others."""
+    a, p = TaskAddress, aliased(TaskPart)
+    is_its = (a.task_id == p.task_id) & (a.part == p.n)
+    counts = (
+        select(p.n, func.count(a.n).label("total"), func.count(a.verdict).label("done"), _verdicts().label("verdicts"))
+        .outerjoin(a, is_its)
+        .where(p.task_id == task_id)
+        .group_by(p.n)
+        .subquery()
+    )
+    statement = (
+        update(TaskPart)
+        .where(TaskPart.task_id == task_id, TaskPart.n == counts.c.n)
+        .values(total=counts.c.total, completed=counts.c.done, processing=0, failed=0, verdicts=counts.c.verdicts)
+    )
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def beat(session: Session, worker_id: UUID, started_at: datetime, now: datetime) -> None:

@@ -85,6 +85,51 @@ def _to_json(v: EmailVerification) -> dict[str, Any]:
     }
 
 
+# Parts of 10,000, in the order of the input.
+_REOPEN = text("""
+WITH chosen AS (
+    SELECT n, :after_part + 1 + (row_number() OVER (ORDER BY n) - 1) / :part_size AS part
+    FROM task_address
+    WHERE task_id = :task_id AND email IS NOT NULL AND (verdict IS NULL OR verdict = 'UNKNOWN')
+), reopened AS (
+    UPDATE task_address a
+    SET part = c.part, verdict = NULL, reason = NULL, score = NULL, score_reasons = NULL, is_role = NULL,
+        is_disposable = NULL, is_free = NULL, mx_host = NULL, suggestion = NULL, evidence = NULL, verified_at = NULL
+    FROM chosen c WHERE a.task_id = :task_id AND a.n = c.n
+    RETURNING 1
+)
+SELECT count(*) FROM reopened
+""")
+
+
+async def reopen(session: Session, task_id: UUID, *, after_part: int, part_size: int) -> int:
+    """Take UNKNOWN verdicts back and put these addresses, and those without one, into new parts; how many those are."""
+    values = {"task_id": task_id, "after_part": after_part, "part_size": part_size}
+    return await session.scalar(_REOPEN, values) or 0
+
+
+async def adopt(session: Session, task_id: UUID, part: int, batch: Sequence[EmailVerification]) -> None:
+    """Make addresses and rows of results that came for a task whose list we never saw; what is there is left alone."""
+    values = {"task_id": task_id, "part": part, "emails": [v.email for v in batch]}
+    await session.execute(_ADOPT, values)
+
+
+_ADOPT = text("""
+WITH new AS (
+    SELECT email, (SELECT coalesce(max(n), 0) FROM task_address WHERE task_id = :task_id)
+        + row_number() OVER (ORDER BY min(place)) AS n
+    FROM unnest(CAST(:emails AS text[])) WITH ORDINALITY AS told(email, place)
+    WHERE NOT EXISTS (SELECT FROM task_address a WHERE a.task_id = :task_id AND a.email = told.email)
+    GROUP BY email
+), address AS (
+    INSERT INTO task_address (task_id, n, part, email, domain)
+    SELECT CAST(:task_id AS uuid), n, :part, email, lower(split_part(email, '@', -1)) FROM new
+)
+INSERT INTO task_row (task_id, row_number, address_n, input)
+SELECT CAST(:task_id AS uuid), n, n, email FROM new
+""")
+
+
 _COLUMNS = (
     TaskRow.task_id,
     TaskRow.row_number,
@@ -176,13 +221,3 @@ async def by_number(session: ReadSession, keys: Sequence[tuple[UUID, int]]) -> d
         statement = _joined(*_COLUMNS).where(TaskRow.task_id == task_id, TaskRow.row_number.in_(numbers))
         found |= {(task_id, row.row_number): to_result(row) for row in await session.execute(statement)}
     return found
-
-
-async def chunk(
-    session: ReadSession, task_id: UUID, conditions: ResultConditions, *, after: int, limit: int
-) -> Sequence[Row[Any]]:
-    """The next rows after a row number, for a download; evidence is left out."""
-    columns = [c for c in _COLUMNS if c is not TaskAddress.evidence]
-    statement = _matching(task_id, conditions, _joined(*columns)).where(TaskRow.row_number > after)
-    rows: Sequence[Row[Any]] = (await session.execute(statement.order_by(TaskRow.row_number).limit(limit))).all()
-    return rows

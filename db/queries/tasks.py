@@ -6,7 +6,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, any_, bindparam, func, select, tuple_, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from db import hot
@@ -30,6 +44,10 @@ SORT_COLUMNS: dict[TaskOrderField, ColumnElement[Any]] = {
     TaskOrderField.NAME: func.lower(Task.name),
     TaskOrderField.TOTAL: Task.total_count,  # type: ignore[dict-item]
 }
+
+
+CREATED_AT_UTC: ColumnElement[datetime] = func.timezone(literal_column("'UTC'"), Task.created_at)
+"""What the tasks of everybody are ordered by: it has an index of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +101,8 @@ async def newest(reads: hot.Reads, account_id: UUID, window: pages.Window) -> pa
     return pages.Slice(rows, has_next=len(found) > window.size, has_previous=window.after is not None)
 
 
-def _matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:
+def matching(account_id: UUID | None, conditions: TaskConditions, statement: Select[Any]) -> Select[Any]:
+    """The statement, for tasks of an account (of everybody's when None) that match."""
     if account_id is not None:
         statement = statement.where(Task.account_id == account_id)
     if conditions.created_after is not None:
@@ -109,14 +128,15 @@ async def page(
     is_descending: bool,
 ) -> pages.Slice[tuple[Task, Any]]:
     """One window of an account's tasks (of everybody's when None), each with its sort value."""
-    column = SORT_COLUMNS[order]
-    statement = _matching(account_id, conditions, select(Task, column))
+    is_everybodys_newest = account_id is None and order is TaskOrderField.CREATED_AT
+    column = CREATED_AT_UTC if is_everybodys_newest else SORT_COLUMNS[order]
+    statement = matching(account_id, conditions, select(Task, column))
     return await pages.read(session, statement, (column, Task.id), window, is_descending=is_descending)  # type: ignore[arg-type]
 
 
 async def count(session: ReadSession, account_id: UUID | None, conditions: TaskConditions) -> int:
     """How many tasks match."""
-    return await session.scalar(_matching(account_id, conditions, select(func.count()).select_from(Task))) or 0
+    return await session.scalar(matching(account_id, conditions, select(func.count()).select_from(Task))) or 0
 
 
 async def add(session: Session, task: Task, parts: Iterable[TaskPart]) -> None:
@@ -152,6 +172,27 @@ async def _copy(session: Session, table: str, columns: Sequence[str], records: I
     connection = await (await session.connection()).get_raw_connection()
     driver: Any = connection.driver_connection
     await driver.copy_records_to_table(table, records=records, columns=columns)
+
+
+async def forget_addresses(session: Session, task_id: UUID) -> None:
+    """Delete a task's addresses, to find them anew in its rows."""
+    await session.execute(delete(TaskAddress).where(TaskAddress.task_id == task_id))
+
+
+async def count_adopted(session: Session, task_id: UUID) -> None:
+    """Set the counts of a task that was made elsewhere to what came of it."""
+    a = TaskAddress
+    counts = select(func.count(), func.count(func.distinct(a.domain))).where(a.task_id == task_id)
+    total, domains = (await session.execute(counts)).one()
+    values = {"email_count": total, "total_count": total, "domain_count": domains}
+    statement = update(Task).where(Task.id == task_id).values(values)
+    await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def remove(session: Session, task_ids: Sequence[UUID]) -> None:
+    """Delete tasks with all that belongs to them; what they cost stays in the ledger. May take long for long lists."""
+    await session.execute(text("SET LOCAL statement_timeout = 0"))
+    await session.execute(delete(Task).where(Task.id.in_(task_ids)).execution_options(synchronize_session=False))
 
 
 async def lock(session: Session, task_id: UUID) -> Task | None:

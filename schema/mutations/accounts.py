@@ -147,6 +147,34 @@ class RequestEmailConfirmationPayload:
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
+@strawberry.input(description="Input of changeEmail.")
+class ChangeEmailInput:
+    new_email: str = strawberry.field(description="New address.")
+    current_password: str | None = strawberry.field(description="The password in force.", default=strawberry.UNSET)
+
+
+@picture(
+    outcomes.Outcome, "What changeEmail gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class ChangeEmailPayload:
+    user: User | None = plain("The account.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of deleteAccount.")
+class DeleteAccountInput:
+    current_password: str | None = strawberry.field(description="The password in force.", default=strawberry.UNSET)
+    confirm_email: str = strawberry.field(description="The account's address, typed once more.")
+
+
+@picture(
+    outcomes.Outcome, "What deleteAccount gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class DeleteAccountPayload:
+    deleted_user_id: strawberry.ID | None = plain("Global id of the deleted account.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
 @strawberry.type
 class AccountMutations:
     sign_up: SignUpPayload | None = mutation(
@@ -220,4 +248,18 @@ class AccountMutations:
         RequestEmailConfirmationPayload,
         PUBLIC,
         "Send the link again. The answer is the same whether or not the account exists.",
+    )
+    change_email: ChangeEmailPayload | None = mutation(
+        accounts.change_email,
+        ChangeEmailInput,
+        ChangeEmailPayload,
+        SESSION,
+        "Change the sign-in address; it counts once the new address is confirmed.",
+    )
+    delete_account: DeleteAccountPayload | None = mutation(
+        accounts.delete_account,
+        DeleteAccountInput,
+        DeleteAccountPayload,
+        SESSION,
+        "Delete the account with its tasks, files, keys and profile. Its ledger stays, without the person.",
     )

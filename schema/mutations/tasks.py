@@ -75,6 +75,7 @@ class UploadTaskFileInput:
     column_mapping: ColumnMappingInput | None = strawberry.field(
         description="Which column holds what.", default=strawberry.UNSET
     )
+    start: bool = strawberry.field(description="False to see the quote first and start with startTask.", default=True)
     integration: str | None = strawberry.field(
         description="Slug of the integration that it is for.", default=strawberry.UNSET
     )
@@ -89,6 +90,33 @@ class UploadTaskFilePayload:
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
+@strawberry.input(description="Input of startTask.")
+class StartTaskInput:
+    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
+
+
+@picture(outcomes.Outcome, "What startTask gives back. Either the result fields are set or `userErrors` is not empty.")
+class StartTaskPayload:
+    task: Task | None = plain("The task.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of updateTask.")
+class UpdateTaskInput:
+    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    name: str | None = strawberry.field(description="New name, 1 to 200 characters.", default=strawberry.UNSET)
+    column_mapping: ColumnMappingInput | None = strawberry.field(
+        description="Which column holds what.", default=strawberry.UNSET
+    )
+
+
+@picture(outcomes.Outcome, "What updateTask gives back. Either the result fields are set or `userErrors` is not empty.")
+class UpdateTaskPayload:
+    task: Task | None = plain("The task.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
 @strawberry.input(description="Input of cancelTask.")
 class CancelTaskInput:
     task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
@@ -97,6 +125,42 @@ class CancelTaskInput:
 @picture(outcomes.Outcome, "What cancelTask gives back. Either the result fields are set or `userErrors` is not empty.")
 class CancelTaskPayload:
     task: Task | None = plain("The task.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of retryTask.")
+class RetryTaskInput:
+    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
+
+
+@picture(outcomes.Outcome, "What retryTask gives back. Either the result fields are set or `userErrors` is not empty.")
+class RetryTaskPayload:
+    task: Task | None = plain("The task.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of refreshTasks.")
+class RefreshTasksInput:
+    first: int = strawberry.field(description="Newest upstream tasks to look at, 1 to 1000.", default=100)
+
+
+@picture(
+    outcomes.Outcome, "What refreshTasks gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class RefreshTasksPayload:
+    changed_count: int | None = plain("How many tasks were new or changed.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.input(description="Input of deleteTask.")
+class DeleteTaskInput:
+    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+
+
+@picture(outcomes.Outcome, "What deleteTask gives back. Either the result fields are set or `userErrors` is not empty.")
+class DeleteTaskPayload:
+    deleted_task_id: strawberry.ID | None = plain("Global id of the deleted task.")
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -130,7 +194,22 @@ class TaskMutations:
         UploadTaskFileInput,
         UploadTaskFilePayload,
         ApiKeyScope.TASKS_WRITE,
-        "Upload a CSV or TXT list of at most 100 MB and 1,000,000 rows, and start checking it.",
+        "Upload a CSV, XLSX or TXT list of at most 100 MB and 1,000,000 rows (XLSX: 250,000). Answers with a quote, "
+        "and starts unless `start` is false.",
+    )
+    start_task: StartTaskPayload | None = mutation(
+        tasks.start_task,
+        StartTaskInput,
+        StartTaskPayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Start an uploaded task. Holds its cost.",
+    )
+    update_task: UpdateTaskPayload | None = mutation(
+        tasks.update_task,
+        UpdateTaskInput,
+        UpdateTaskPayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Rename a task, or map the columns of a DRAFT anew (its quote changes).",
     )
     cancel_task: CancelTaskPayload | None = mutation(
         tasks.cancel_task,
@@ -138,6 +217,28 @@ class TaskMutations:
         CancelTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Stop a task at once. Verdicts so far are kept; the rest stays without a verdict.",
+    )
+    retry_task: RetryTaskPayload | None = mutation(
+        tasks.retry_task,
+        RetryTaskInput,
+        RetryTaskPayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Check the UNKNOWN addresses of a finished task again. Their new verdicts replace the old and are paid for "
+        "like any.",
+    )
+    refresh_tasks: RefreshTasksPayload | None = mutation(
+        tasks.refresh_tasks,
+        RefreshTasksInput,
+        RefreshTasksPayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Ask upstream now, for tasks made elsewhere too.",
+    )
+    delete_task: DeleteTaskPayload | None = mutation(
+        tasks.delete_task,
+        DeleteTaskInput,
+        DeleteTaskPayload,
+        ApiKeyScope.TASKS_WRITE,
+        "Delete a finished task with its results and file.",
     )
     verify_email: VerifyEmailPayload | None = mutation(
         results.verify_email,

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from db.models import Account, OneTimeToken, TokenPurpose
@@ -11,22 +12,33 @@ from services.errors import InvalidCredentials
 from services.identity.sessions import hashed
 from services.mail import Letter, Mailer
 
-LIFETIMES = {TokenPurpose.CONFIRM_EMAIL: timedelta(hours=24), TokenPurpose.RESET_PASSWORD: timedelta(minutes=30)}
+LIFETIMES = {
+    TokenPurpose.CONFIRM_EMAIL: timedelta(hours=24),
+    TokenPurpose.RESET_PASSWORD: timedelta(minutes=30),
+    TokenPurpose.CHANGE_EMAIL: timedelta(hours=24),
+}
 PAUSE = timedelta(minutes=1)
 """An account is not sent the same letter again within this time."""
-_PATHS = {TokenPurpose.CONFIRM_EMAIL: "confirm-email", TokenPurpose.RESET_PASSWORD: "reset-password"}
+_PATHS = {
+    TokenPurpose.CONFIRM_EMAIL: "confirm-email",
+    TokenPurpose.RESET_PASSWORD: "reset-password",
+    TokenPurpose.CHANGE_EMAIL: "confirm-email",
+}
 _TOKEN_CHARACTERS_MAX = 512
 _CLOSING_SECONDS = 5.0
 
 _SUBJECTS = {
     TokenPurpose.CONFIRM_EMAIL: "Confirm your address",
     TokenPurpose.RESET_PASSWORD: "Set a new password",
+    TokenPurpose.CHANGE_EMAIL: "Confirm your new address",
 }
 _TEXTS = {
     TokenPurpose.CONFIRM_EMAIL: "Somebody, most likely you, signed up with this address. This link confirms it, within "
     "24 hours. If it was not you, leave it alone: nothing happens then.",
     TokenPurpose.RESET_PASSWORD: "Somebody, most likely you, asked to set a new password. This link does it, within "
     "30 minutes. If it was not you, leave it alone: your password stays as it is.",
+    TokenPurpose.CHANGE_EMAIL: "Somebody, most likely you, wants to sign in with this address from now on. This link "
+    "confirms it, within 24 hours. If it was not you, leave it alone: nothing happens then.",
 }
 
 
@@ -40,24 +52,30 @@ class Links:
 
     async def send(self, account: Account, purpose: TokenPurpose, now: datetime) -> None:
         """Send a link that replaces the one before, at most once a minute."""
+        letter = await self.prepare(account, purpose, account.email, now)
+        if letter is not None:
+            self.post(letter)
+
+    async def prepare(self, account: Account, purpose: TokenPurpose, to: str, now: datetime) -> Letter | None:
+        """The letter with a link that replaces the one before; None within a minute of that."""
         token = secrets.token_urlsafe(32)
         async with self._db.transaction() as session:
             last = await queries.last_sent_at(session, account.id, purpose)
             if last is not None and now - last < PAUSE:
-                return
+                return None
             await queries.replace_one_time_token(
                 session,
                 OneTimeToken(
                     token_hash=hashed(token),
                     account_id=account.id,
                     purpose=purpose,
-                    email=account.email,
+                    email=to,
                     created_at=now,
                     expires_at=now + LIFETIMES[purpose],
                 ),
             )
         link = f"{self._public_url}/{_PATHS[purpose]}?token={token}"
-        self.post(Letter(account.email, _SUBJECTS[purpose], _TEXTS[purpose], link))
+        return Letter(to, _SUBJECTS[purpose], _TEXTS[purpose], link)
 
     def post(self, letter: Letter) -> None:
         """Send a letter in the background."""
@@ -65,8 +83,10 @@ class Links:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    async def redeem(self, session: Session, token: str, purpose: TokenPurpose, now: datetime) -> OneTimeToken:
-        """Take a token; it does not work again.
+    async def redeem(
+        self, session: Session, token: str, purposes: Sequence[TokenPurpose], now: datetime
+    ) -> OneTimeToken:
+        """Take a token for one of these purposes; it does not work again.
 
         Raises:
             InvalidCredentials: unknown, spent or too old.
@@ -74,7 +94,7 @@ class Links:
         """
         if len(token) > _TOKEN_CHARACTERS_MAX or not token.isascii():
             raise InvalidCredentials
-        found = await queries.spend_one_time_token(session, hashed(token), purpose, now)
+        found = await queries.spend_one_time_token(session, hashed(token), purposes, now)
         if found is None:
             raise InvalidCredentials("This link was used before, or is too old. Ask for a new one.", field=_FIELD)
         return found

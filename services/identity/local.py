@@ -1,6 +1,6 @@
 """Identity kept by the service itself: passwords, sessions and links in its own tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from services.errors import (
     Suspended,
     Taken,
 )
-from services.identity import passwords
+from services.identity import address_change, passwords
 from services.identity.links import LIFETIMES, Links
 from services.identity.passwords import Passwords
 from services.identity.port import Grant, SignOutScope
@@ -35,6 +35,7 @@ from services.tokens import Tokens
 METADATA_BYTES_MAX = 16 * 1024
 _EMAIL, _PASSWORD = ("input", "email"), ("input", "password")
 _NEW, _CURRENT = ("input", "newPassword"), ("input", "currentPassword")
+_NEW_EMAIL = ("input", "newEmail")
 
 
 class LocalIdentity:
@@ -58,6 +59,8 @@ class LocalIdentity:
         self._sessions = Sessions(db, tokens, secret)
         self._links = Links(db, mailer, public_url)
         self._passwords = Passwords()
+
+    are_accounts_kept_here = True
 
     @property
     def is_confirmation_on(self) -> bool:
@@ -185,18 +188,41 @@ class LocalIdentity:
             credential = await queries.credential_of(session, account_id)
             row = await queries.session_by_id(session, session_id) if session_id is not None else None
         is_reset = row is not None and row.may_reset_until is not None and row.may_reset_until > now
-        if credential is not None and not is_reset:
-            if current is None:
-                raise Required("The password in force is needed.", field=_CURRENT)
-            async with self._throttle.attempt(str(account_id)):
-                if not await self._passwords.is_right(current, credential.password_hash):
-                    raise InvalidCredentials("The password in force is another.", field=_CURRENT)
+        if not is_reset:
+            await self._prove(account_id, credential, current)
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
             await queries.set_password(session, account_id, password_hash, now)
             await queries.end_sessions(session, account_id, but=session_id)
             if session_id is not None:
                 await queries.end_reset(session, session_id)
+
+    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> None:
+        """Ask for the password."""
+        del now
+        async with self._db.read() as session:
+            credential = await queries.credential_of(session, account_id)
+        await self._prove(account_id, credential, current)
+
+    async def _prove(self, account_id: UUID, credential: Credential | None, current: str | None) -> None:
+        if credential is None:
+            return
+        if current is None:
+            raise Required("The password in force is needed.", field=_CURRENT)
+        async with self._throttle.attempt(str(account_id)):
+            if not await self._passwords.is_right(current, credential.password_hash):
+                raise InvalidCredentials("The password in force is another.", field=_CURRENT)
+
+    async def change_email(
+        self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime
+    ) -> Account:
+        """Change the address."""
+        del session_id
+        address = normalised(new, _NEW_EMAIL)
+        await self.prove(account_id, current, now)
+        await self._throttle.letter(address)
+        links = self._links if self.is_confirmation_on else None
+        return await address_change.begin(self._db, links, account_id, address, now)
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link again."""
@@ -207,8 +233,8 @@ class LocalIdentity:
             await self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
 
     async def confirm_email(self, token: str, *, device: Device, now: datetime) -> Grant:
-        """Confirm an address, and begin a session."""
-        return await self._by_link(token, TokenPurpose.CONFIRM_EMAIL, device, now)
+        """Confirm the address of an account, or its new one, and begin a session."""
+        return await self._by_link(token, (TokenPurpose.CONFIRM_EMAIL, TokenPurpose.CHANGE_EMAIL), device, now)
 
     async def request_password_reset(self, email: str, now: datetime) -> None:
         """Send a link."""
@@ -223,7 +249,7 @@ class LocalIdentity:
         passwords.check(new, _NEW)
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
-            spent = await self._links.redeem(session, token, TokenPurpose.RESET_PASSWORD, now)
+            spent = await self._links.redeem(session, token, (TokenPurpose.RESET_PASSWORD,), now)
             account = await queries.confirm(session, spent.account_id, spent.email, now)
             if account is None:
                 raise InvalidCredentials
@@ -235,26 +261,27 @@ class LocalIdentity:
 
     async def redeem_reset(self, token: str, *, device: Device, now: datetime) -> Grant:
         """Begin a session with the token of a reset link."""
-        return await self._by_link(token, TokenPurpose.RESET_PASSWORD, device, now)
+        return await self._by_link(token, (TokenPurpose.RESET_PASSWORD,), device, now)
 
     async def aclose(self) -> None:
         """Let letters leave and threads end."""
         await self._links.aclose()
         self._passwords.close()
 
-    async def _by_link(self, token: str, purpose: TokenPurpose, device: Device, now: datetime) -> Grant:
+    async def _by_link(self, token: str, purposes: Sequence[TokenPurpose], device: Device, now: datetime) -> Grant:
         """Begin a session with the token of a link: whoever reads the mail owns the address."""
         async with self._db.transaction() as session:
-            spent = await self._links.redeem(session, token, purpose, now)
-            account = await queries.confirm(session, spent.account_id, spent.email, now)
+            spent = await self._links.redeem(session, token, purposes, now)
+            settle = queries.change_email if spent.purpose is TokenPurpose.CHANGE_EMAIL else queries.confirm
+            account = await settle(session, spent.account_id, spent.email, now)
             if account is None:
                 raise InvalidCredentials
             if account.suspended_at is not None:
                 raise Suspended
             credential = await queries.credential_of(session, account.id)
             begun = await self._sessions.begin(session, account, device, now)
-            if purpose is TokenPurpose.RESET_PASSWORD:
-                begun[0].may_reset_until = now + LIFETIMES[purpose]
+            if spent.purpose is TokenPurpose.RESET_PASSWORD:
+                begun[0].may_reset_until = now + LIFETIMES[spent.purpose]
         return await self._sessions.grant(account, credential.user_metadata if credential else {}, *begun, now)
 
     async def _known(self, email: str) -> Account | None:
@@ -263,7 +290,7 @@ class LocalIdentity:
         return account if account is not None and account.suspended_at is None else None
 
 
-def normalised(email: str) -> str:
+def normalised(email: str, field: tuple[str, ...] = _EMAIL) -> str:
     """The address in a text.
 
     Raises:
@@ -271,10 +298,10 @@ def normalised(email: str) -> str:
 
     """
     if not email.strip():
-        raise Required("An address is needed.", field=_EMAIL)
+        raise Required("An address is needed.", field=field)
     address = addresses.parse(email)
     if address is None:
-        raise Invalid("This is not an e-mail address.", field=_EMAIL)
+        raise Invalid("This is not an e-mail address.", field=field)
     return address.email
 
 

@@ -49,6 +49,10 @@ class Identity(Protocol):
     """
 
     @property
+    def are_accounts_kept_here(self) -> bool:
+        """An account that is deleted here is gone; else it could sign in again from where it is kept."""
+
+    @property
     def is_confirmation_on(self) -> bool:
         """A new address must be confirmed before it can sign in, which needs mail."""
 
@@ -82,6 +86,14 @@ class Identity(Protocol):
         self, account_id: UUID, session_id: UUID | None, current: str | None, new: str, now: datetime
     ) -> None:
         """Change the password and end every other session. `current` is left out where there is none yet."""
+
+    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> None:
+        """Refuse whoever does not know the password in force; an account that has none yet needs none."""
+
+    async def change_email(
+        self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime
+    ) -> Account:
+        """Change the address: at once, or where confirmation is on, when the link sent to the new one is used."""
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link that confirms an address again; nothing is told about it."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -33,6 +34,8 @@ class UpstreamTask:
     id: UUID
     total: int
     snapshot: Snapshot
+    created_at: datetime | None = None
+    callback_url: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -47,11 +50,20 @@ class Upstream(Protocol):
     credential), UpstreamMissing for a task that is not known.
     """
 
-    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID:
-        """Make a task of 1 to 10,000 addresses; the same key gives the same task again."""
+    gives_ids: bool
+    """False: a list is sent once, and its task is then looked for among the newest."""
+
+    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID | None:
+        """Make a task of 1 to 10,000 addresses; the same key gives the same task again. None: its id is not told."""
+
+    def callback_of(self, idempotency_key: str) -> str | None:
+        """The callback URL by which a task that was made with a key can be told from others; None without such."""
 
     async def tasks(self, key: str, task_ids: Sequence[UUID]) -> dict[UUID, UpstreamTask]:
         """The state of at most 100 tasks in one call; those not known are left out."""
+
+    async def newest(self, key: str, *, limit: int, offset: int) -> Sequence[UpstreamTask]:
+        """At most 100 tasks that the key may see, newest first, after as many as `offset`."""
 
     async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
         """The next results behind a cursor, at most 1,000; while the task runs too."""

@@ -24,11 +24,13 @@ _KEY_SECONDS = 5.0
 _BREAKER_FAILURES = 5
 _BREAKER_SECONDS = 5.0
 _SUCCESS, _REFUSED, _FAULT = 200, 400, 500
-_UNAUTHORIZED, _MISSING, _BUSY, _TIMEOUT = 401, 404, 429, 408
+_UNAUTHORIZED, _MISSING, _BUSY, _TIMEOUT, _AWAY = 401, 404, 429, 408, 503
 
 
 class HttpUpstream:
     """The client of one verifier, for the whole process."""
+
+    gives_ids = True
 
     def __init__(self, url: str, *, timeout_seconds: float = 15.0, breaker_seconds: float = _BREAKER_SECONDS) -> None:
         """`url` ends where the contract's paths begin, e.g. http://127.0.0.1:8025/api/v1.
@@ -51,7 +53,11 @@ class HttpUpstream:
         """Close every connection."""
         await self._client.aclose()
 
-    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID:
+    def callback_of(self, idempotency_key: str) -> str | None:  # noqa: ARG002 - the id is told, so nothing needs a mark
+        """See the contract."""
+        return None
+
+    async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID | None:
         """Make a task; see the contract."""
         headers = {"Idempotency-Key": idempotency_key}
         return wire.task_id(await self._call("POST", "/tasks", key, json={"emails": list(emails)}, headers=headers))
@@ -61,6 +67,10 @@ class HttpUpstream:
         params = {"ids": ",".join(map(str, task_ids)), "limit": len(task_ids)}
         found = wire.tasks(await self._call("GET", "/tasks", key, params=params))
         return {task.id: task for task in found}
+
+    async def newest(self, key: str, *, limit: int, offset: int) -> Sequence[UpstreamTask]:
+        """The newest tasks; see the contract."""
+        return wire.tasks(await self._call("GET", "/tasks", key, params={"limit": limit, "offset": offset}))
 
     async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
         """The next results; see the contract."""
@@ -100,16 +110,16 @@ class HttpUpstream:
         key: str,
         *,
         limit_seconds: float | None = None,
+        tries: int = _TRIES,
         **request: Any,  # noqa: ANN401 - what httpx takes
     ) -> Any:  # noqa: ANN401 - JSON
         """Ask up to three times; with a limit of the caller's once, and an answer that comes too late is no fault."""
         headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
-        tries = _TRIES
         if limit_seconds is not None:
             tries, request["timeout"] = 1, httpx.Timeout(limit_seconds, connect=min(limit_seconds, _CONNECT_SECONDS))
         for attempt in range(tries):
             if time.monotonic() < self._closed_until:
-                raise UpstreamDown(retry_after_seconds=self._closed_until - time.monotonic())
+                raise UpstreamDown(retry_after_seconds=self._closed_until - time.monotonic(), may_have_worked=False)
             try:
                 response = await self._client.request(method, path, headers=headers, **request)
                 return self._answer(response)
@@ -117,7 +127,8 @@ class HttpUpstream:
                 is_late = isinstance(error, httpx.ReadTimeout)
                 if not (is_late and limit_seconds is not None):
                     self._count_failure()
-                down = UpstreamDown(is_timeout=is_late)
+                is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+                down = UpstreamDown(is_timeout=is_late, may_have_worked=not is_unsent)
                 down.__cause__ = error
             except UpstreamDown as error:
                 down = error
@@ -135,13 +146,18 @@ class HttpUpstream:
         else:
             self._failures = 0
         if status >= _FAULT or status in (_BUSY, _TIMEOUT):
-            raise UpstreamDown(retry_after_seconds=wire.retry_after_seconds(response.headers))
+            raise UpstreamDown(
+                retry_after_seconds=wire.retry_after_seconds(response.headers),
+                may_have_worked=status not in (_BUSY, _AWAY),
+            )
         if status == _MISSING:
             raise UpstreamMissing
         if status == _UNAUTHORIZED:
             raise UpstreamKeyRefused(wire.error_message(response.content))
         if not _SUCCESS <= status < _REFUSED:
             raise UpstreamRefused(wire.error_message(response.content))
+        if response.headers.get("content-type", "").startswith("text/"):
+            return response.text
         try:
             return response.json() if response.content else None
         except (ValueError, RecursionError) as error:  # no JSON, or nested without end

@@ -1,6 +1,8 @@
 """The verifier's JSON read into our words. An answer that breaks the contract is UpstreamDown, never a crash."""
 
+import csv
 import functools
+import io
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -54,6 +56,25 @@ def key(answer: Any) -> str:  # noqa: ANN401 - JSON
 def tasks(answer: Any) -> list[UpstreamTask]:  # noqa: ANN401 - JSON
     """The tasks of a list page."""
     return [_task(task) for task in answer["tasks"]]
+
+
+@_read
+def task(answer: Any) -> UpstreamTask:  # noqa: ANN401 - JSON
+    """One task."""
+    return _task(answer)
+
+
+@_read
+def csv_results(text: str, now: datetime) -> list[EmailVerification]:
+    """The results of a file, read by the names of its columns; columns that are missing are not told."""
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    truths = ("role_based", "disposable", "free_provider")
+    return [
+        verification(
+            {name: value or None for name, value in row.items()} | {t: row.get(t) == "true" for t in truths}, now
+        )
+        for row in rows
+    ]
 
 
 @_read
@@ -115,6 +136,8 @@ def _task(task: dict[str, Any]) -> UpstreamTask:
             requested_at=_time(metrics.get("last_verification_requested_at")),
             completed_at=_time(metrics.get("last_verification_completed_at")),
         ),
+        created_at=_time(task.get("created_at")),
+        callback_url=task.get("webhook_url"),
     )
 
 

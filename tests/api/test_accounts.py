@@ -168,3 +168,31 @@ async def test_a_key_and_a_stranger_reach_no_session(anonymous: Client, parts: P
     for mutation in ("signOut(input: {})", 'changePassword(input: {newPassword: "12345678"})'):
         assert await key.codes(f"mutation {{ {mutation} {{ {ERRORS} }} }}") == ["FORBIDDEN"]
         assert await anonymous.codes(f"mutation {{ {mutation} {{ {ERRORS} }} }}") == ["UNAUTHENTICATED"]
+
+
+async def test_the_address_is_changed_with_the_password(anonymous: Client) -> None:
+    ann, _ = await signed_up(anonymous)
+    new = {"newEmail": "ann.new@example.com"}
+    assert await codes(ann, "changeEmail", "user { email }", **new, currentPassword="wrong horse") == [
+        "INVALID_CREDENTIALS"
+    ]
+    assert await codes(ann, "changeEmail", "user { email }", newEmail="nobody", currentPassword=PASSWORD) == ["INVALID"]
+    outcome = await done(ann, "changeEmail", "user { email }", **new, currentPassword=PASSWORD)
+    assert outcome == {"user": {"email": "ann.new@example.com"}, "userErrors": []}
+    assert (await ann.ask(SESSIONS))["viewer"]["email"] == "ann.new@example.com"
+
+
+async def test_an_account_is_deleted_with_password_and_address_and_is_out_at_once(anonymous: Client) -> None:
+    ann, made = await signed_up(anonymous)
+    gone = "deletedUserId"
+    assert await codes(ann, "deleteAccount", gone, confirmEmail=EMAIL) == ["REQUIRED"]
+    assert await codes(ann, "deleteAccount", gone, confirmEmail=EMAIL, currentPassword="wrong") == [
+        "INVALID_CREDENTIALS"
+    ]
+    assert await codes(ann, "deleteAccount", gone, confirmEmail="x", currentPassword=PASSWORD) == ["INVALID"]
+    outcome = await done(ann, "deleteAccount", gone, confirmEmail=EMAIL, currentPassword=PASSWORD)
+    assert outcome == {"deletedUserId": made["user"]["id"], "userErrors": []}
+    assert (await ann.post(SESSIONS)).status_code == 401
+    assert await codes(anonymous, "signIn", TOKENS, email=EMAIL, password=PASSWORD) == ["INVALID_CREDENTIALS"]
+    refresh = made["tokens"]["refreshToken"]
+    assert await codes(anonymous, "refreshSession", TOKENS, refreshToken=refresh) == ["INVALID_CREDENTIALS"]

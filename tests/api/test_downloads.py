@@ -50,6 +50,22 @@ async def test_a_text_file_has_one_address_a_line(client: Client, http: httpx.As
     assert response.text == "".join(f"user{n}@ok.mailverdict.test\n" for n in range(5))
 
 
+@pytest.mark.parametrize(
+    ("format", "media_type", "start"),
+    [
+        ("XLSX", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK"),
+        ("NDJSON", "application/x-ndjson", b'{"row_number":1,'),
+    ],
+)
+async def test_other_formats_have_their_types(
+    client: Client, http: httpx.AsyncClient, task: Task, format: str, media_type: str, start: bytes
+) -> None:
+    response = await http.get(await link(client, task, format))
+    assert (response.status_code, response.headers["content-type"]) == (200, media_type)
+    assert response.headers["content-disposition"] == f'attachment; filename="March-results.{format.lower()}"'
+    assert response.content.startswith(start)
+
+
 async def test_a_filter_is_part_of_the_link(client: Client, http: httpx.AsyncClient, task: Task) -> None:
     path = await link(client, task, "TXT", emailContains="USER3")
     assert (await http.get(path)).text == "user3@ok.mailverdict.test\n"

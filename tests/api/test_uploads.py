@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from resolvers.context import Parts
+from services import drafts
 from tests.client import Client
 
 SELECTION = """
@@ -95,9 +96,7 @@ async def test_a_bad_file_is_a_clear_user_error_and_writes_nothing(
 async def test_more_different_addresses_than_allowed_are_too_large(
     client: Client, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services import tasks
-
-    monkeypatch.setattr(tasks, "FILE_ADDRESSES_MAX", 2)
+    monkeypatch.setattr(drafts, "FILE_ADDRESSES_MAX", 2)
     outcome = await client.upload(b"a@b.co\nb@b.co\nc@b.co\n", "l.txt", SELECTION)
     assert [(e["code"], e["field"]) for e in outcome["userErrors"]] == [("TOO_LARGE", ["input", "file"])]
     assert await raw("SELECT count(*) FROM task") == [(0,)]

@@ -162,3 +162,24 @@ async def test_an_operation_on_a_websocket_is_refused_alone(parts: Parts, accoun
         assert found == ["next", "next", "error"]
         await ws.send(json.dumps({"type": "ping"}))
         assert json.loads(await ws.recv())["type"] == "pong"
+
+
+async def test_security_30_who_guesses_is_told_by_graphql_how_long_to_wait(serving: Serving) -> None:
+    sign_in = 'mutation { signIn(input: {email: "ann@example.com", password: "wrong"}) { userErrors { code } } }'
+    async with serving("198.51.100.66") as http:
+        answers = [(await Client(http).post(sign_in)).json() for _ in range(8)]
+    assert answers[0]["data"]["signIn"]["userErrors"] == [{"code": "INVALID_CREDENTIALS"}]
+    (error,) = answers[-1]["errors"]
+    assert error["extensions"]["code"] == "RATE_LIMITED"
+    assert error["extensions"]["retryAfterSeconds"] >= 1
+
+
+async def test_a_leaked_password_is_a_user_error_and_a_reason_of_supabase(serving: Serving) -> None:
+    sign_up = """mutation { signUp(input: {email: "ann@example.com", password: "Password123"}) {
+      user { email } userErrors { code field message } } }"""
+    async with serving() as http:
+        (error,) = (await Client(http).ask(sign_up))["signUp"]["userErrors"]
+        assert (error["code"], error["field"]) == ("INVALID", ["input", "password"])
+        assert "leaks" in error["message"]
+        answer = await http.post("/auth/v1/signup", json={"email": "ann@example.com", "password": "Password123"})
+        assert (answer.status_code, answer.json()["weak_password"]) == (422, {"reasons": ["pwned"]})

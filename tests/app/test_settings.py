@@ -148,3 +148,24 @@ def test_a_given_public_url_loses_its_last_slash() -> None:
 def test_a_child_inherits_the_verifiers_settings_and_no_secret_of_the_service() -> None:
     env = {**PRODUCTION, "PATH": "/bin", "VERIFIER_LAB_DELAY_MS": "30", "LC_ALL": "C", "OTHER": "x"}
     assert settings.child_environment(env) == {"PATH": "/bin", "VERIFIER_LAB_DELAY_MS": "30", "LC_ALL": "C"}
+
+
+def test_limits_bind_in_production_and_are_out_of_the_way_in_development() -> None:
+    bound, free = Settings.from_env(PRODUCTION), Settings.from_env({})
+    assert (bound.rate_limit, bound.rate_limit_signed_out, bound.sign_ups_per_hour) == (60_000, 10_000, 20)
+    assert (free.rate_limit, free.rate_limit_signed_out, free.sign_ups_per_hour) == (settings.UNLIMITED,) * 3
+    assert Settings.from_env(PRODUCTION | {"RATE_LIMIT": "7"}).rate_limit == 7
+    with pytest.raises(SettingsError, match="RATE_LIMIT"):
+        Settings.from_env({"RATE_LIMIT": "0"})
+
+
+def test_a_supabase_project_needs_its_key_and_in_production_https() -> None:
+    with pytest.raises(SettingsError, match="SUPABASE_KEY"):
+        Settings.from_env({"SUPABASE_URL": "http://127.0.0.1:9"})
+    project = {"SUPABASE_URL": "http://project.test/", "SUPABASE_KEY": "sb_publishable_x"}
+    assert Settings.from_env(project).supabase_url == "http://project.test"
+    with pytest.raises(SettingsError, match="https"):
+        Settings.from_env(PRODUCTION | project)
+    secret = {"SUPABASE_JWT_SECRET": SECRET, "REDIS_URL": "redis://:hidden@cache:6379/1"}
+    shown = repr(Settings.from_env(project | secret))
+    assert [word for word in ("sb_publishable", SECRET, "hidden") if word in shown] == []

@@ -19,7 +19,12 @@ def new_key() -> str:
 
 
 async def created(upstream: Upstream, key: str, emails: list[str]) -> UUID:
-    return await upstream.create(key, emails, idempotency_key=new_key())
+    known = {task.id for task in await upstream.newest(key, limit=100, offset=0)} if not upstream.gives_ids else set()
+    made = await upstream.create(key, emails, idempotency_key=new_key())
+    if made is not None:
+        return made
+    (found,) = [task.id for task in await upstream.newest(key, limit=100, offset=0) if task.id not in known]
+    return found
 
 
 async def ended(upstream: Upstream, key: str, task_id: UUID) -> UpstreamTask:
@@ -120,6 +125,9 @@ async def test_many_tasks_are_told_of_in_one_call_and_unknown_ones_are_left_out(
     made = [await created(upstream, upstream_key, EMAILS[:1]) for _ in range(3)]
     found = await upstream.tasks(upstream_key, [*made, uuid.uuid4()])
     assert set(found) == set(made)
+    newest = await upstream.newest(upstream_key, limit=3, offset=0)
+    assert len(newest) == 3
+    assert all(task.created_at is not None for task in newest)
     assert [found[task_id].total for task_id in made] == [1, 1, 1]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy import event, text
 from conftest import NewDatabase
 from db import ids, migrations
 from db.models import OPEN_STATUSES, PartState, PaymentEvent, TaskOrderField
-from db.queries import accounts, parts, payments, results, tasks
+from db.queries import accounts, audit, downloads, parts, payments, results, series, tasks
 from db.queries.pages import Window
 from db.queries.results import ResultConditions
 from db.queries.tasks import TaskConditions
@@ -58,6 +59,9 @@ INSERT INTO payment_event (provider, event_id, fact, subject, payment_ref, purch
   FROM purchase;
 INSERT INTO task_row (task_id, row_number, address_n, input)
   SELECT task_id, n, n, email FROM task_address;
+INSERT INTO audit_event (id, action, actor_id, details, created_at)
+  SELECT gen_random_uuid(), 'user.role', a.id, '{{}}', '2026-01-01'::timestamptz + n * interval '1 minute'
+  FROM generate_series(1, 100) n, account a;
 """
 
 
@@ -227,10 +231,15 @@ async def test_a_page_of_results_is_read_by_row_number(plans: Plans) -> None:
 
 
 async def test_a_piece_of_a_download_is_read_by_row_number(plans: Plans) -> None:
-    with plans.seen():
-        async with plans.db.read() as session:
-            await results.chunk(session, plans.task_id, ResultConditions(), after=1000, limit=100)
-    assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
+    span, conditions = downloads.Span(plans.task_id, 1000, 1100), ResultConditions()
+    async with plans.db.read() as session:
+        found = await downloads.rows(session, span, conditions)
+        driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+        statement = f"EXPLAIN (FORMAT JSON) SELECT * {downloads._FROM}"
+        explained = await driver.fetchval(statement, *downloads._values(span, conditions))
+    assert [row["row_number"] for row in found] == list(range(1001, 1101))
+    (plan,) = json.loads(explained) if isinstance(explained, str) else explained
+    assert set(_used(plan["Plan"])) == {"pk_task_row", "pk_task_address"}
 
 
 async def test_a_key_is_found_by_its_hash_and_an_account_by_its_address(plans: Plans) -> None:
@@ -304,3 +313,37 @@ async def test_a_part_posted_twice_is_moved_once(db: Database) -> None:
         row = (await tasks.by_ids(session, [task_id]))[task_id]
     assert (part.upstream_id, part.cursor, part.state) == (first, 7, PartState.RUNNING)
     assert row.status in OPEN_STATUSES
+
+
+async def test_the_newest_tasks_of_everybody_are_read_from_their_index(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            order = TaskOrderField.CREATED_AT
+            await tasks.page(session, None, TaskConditions(), Window(20), order=order, is_descending=True)
+    assert await plans.indexes() == ["ix_task_created_at_utc"]
+
+
+@pytest.mark.parametrize("is_one_actor", [True, False])
+async def test_a_page_of_the_audit_log_is_read_from_its_index(plans: Plans, is_one_actor: bool) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            found = await audit.page(session, plans.account_id if is_one_actor else None, Window(20))
+    assert len(found.rows) == 20
+    assert await plans.indexes() == ["ix_audit_event_actor_id" if is_one_actor else "ix_audit_event_created_at"]
+
+
+@pytest.mark.parametrize("is_one_account", [True, False])
+async def test_a_series_reads_the_tasks_of_its_span_alone(plans: Plans, is_one_account: bool) -> None:
+    starts_at = datetime(2026, 1, 1, tzinfo=UTC)
+    with plans.seen():
+        async with plans.db.read() as session:
+            found = await series.tasks_by_day(
+                session,
+                plans.account_id if is_one_account else None,
+                TaskConditions(),
+                starts_at=starts_at,
+                ends_at=starts_at + timedelta(minutes=10),
+            )
+    assert sum(point.task_count for point in found.values()) == (9 if is_one_account else 9 * ACCOUNTS)
+    (index,) = await plans.indexes()
+    assert index.startswith("ix_task_account_id_" if is_one_account else "ix_task_created_at_utc")

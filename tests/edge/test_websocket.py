@@ -139,6 +139,13 @@ async def test_a_revoked_token_closes_its_socket(guests: small.Guests) -> None:
         assert await close_code(socket) == 4403
 
 
+async def test_a_caller_whose_role_has_changed_has_to_come_in_anew(guests: small.Guests) -> None:
+    async with small.serving(small.application(guests, recheck_seconds=0.1)) as url, opened(url) as socket:
+        await begin(socket, GOOD)
+        guests.by_token["good"] = small.Actor("ann, no longer an administrator")
+        assert await close_code(socket) == 4403
+
+
 @pytest.mark.parametrize(
     ("frame", "code"),
     [

@@ -39,6 +39,8 @@ class KnownTask:
     emails: list[str]
     done: int = 0
     is_canceled: bool = False
+    created_at: datetime = dataclasses.field(default_factory=lambda: datetime.now(UTC))
+    callback_url: str | None = None
 
 
 class FaultyUpstream:
@@ -162,8 +164,12 @@ class FaultyUpstream:
         return JSONResponse({"id": str(self.by_key[key])}, 201)
 
     async def _list(self, request: Request) -> Response:
-        asked = [UUID(i) for i in request.query_params["ids"].split(",")]
-        found = [self.tasks[i] for i in asked if i in self.tasks]
+        if (ids := request.query_params.get("ids")) is not None:
+            found = [self.tasks[i] for i in map(UUID, ids.split(",")) if i in self.tasks]
+        else:
+            newest = sorted(self.tasks.values(), key=lambda task: task.created_at, reverse=True)
+            offset, limit = int(request.query_params["offset"]), int(request.query_params["limit"])
+            found = newest[offset : offset + limit]
         for task in found:
             step = len(task.emails) if self.settled_a_look is None else self.settled_a_look
             if not task.is_canceled:
@@ -209,6 +215,8 @@ class FaultyUpstream:
         processing = 0 if task.is_canceled else min(rest, 3)
         return {
             "id": str(task.id),
+            "created_at": task.created_at.isoformat(),
+            "webhook_url": task.callback_url,
             "metrics": {
                 "total_email_addresses": len(task.emails),
                 "job_status": {

@@ -76,12 +76,12 @@ def test_a_header_is_told_from_data_by_what_is_in_it() -> None:
 
 def test_the_column_of_addresses_is_found_by_what_it_holds() -> None:
     _, layout = opened("mail,contact\nMain Street 1,a@example.com\nSide Street 2,b@example.com\n")
-    assert layout.position(ColumnRole.EMAIL) == 1
+    assert files.position(layout.columns, ColumnRole.EMAIL) == 1
 
 
 def test_between_two_columns_of_addresses_the_name_decides() -> None:
     _, layout = opened("referrer,E-Mail\nx@example.com,a@example.com\ny@example.com,broken\n")
-    assert layout.position(ColumnRole.EMAIL) == 1
+    assert files.position(layout.columns, ColumnRole.EMAIL) == 1
 
 
 def test_a_column_named_email_is_taken_even_when_nothing_in_it_is_an_address() -> None:
@@ -128,7 +128,7 @@ def test_a_mapping_that_cannot_be_kept_is_refused_at_its_field(mapping: dict[str
         ("email\n\n,\n", "list.csv", Required),
         ("id,name\n1,Ann\n2,Ben\n", "list.csv", Invalid),
         ("no address here\nnor here\n", "list.txt", Invalid),
-        ("email\na@example.com\n", "list.xlsx", UnreadableFile),
+        ("email\na@example.com\n", "list.xls", UnreadableFile),
         ("email\na@example.com\n", "list", UnreadableFile),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "list.csv", UnreadableFile),
         (b"PK\x03\x04\0\0" * 50, "list.csv", UnreadableFile),

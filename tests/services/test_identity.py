@@ -62,6 +62,13 @@ class Postbox:
         """Keep it."""
         self.letters.append(letter)
 
+    async def both(self) -> list[Letter]:
+        """Two letters, once they have come."""
+        async with asyncio.timeout(5):
+            while len(self.letters) < 2:
+                await asyncio.sleep(0.01)
+        return self.letters
+
     async def token(self) -> str:
         """The token of the newest link, once it has come."""
         async with asyncio.timeout(5):
@@ -171,6 +178,33 @@ async def signed_in(identity: Identity, email: str = EMAIL, password: str = PASS
 async def came_in(db: Database, credentials: Credentials, granted: Grant) -> Any:
     header = f"Bearer {granted.tokens.access_token}"
     return await authentication.authenticate(db, credentials, authorization=header)
+
+
+async def test_an_address_is_changed_by_who_knows_the_password(identity: Identity) -> None:
+    granted = await signed_up(identity)
+    for current, expected in ((None, Required), ("wrong horse", InvalidCredentials)):
+        with pytest.raises(expected):
+            await identity.change_email(granted.account.id, granted.session_id, "ann.new@example.com", current, now())
+        with pytest.raises(expected):
+            await identity.prove(granted.account.id, current, now())
+    await identity.prove(granted.account.id, PASSWORD, now())
+    changed = await identity.change_email(
+        granted.account.id, granted.session_id, "ann.new@example.com", PASSWORD, now()
+    )
+    assert (changed.id, changed.email) == (granted.account.id, "ann.new@example.com")
+    assert (await signed_in(identity, "ann.new@example.com")).account.id == granted.account.id
+    with pytest.raises(InvalidCredentials):
+        await signed_in(identity)
+
+
+async def test_with_mail_a_new_address_counts_once_its_link_is_used(confirming: Identity, postbox: Postbox) -> None:
+    assert await confirming.sign_up(EMAIL, PASSWORD, user_metadata={}, device=PHONE, now=now()) is None
+    granted = await confirming.confirm_email(await postbox.token(), device=PHONE, now=now())
+    new = "ann.new@example.com"
+    assert (await confirming.change_email(granted.account.id, granted.session_id, new, PASSWORD, now())).email == EMAIL
+    postbox.letters = [letter for letter in await postbox.both() if letter.to == new]
+    changed = await confirming.confirm_email(await postbox.token(), device=PHONE, now=now())
+    assert (changed.account.id, changed.account.email) == (granted.account.id, new)
 
 
 async def test_who_signs_up_is_signed_in_and_can_sign_in_again(

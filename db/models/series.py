@@ -1,0 +1,72 @@
+"""Numbers by UTC day: of one task by the day of each verdict, of many tasks by the day on which they were made."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
+from db.models.table import Table
+
+
+class TaskDay(Table):
+    """Verdicts of a task that were found on one day. The database keeps it with every change of a verdict."""
+
+    __tablename__ = "task_day"
+
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True)
+    date: Mapped[dt.date] = mapped_column(primary_key=True)
+    exists_count: Mapped[int] = mapped_column(default=0)
+    not_exists_count: Mapped[int] = mapped_column(default=0)
+    catchall_count: Mapped[int] = mapped_column(default=0)
+    invalid_syntax_count: Mapped[int] = mapped_column(default=0)
+    unknown_count: Mapped[int] = mapped_column(default=0)
+    role_based_count: Mapped[int] = mapped_column(default=0)
+    disposable_count: Mapped[int] = mapped_column(default=0)
+    last_verified_at: Mapped[dt.datetime | None]
+
+    @property
+    def metrics(self) -> TaskMetrics:
+        """The counts in the words of a task's; all of them are of addresses that have their verdict."""
+        verdicts = VerificationStatusCounts(
+            exists=self.exists_count,
+            not_exists=self.not_exists_count,
+            catchall=self.catchall_count,
+            invalid_syntax=self.invalid_syntax_count,
+            unknown=self.unknown_count,
+            role_based=self.role_based_count,
+            disposable_domain_emails=self.disposable_count,
+        )
+        total = (
+            self.exists_count
+            + self.not_exists_count
+            + self.catchall_count
+            + self.invalid_syntax_count
+            + self.unknown_count
+        )
+        return TaskMetrics(
+            total_email_addresses=total,
+            job_status=JobStatusCounts(pending=0, processing=0, completed=total, failed=0),
+            verification_status=verdicts,
+            last_verification_requested_at=None,
+            last_verification_completed_at=self.last_verified_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSeriesPoint:
+    """Tasks made on one day."""
+
+    date: dt.date
+    task_count: int
+    metrics: TaskMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSeries:
+    """Tasks over time: a point for every day of a span, in order."""
+
+    points: Sequence[TaskSeriesPoint]

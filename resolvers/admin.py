@@ -1,0 +1,132 @@
+"""Views over every account, and the mutations of administrators."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db import ids, models
+from db.models import UserRole
+from db.queries import administration, audit
+from resolvers import outcomes, pages, tasks
+from resolvers.context import Context, Info
+from services import administration as service
+from services.errors import BadRequest
+
+_SEARCH_CHARACTERS_MAX = 100
+_NOBODY = UUID(int=0)
+"""Whose id cannot be one: nothing is theirs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Stands for all there is: what each view shows is asked for by itself."""
+
+
+async def admin(info: Info) -> Views | None:
+    """The views; None for all but administrators."""
+    return Views() if info.context.require(None).is_admin else None
+
+
+async def users(
+    info: Info,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    search: str | None = None,
+) -> pages.Page[models.Account]:
+    """Accounts, newest first."""
+    if search is not None and not (1 <= len(search) <= _SEARCH_CHARACTERS_MAX and "\0" not in search):
+        message = f"`search` takes 1 to {_SEARCH_CHARACTERS_MAX} characters."
+        raise BadRequest(message)
+    window = pages.window(first, after, last, before, _sort_values)
+    db = info.context.parts.db
+    async with db.read() as session:
+        found = await administration.page(session, search, window)
+    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await administration.count(session, search)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+async def tasks_page(
+    info: Info,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    filter: tasks.Filter | None = None,
+    owner_id: str | None = None,
+) -> pages.Page[models.Task]:
+    """Tasks of everybody, or of one owner, newest first."""
+    owner = _account_id(owner_id)
+    return await tasks.page_of(info.context, owner, first=first, after=after, last=last, before=before, filter=filter)
+
+
+async def audit_events(
+    info: Info,
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    actor_id: str | None = None,
+) -> pages.Page[models.AuditEvent]:
+    """The audit log, newest first."""
+    window = pages.window(first, after, last, before, _sort_values)
+    actor, db = _account_id(actor_id), info.context.parts.db
+    async with db.read() as session:
+        found = await audit.page(session, actor, window)
+    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+
+    async def count() -> int:
+        async with db.read() as session:
+            return await audit.count(session, actor)
+
+    return pages.Page(edges, found.has_next, found.has_previous, count)
+
+
+async def actor(info: Info, root: models.AuditEvent) -> models.Account | None:
+    """Who did it; None for the service itself, and for an account that was deleted since."""
+    return await info.context.load.account.load(root.actor_id) if root.actor_id is not None else None
+
+
+async def audit_event_by_uuid(context: Context, event_id: UUID | None) -> models.AuditEvent | None:
+    """One event, for administrators."""
+    if event_id is None or not context.require(None).is_admin:
+        return None
+    async with context.parts.db.read() as session:
+        return (await audit.by_ids(session, [event_id])).get(event_id)
+
+
+@outcomes.gives("user")
+async def change_user_role(info: Info, *, user_id: str, role: UserRole) -> models.Account:
+    """Change what an account may do."""
+    parts, actor = info.context.parts, info.context.require(None)
+    return await service.change_role(parts.db, actor, ids.parse("user", user_id), role, parts.now())
+
+
+@outcomes.gives("user")
+async def suspend_user(info: Info, *, user_id: str, reason: str) -> models.Account:
+    """Suspend an account."""
+    parts, actor = info.context.parts, info.context.require(None)
+    return await service.suspend(parts.db, actor, ids.parse("user", user_id), reason, parts.now())
+
+
+@outcomes.gives("user")
+async def restore_user(info: Info, *, user_id: str) -> models.Account:
+    """Lift a suspension."""
+    parts, actor = info.context.parts, info.context.require(None)
+    return await service.restore(parts.db, actor, ids.parse("user", user_id), parts.now())
+
+
+def _account_id(text: str | None) -> UUID | None:
+    return None if text is None else ids.parse("user", text) or _NOBODY
+
+
+def _sort_values(values: list[Any]) -> tuple[Any, ...]:
+    created_at, row_id = values
+    return datetime.fromisoformat(created_at), UUID(row_id)

@@ -1,0 +1,31 @@
+"""Mutations about what is kept."""
+
+import strawberry
+
+from resolvers import outcomes, retention
+from schema.errors import USER_ERRORS, UserError
+from schema.field import SESSION, mutation, picture, plain
+
+
+@strawberry.input(description="Input of purgeExpired.")
+class PurgeExpiredInput:
+    is_dry_run: bool = strawberry.field(description="True to count only.", default=True)
+
+
+@picture(
+    outcomes.Outcome, "What purgeExpired gives back. Either the result fields are set or `userErrors` is not empty."
+)
+class PurgeExpiredPayload:
+    removed_count: int | None = plain("How many uploads, results, deliveries and log rows went, or would go.")
+    user_errors: list[UserError] = plain(USER_ERRORS)
+
+
+@strawberry.type
+class RetentionMutations:
+    purge_expired: PurgeExpiredPayload | None = mutation(
+        retention.purge_expired,
+        PurgeExpiredInput,
+        PurgeExpiredPayload,
+        SESSION,
+        "Remove what is past its retention. Administrators only.",
+    )

@@ -1,0 +1,110 @@
+"""Deleting an account: closed at once, in one transaction; emptied by the worker, in steps that a crash cannot harm.
+
+The ledger stays under the account's id, which then names nobody, and so does the audit log.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from db import ids
+from db.models import OPEN_STATUSES, TaskStatus
+from db.queries import administration as administration_queries
+from db.queries import deletion as queries
+from db.queries import parts as part_queries
+from db.queries import tasks as task_queries
+from db.session import Database, Session
+from services import administration, audit, credits
+from services.actor import Actor
+from services.errors import Invalid, NotFound, WrongState
+from services.identity.port import Identity
+
+_STEPS_MAX = 200
+"""Steps of one account at a time: others wait for theirs."""
+
+log = structlog.get_logger(__name__)
+
+
+async def delete_account(
+    db: Database,
+    identity: Identity,
+    actor: Actor,
+    *,
+    current_password: str | None,
+    confirm_email: str,
+    now: datetime,
+) -> UUID:
+    """Close the caller's account for good: the person, its sessions and its keys are gone when this returns.
+
+    Raises:
+        Invalid: the address typed once more is not the account's.
+        Required, InvalidCredentials: the password is missing or wrong.
+        WrongState: it is the last administrator's, or accounts are kept elsewhere.
+
+    """
+    actor.require(None)
+    if not identity.are_accounts_kept_here:
+        raise WrongState("Accounts are kept by the identity provider: ask whoever administrates it to delete yours.")
+    await identity.prove(actor.account_id, current_password, now)
+    async with db.transaction() as session:
+        # Administrators before the account, as everyone locks them.
+        await administration_queries.lock_administrators(session)
+        account = await administration_queries.lock_account(session, actor.account_id)
+        if account is None:
+            raise NotFound
+        if confirm_email.strip().lower() != account.email.lower():
+            raise Invalid("This is not the address of your account.", field=("input", "confirmEmail"))
+        await administration.require_another(session, account)
+        await queries.close(session, account.id, now)
+        await queries.forget_notes(session, account.id)
+        await audit.record(session, "account.delete", now, actor=None, subject_id=account.global_id)
+    return actor.account_id
+
+
+async def remove_deleted(db: Database, now: datetime) -> int:
+    """Remove what is left of deleted accounts, as far as it can go by now; how many steps that took.
+
+    Open tasks are stopped and give back what they hold, then all tasks are emptied and deleted, then the account.
+    """
+    async with db.read() as session:
+        account_ids = await queries.waiting(session)
+    return sum([await _remove(db, account_id, now) for account_id in account_ids])
+
+
+async def _remove(db: Database, account_id: UUID, now: datetime) -> int:
+    """Go on with one account, a transaction a step; another worker's account is left to it."""
+    steps = 0
+    for take_step in (_stop_a_task, _shrink):
+        is_moving = True
+        while is_moving and steps < _STEPS_MAX:
+            async with db.transaction() as session:
+                is_moving = await queries.claim(session, account_id) and await take_step(session, account_id, now)
+            steps += is_moving
+    return steps
+
+
+async def _stop_a_task(session: Session, account_id: UUID, now: datetime) -> bool:
+    """Stop an open task; False when there is none."""
+    task_id = await queries.open_task(session, account_id, OPEN_STATUSES)
+    task = await task_queries.lock(session, task_id) if task_id is not None else None
+    if task is None:
+        return False
+    if task.is_open:
+        await part_queries.stop_all(session, task.id, now)
+        await task_queries.finish(session, task.id, TaskStatus.CANCELED, now)
+        await credits.release(session, task, now)
+    return True
+
+
+async def _shrink(session: Session, account_id: UUID, now: datetime) -> bool:  # noqa: ARG001 - as the step before it
+    """Remove a piece of a task, or the empty account; False when a task has still to be stopped upstream."""
+    task_id = await queries.ended_task(session, account_id)
+    if task_id is None:
+        is_gone = await queries.delete_account(session, account_id)
+        if is_gone:
+            log.info("account_removed", account_id=ids.global_id("user", account_id))
+        return is_gone
+    if await queries.shrink_task(session, task_id):
+        await queries.delete_task(session, task_id)
+    return True

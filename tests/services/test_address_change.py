@@ -1,0 +1,175 @@
+"""A new address: at once without mail; with mail, when the link that was sent to it is used."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from db.session import Database
+from resolvers.context import Parts
+from services.device import Device
+from services.errors import Invalid, InvalidCredentials, Required, Taken, WrongState
+from services.identity.local import LocalIdentity
+from services.identity.port import Grant
+from services.mail import Letter
+from services.sealing import Box
+from services.signing import SigningKeys
+from tests.conftest import SECRET, Raw
+
+OLD, NEW, PASSWORD = "old@example.com", "new@example.com", "correct horse battery"
+HERE = Device()
+
+
+class Postbox:
+    """A mail server that keeps what it is given."""
+
+    is_real = True
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+
+    async def send(self, letter: Letter) -> None:
+        """Keep it."""
+        self.letters.append(letter)
+
+    async def emptied(self, count: int) -> dict[str, Letter]:
+        """The next letters, by receiver."""
+        async with asyncio.timeout(5):
+            while len(self.letters) < count:
+                await asyncio.sleep(0.01)
+        found, self.letters = {letter.to: letter for letter in self.letters}, []
+        return found
+
+
+def token(letter: Letter) -> str:
+    assert letter.link is not None
+    return letter.link.partition("token=")[2]
+
+
+@pytest.fixture
+def postbox() -> Postbox:
+    return Postbox()
+
+
+@pytest.fixture
+async def mailing(db: Database, parts: Parts, postbox: Postbox) -> AsyncIterator[LocalIdentity]:
+    """The same identity with a mail server."""
+    keys = SigningKeys(db, Box(SECRET))
+    local = LocalIdentity(db, parts.credentials.tokens, keys, postbox, secret=SECRET, public_url="http://service.test")
+    yield local
+    await local.aclose()
+
+
+@pytest.fixture
+async def ann(parts: Parts) -> Grant:
+    granted = await parts.identity.sign_up(OLD, PASSWORD, user_metadata={}, device=HERE, now=datetime.now(UTC))
+    assert granted is not None
+    return granted
+
+
+async def signed_in(parts: Parts, email: str) -> Grant:
+    return await parts.identity.sign_in(email, PASSWORD, device=HERE, now=datetime.now(UTC))
+
+
+async def test_without_mail_the_address_changes_at_once(parts: Parts, ann: Grant) -> None:
+    changed = await parts.identity.change_email(ann.account.id, None, " New@EXAMPLE.com ", PASSWORD, datetime.now(UTC))
+    assert (changed.email, changed.is_email_confirmed) == ("New@example.com", True)
+    assert (await signed_in(parts, NEW)).account.id == ann.account.id
+    with pytest.raises(InvalidCredentials):
+        await signed_in(parts, OLD)
+
+
+async def test_password_and_address_must_be_right(parts: Parts, ann: Grant) -> None:
+    for new, current, expected in (
+        (NEW, None, Required),
+        (NEW, "wrong horse", InvalidCredentials),
+        ("no address", PASSWORD, Invalid),
+        (" ", PASSWORD, Required),
+    ):
+        with pytest.raises(expected):
+            await parts.identity.change_email(ann.account.id, None, new, current, datetime.now(UTC))
+    assert (await signed_in(parts, OLD)).account.email == OLD
+
+
+async def test_without_mail_a_taken_address_is_told(parts: Parts, ann: Grant) -> None:
+    await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=datetime.now(UTC))
+    with pytest.raises(Taken):
+        await parts.identity.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC))
+
+
+async def test_two_who_want_the_same_address_at_once_get_it_once(parts: Parts, ann: Grant) -> None:
+    bob = await parts.identity.sign_up(
+        "bob@example.com", PASSWORD, user_metadata={}, device=HERE, now=ann.account.created_at
+    )
+    assert bob is not None
+    both = await asyncio.gather(
+        *(parts.identity.change_email(g.account.id, None, NEW, PASSWORD, datetime.now(UTC)) for g in (ann, bob)),
+        return_exceptions=True,
+    )
+    assert sorted(type(one).__name__ for one in both) == ["Account", "Taken"]
+
+
+async def test_with_mail_it_counts_once_the_link_is_used_and_the_old_address_is_told(
+    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
+) -> None:
+    now = datetime.now(UTC)
+    assert (await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now)).email == OLD
+    letters = await postbox.emptied(2)
+    assert letters[OLD].link is None
+    assert NEW not in letters[OLD].text
+    assert (await signed_in(parts, OLD)).account.id == ann.account.id
+    with pytest.raises(InvalidCredentials):
+        await mailing.reset_password(token(letters[NEW]), "another horse", now)  # it is good for nothing else
+    granted = await mailing.confirm_email(token(letters[NEW]), device=HERE, now=now)
+    assert (granted.account.id, granted.account.email) == (ann.account.id, NEW)
+    assert (await signed_in(parts, NEW)).account.id == ann.account.id
+    with pytest.raises(InvalidCredentials):
+        await mailing.confirm_email(token(letters[NEW]), device=HERE, now=now)
+
+
+async def test_a_link_runs_out_and_a_newer_one_replaces_it(
+    mailing: LocalIdentity, postbox: Postbox, ann: Grant
+) -> None:
+    now = datetime.now(UTC)
+    await mailing.change_email(ann.account.id, None, "first@example.com", PASSWORD, now)
+    first = token((await postbox.emptied(2))["first@example.com"])
+    with pytest.raises(WrongState, match="wait"):
+        await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now + timedelta(seconds=30))
+    later = now + timedelta(minutes=2)
+    await mailing.change_email(ann.account.id, None, NEW, PASSWORD, later)
+    second = token((await postbox.emptied(2))[NEW])
+    for spent, moment in ((first, later), (second, later + timedelta(hours=25))):
+        with pytest.raises(InvalidCredentials):
+            await mailing.confirm_email(spent, device=HERE, now=moment)
+
+
+async def test_with_mail_nobody_learns_that_an_address_is_taken(
+    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
+) -> None:
+    await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=datetime.now(UTC))
+    assert (await mailing.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC))).email == OLD
+    letters = await postbox.emptied(2)
+    assert letters[NEW].link is None
+    assert letters[OLD].link is None
+
+
+async def test_an_address_that_was_taken_meanwhile_is_not_taken_over(
+    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant, raw: Raw
+) -> None:
+    now = datetime.now(UTC)
+    await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now)
+    link = token((await postbox.emptied(2))[NEW])
+    await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=now)
+    with pytest.raises(InvalidCredentials):
+        await mailing.confirm_email(link, device=HERE, now=now)
+    assert (await signed_in(parts, OLD)).account.id == ann.account.id
+
+
+async def test_the_address_that_one_has_already_changes_nothing(
+    mailing: LocalIdentity, postbox: Postbox, ann: Grant
+) -> None:
+    assert (
+        await mailing.change_email(ann.account.id, None, "OLD@example.com", PASSWORD, datetime.now(UTC))
+    ).email == OLD
+    assert postbox.letters == []

@@ -1,0 +1,98 @@
+"""Tasks that were made elsewhere: adopted by their owner alone, followed, never charged; and ours never among them."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from db.models import Account, Task, TaskSource, TaskStatus
+from resolvers.context import Parts
+from services import adoption
+from services.errors import Invalid
+from services.worker import Worker
+from tests import factories
+from tests.services.faulty_upstream import FaultyUpstream, KnownTask
+from tests.services.worker.following import Clock, row_of, worked
+
+
+def elsewhere(faulty: FaultyUpstream, emails: list[str], age: timedelta = timedelta(hours=1)) -> KnownTask:
+    made = KnownTask(uuid.uuid4(), emails, created_at=datetime.now(UTC) - age)
+    faulty.tasks[made.id] = made
+    return made
+
+
+async def refreshed(parts: Parts, owner: Account, first: int = 100) -> int:
+    return await adoption.refresh(
+        parts.db,
+        parts.announcer,
+        parts.upstream,
+        parts.upstream_keys,
+        factories.actor(owner),
+        first=first,
+        now=datetime.now(UTC),
+    )
+
+
+async def only_task(parts: Parts, raw: Any) -> Task:
+    ((task_id,),) = await raw("SELECT id FROM task")
+    return await row_of(parts.db, task_id)
+
+
+async def test_a_task_made_elsewhere_is_adopted_once_and_its_results_come_without_a_charge(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    faulty.settled_a_look, faulty.page_size = 0, 2
+    elsewhere(faulty, ["yes-1@example.com", "no-1@Example.org", "grey-1@example.com", "bad-1", "any-1@example.com"])
+    assert [await refreshed(parts, account) for _ in range(2)] == [1, 0]
+    task = await only_task(parts, raw)
+    faulty.settled_a_look = 2
+    assert (task.source, task.status, task.email_count) == (TaskSource.UPSTREAM, TaskStatus.RUNNING, 5)
+    row = await worked(worker, Clock(), task)
+    assert (row.status, row.total_count, row.domain_count) == (TaskStatus.COMPLETED, 5, 3)
+    verdicts = (row.exists_count, row.not_exists_count, row.unknown_count, row.invalid_syntax_count, row.catchall_count)
+    assert verdicts == (1, 1, 1, 1, 1)
+    assert (row.credits_spent, row.credits_reserved) == (0, 0)
+    assert await raw("SELECT row_number, input FROM task_row ORDER BY 1") == [
+        (1, "yes-1@example.com"),
+        (2, "no-1@Example.org"),
+        (3, "grey-1@example.com"),
+        (4, "bad-1"),
+        (5, "any-1@example.com"),
+    ]
+    assert await raw("SELECT balance, held FROM credit_account") == [(1_000_000, 0)]
+    assert await refreshed(parts, account) == 0
+
+
+async def test_a_task_of_ours_is_brought_up_to_date_and_never_adopted(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    faulty.settled_a_look = 0
+    task = await factories.task(parts, account, ["yes-1@example.com", "yes-2@example.com"])
+    await worker.tick(datetime.now(UTC))
+    faulty.settled_a_look = 1
+    assert await refreshed(parts, account) == 1
+    assert (await row_of(parts.db, task.id)).completed_count == 1
+    assert await raw("SELECT count(*) FROM task") == [(1,)]
+
+
+async def test_a_task_as_young_as_one_whose_answer_is_on_the_way_is_left_for_another_time(
+    parts: Parts, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    await factories.task(parts, account, ["yes-1@example.com"])  # posted, perhaps, by a worker that is dead by now
+    elsewhere(faulty, ["yes-1@example.com"], age=timedelta(seconds=0))
+    assert await refreshed(parts, account) == 0
+    assert await raw("SELECT count(*) FROM task") == [(1,)]
+
+
+async def test_more_tasks_than_a_page_are_looked_at_as_asked(
+    parts: Parts, account: Account, faulty: FaultyUpstream
+) -> None:
+    faulty.settled_a_look = 0
+    for _ in range(130):
+        elsewhere(faulty, ["yes-1@example.com"])
+    assert await refreshed(parts, account, first=105) == 105
+    assert await refreshed(parts, account, first=1000) == 25
+    for wrong in (0, 1001):
+        with pytest.raises(Invalid):
+            await refreshed(parts, account, first=wrong)
