@@ -42,7 +42,7 @@ async def sessions_page(
     window = pages.window(first, after, last, before, _sort_values)
     async with db.read() as session:
         found = await queries.sessions_page(session, root.id, window, now)
-    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
 
     async def count() -> int:
         async with db.read() as session:

@@ -44,7 +44,7 @@ async def users(
     db = info.context.parts.db
     async with db.read() as session:
         found = await administration.page(session, search, window)
-    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
 
     async def count() -> int:
         async with db.read() as session:
@@ -80,7 +80,7 @@ async def audit_events(
     actor, db = _account_id(actor_id), info.context.parts.db
     async with db.read() as session:
         found = await audit.page(session, actor, window)
-    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
 
     async def count() -> int:
         async with db.read() as session:

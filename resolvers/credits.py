@@ -72,7 +72,7 @@ async def transactions(
     async with db.read(acting_for) as session:
         found = await queries.page(session, root.account_id, conditions, window)
     rows: list[models.CreditTransaction] = [row for (row,) in found.rows]
-    edges = [pages.Edge(pages.cursor(row.seq), row) for row in rows]
+    edges = [pages.Edge((row.seq,), row) for row in rows]
 
     async def count() -> int:
         async with db.read(acting_for) as session:

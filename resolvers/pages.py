@@ -30,15 +30,15 @@ class PageInfo:
 
 @dataclass(frozen=True, slots=True)
 class Edge(Generic[RowT]):
-    """One item, with its cursor or the sort values that the cursor is made of when it is asked for."""
+    """One item, with the sort values that its cursor is made of when it is asked for."""
 
-    place: str | tuple[Any, ...]
+    place: tuple[Any, ...]
     node: RowT
 
     @property
     def cursor(self) -> str:
         """Where the item sits."""
-        return self.place if isinstance(self.place, str) else cursor(*self.place)
+        return cursor(*self.place)
 
 
 @dataclass(frozen=True, slots=True)

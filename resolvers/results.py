@@ -40,7 +40,7 @@ async def results(
     db = info.context.parts.db
     async with db.read() as session:
         found = await queries.page(session, root.id, conditions, window)
-    edges = [pages.Edge(pages.cursor(row.row_number), queries.to_result(row)) for row in found.rows]
+    edges = [pages.Edge((row.row_number,), queries.to_result(row)) for row in found.rows]
 
     async def count() -> int:
         async with db.read() as session:

@@ -37,7 +37,7 @@ async def webhooks_page(
     window = pages.window(first, after, last, before, _sort_values)
     async with db.read() as session:
         found = await queries.page(session, actor.account_id, window)
-    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
 
     async def count() -> int:
         async with db.read() as session:
@@ -59,7 +59,7 @@ async def deliveries(
     window = pages.window(first, after, last, before, _sort_values)
     async with db.read() as session:
         found = await queries.deliveries_page(session, root.id, window)
-    edges = [pages.Edge(pages.cursor(row.created_at, row.id), row) for (row,) in found.rows]
+    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
 
     async def count() -> int:
         async with db.read() as session:

@@ -104,8 +104,8 @@ class Documents(SchemaExtension):
         context.parse_options["max_tokens"] = LIMITS.tokens
         if context.query:
             # A text that does not parse is left to the stock step, which reports it in the way each transport needs.
-            with contextlib.suppress(GraphQLError, RecursionError):
-                self._prepared = _prepare(context.schema, context.query, context.validation_rules)
+            self._prepared = _prepare(context.schema, context.query, context.validation_rules)
+            if self._prepared is not None:
                 context.graphql_document = self._prepared.document
         yield
 
@@ -147,14 +147,19 @@ class _Prepared:
 
 def price(schema: BaseSchema, text: str) -> int:
     """What an operation is charged, in points: its cost, and 1 where that is nothing or the text is no document."""
-    try:
-        return max(1, _prepare(typing.cast("strawberry.Schema", schema), text, tuple(specified_rules)).cost)
-    except (GraphQLError, RecursionError):
-        return 1
+    prepared = _prepare(typing.cast("strawberry.Schema", schema), text, tuple(specified_rules))
+    return max(1, prepared.cost) if prepared is not None else 1
 
 
 @functools.lru_cache(maxsize=DOCUMENTS_KEPT)
-def _prepare(schema: strawberry.Schema, text: str, rules: tuple[type[ASTValidationRule], ...]) -> _Prepared:
+def _prepare(schema: strawberry.Schema, text: str, rules: tuple[type[ASTValidationRule], ...]) -> _Prepared | None:
+    """Parse, measure and validate; None for a text that does not parse, which is kept too."""
+    with contextlib.suppress(GraphQLError, RecursionError):
+        return _prepared(schema, text, rules)
+    return None
+
+
+def _prepared(schema: strawberry.Schema, text: str, rules: tuple[type[ASTValidationRule], ...]) -> _Prepared:
     document = parse(text, max_tokens=LIMITS.tokens)
     core = schema._schema  # noqa: SLF001 - the library's own extensions reach it in this way
     errors, cost = check(core, document)
