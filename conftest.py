@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -23,11 +25,24 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 NewDatabase = Callable[..., Awaitable[str]]
+NewDataDir = Callable[[str], Path]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest, so that no process is left alone with one of them at the end."""
     items.sort(key=lambda item: "tests/e2e" not in item.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove what the processes of the suite shared, when the last of them has ended."""
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(shared_dir(session.config), ignore_errors=True)
+
+
+def shared_dir(config: pytest.Config) -> Path:
+    """The folder that all processes of this run of the suite share, named for the one that started them."""
+    run = os.getppid() if hasattr(config, "workerinput") else os.getpid()
+    return Path(tempfile.gettempdir()) / f"mailverdict-run-{run}"
 
 
 @pytest.fixture(scope="session")
@@ -114,17 +129,44 @@ def running_program(data_dir: Path, **environment: str) -> Iterator[RunningApp]:
 
 
 @pytest.fixture(scope="session")
-def running_app(open_temp_dir: Path) -> Iterator[RunningApp]:
-    """The whole program for the session; its sandbox answers with a round trip of 30 ms, so that tasks last."""
-    with running_program(open_temp_dir / "app", VERIFIER_LAB_DELAY_MS="30") as app:
-        yield app
+def new_data_dir(request: pytest.FixtureRequest, open_temp_dir: Path) -> NewDataDir:
+    """Give `new_data_dir(name)`: the data directory of an instance that was started on nothing, and stopped.
+
+    A first start makes a cluster and migrates two databases, which is most of its cost: it is paid once a run, and
+    every directory is a copy.
+    """
+    folder = shared_dir(request.config)
+    folder.mkdir(mode=0o711, exist_ok=True)
+    data_dir = folder / "started-once"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            with running_program(data_dir):
+                pass
+            for port in data_dir.rglob("*.port"):  # each instance finds its own
+                port.unlink()
+            (folder / "done").touch()
+
+    def copy(name: str) -> Path:
+        subprocess.run(["cp", "--archive", data_dir, open_temp_dir / name], check=True)  # noqa: S607 - found on PATH
+        return open_temp_dir / name
+
+    return copy
 
 
 @pytest.fixture(scope="session")
-def start_app(open_temp_dir: Path) -> StartApp:
-    """Give `start_app(name, **environment)`: another instance, for tests that kill; `name` is its data directory."""
+def start_app(open_temp_dir: Path, new_data_dir: NewDataDir) -> StartApp:
+    """Give `start_app(name, **environment)`: another instance, or the one of that name again."""
 
     def start(name: str, **environment: str) -> contextlib.AbstractContextManager[RunningApp]:
-        return running_program(open_temp_dir / name, **environment)
+        data_dir = open_temp_dir / name
+        return running_program(data_dir if data_dir.exists() else new_data_dir(name), **environment)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def running_app(start_app: StartApp) -> Iterator[RunningApp]:
+    """The whole program for the session; its sandbox answers with a round trip of 30 ms, so that tasks last."""
+    with start_app("app", VERIFIER_LAB_DELAY_MS="30") as app:
+        yield app

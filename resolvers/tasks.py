@@ -106,7 +106,7 @@ async def page_of(
     matching = conditions(filter)
     db = context.parts.db
     is_plain = matching == TaskConditions() and order is TaskOrderField.CREATED_AT and is_descending
-    if account_id is not None and is_plain and not window.is_backward and window.before is None:
+    if is_plain and account_id is not None and not window.is_backward and window.before is None:
         found = await queries.newest(db.hot, account_id, window)
     else:
         async with db.read() as session:

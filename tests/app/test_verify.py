@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from app import datadir
+from conftest import ROOT, NewDataDir
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTACTS = """\
 name,email,city
 "Lovelace, Ada",alice@ok.mailverdict.test,London
@@ -72,8 +72,8 @@ def test_results_go_to_standard_output_when_no_file_is_named(contacts: Path, run
     assert verdicts(ended.stdout) == EXPECTED
 
 
-def test_a_service_is_started_where_none_runs(contacts: Path, open_temp_dir: Path) -> None:
-    data_dir = open_temp_dir / "for-a-time"
+def test_a_service_is_started_where_none_runs(contacts: Path, new_data_dir: NewDataDir) -> None:
+    data_dir = new_data_dir("for-a-time")
     ended = verify(contacts, "--data-dir", data_dir)
     assert ended.returncode == 0, ended.stderr
     assert verdicts(ended.stdout) == EXPECTED
@@ -82,8 +82,10 @@ def test_a_service_is_started_where_none_runs(contacts: Path, open_temp_dir: Pat
     datadir.Lock(data_dir, "instance").release()
 
 
-def test_a_stop_takes_the_service_with_it_that_was_started_for_the_time(contacts: Path, open_temp_dir: Path) -> None:
-    data_dir = open_temp_dir / "for-a-time"
+def test_a_stop_takes_the_service_with_it_that_was_started_for_the_time(
+    contacts: Path, new_data_dir: NewDataDir
+) -> None:
+    data_dir = new_data_dir("stopped-in-time")
     command = [sys.executable, "-m", "app", "verify", str(contacts), "--data-dir", str(data_dir)]
     slow = os.environ | {"VERIFIER_LAB_DELAY_MS": "5000"}  # the task outlasts its start by far
     pipe = subprocess.PIPE
