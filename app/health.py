@@ -6,18 +6,23 @@ import datetime as dt
 import time
 from collections.abc import Awaitable, Callable
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from db.queries import parts, payments
+from db.queries import credits, parts, payments
 from db.session import Database
 from services.errors import ServiceError
 from services.upstream.contract import Upstream
 
 CHECK_SECONDS = 2.0
+LEDGER_SECONDS = 3600.0
+"""How often the whole ledger is looked at, by each process for itself."""
 SILENT_SECONDS = 30.0
 """A worker beats every 5 seconds; after this long without a beat there is none."""
+log = structlog.get_logger(__name__)
+
 _NO_STORE = {"cache-control": "no-store"}
 
 Facts = dict[str, object]
@@ -34,6 +39,9 @@ class Readiness:
     db: Database
     upstream: Upstream
     is_draining: bool = False
+    _looking: asyncio.Task[None] | None = None
+    _looked_at: float = 0.0
+    _violations: int | None = None
 
     async def report(self) -> tuple[bool, dict[str, Facts]]:
         """Look at everything at once, each for at most CHECK_SECONDS: whether all is well, and what was found."""
@@ -42,6 +50,7 @@ class Readiness:
             "verifier": self._verifier,
             "worker": self._worker,
             "payments": self._payments,
+            "credits": self._credits,
         }
         found = dict(zip(checks, await asyncio.gather(*map(_measured, checks.values())), strict=True))
         found["process"] = _facts("the process is stopping" if self.is_draining else None)
@@ -63,6 +72,25 @@ class Readiness:
         async with self.db.read() as session:
             found = await payments.unsettled(session)
         return {"late_events": found.late, "refused_events": found.refused}
+
+    async def _credits(self) -> Facts:
+        """Broken invariants of the ledger when it was last looked at, None before: never a reason to go away."""
+        is_due = self._looking is None or time.monotonic() - self._looked_at > LEDGER_SECONDS
+        if is_due and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._look_at_ledger(), name="look at the ledger")
+        return {"violations": self._violations}
+
+    async def _look_at_ledger(self) -> None:
+        """Take as long as it takes: nobody waits for it."""
+        self._looked_at = time.monotonic()
+        try:
+            async with self.db.read() as session:
+                self._violations = len(await credits.violations(session))
+        except Exception as error:  # noqa: BLE001 - the next time may go better
+            log.warning("ledger_not_looked_at", error=type(error).__name__)
+        else:
+            if self._violations:
+                log.error("ledger_violated", violations=self._violations)
 
     async def _worker(self) -> Facts:
         async with self.db.read() as session:

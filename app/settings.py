@@ -138,7 +138,10 @@ class Settings:
     supabase_jwt_secret: str = dataclasses.field(default="", repr=False)
     """Only for a project that signs its tokens with a shared secret (HS256)."""
     redis_url: str = dataclasses.field(default="", repr=False)
-    """`redis[s]://[user:password@]host[:port][/database]`, shared by all processes; empty: each counts for itself."""
+    """`redis[s]://[user:password@]host[:port][/database]`, shared by all processes.
+
+    Empty: each counts for itself, and PostgreSQL tells of changes.
+    """
     rate_limit: int = UNLIMITED
     """Points a minute of one account, and of one API key."""
     rate_limit_signed_out: int = UNLIMITED

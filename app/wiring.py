@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 from app import callbacks, payment_routes
 from app.settings import Settings
-from db.listen import Listener, Notifier
+from db import listen
 from db.session import Database
 from resolvers.context import Parts
-from services import progress
+from services import progress, pubsub
 from services.authentication import Credentials
 from services.identity.gotrue import GoTrue
 from services.identity.local import LocalIdentity
@@ -45,10 +45,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         opened.push_async_callback(db.close)
         upstream = _upstream(settings)
         opened.push_async_callback(upstream.close)
-        notifier = Notifier(settings.database_url)
+        hub = progress.Hub()
+        listener, notifier = _messages(settings, hub)
         opened.push_async_callback(notifier.close)
-        hub, announcer = progress.Hub(), progress.Announcer(notifier)
-        listener = Listener(settings.database_url, progress.CHANNEL, hub.hear)
+        announcer = progress.Announcer(notifier)
         opened.push_async_callback(_cancel, asyncio.create_task(listener.run(), name="listen for changes"))
         announcing = asyncio.create_task(announcer.run(), name="announce changes")
         opened.push_async_callback(asyncio.wait, (announcing,))
@@ -87,6 +87,14 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             webhook_secrets=webhook_secrets,
             deliveries=Deliveries(db, webhook_secrets, outgoing),
         )
+
+
+def _messages(settings: Settings, hub: progress.Hub) -> tuple[progress.Listener, progress.Notifier]:
+    """What tells the processes of each other's changes."""
+    if settings.redis_url:
+        return pubsub.Listener(settings.redis_url, progress.CHANNEL, hub.hear), pubsub.Notifier(settings.redis_url)
+    url = settings.database_url
+    return listen.Listener(url, progress.CHANNEL, hub.hear), listen.Notifier(url)
 
 
 def _upstream(settings: Settings) -> HttpUpstream:

@@ -52,7 +52,7 @@ class Loaders:
         self.task: DataLoader[UUID, Task | None] = _hot(db, tasks.hot_by_ids)
         self.credit_account: DataLoader[UUID, CreditAccount | None] = _hot(db, credits.hot_by_accounts, acting_for)
         self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids, acting_for)
-        self.profile: DataLoader[UUID, Profile | None] = _reads(db, profiles.by_accounts, acting_for)
+        self.profile: DataLoader[UUID, Profile | None] = _hot(db, profiles.hot_by_accounts, acting_for)
         self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
         self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
         self.task_days: DataLoader[series.TaskDays, list[TaskDay] | None] = _reads(db, series.of_tasks)

@@ -13,9 +13,10 @@ from db.models import ApiKeyScope, ColumnRole, OrderDirection, TaskOrderField, T
 from db.queries import tasks as queries
 from db.queries.tasks import TaskConditions
 from resolvers import outcomes, pages
-from resolvers.context import Context, Info
-from services import adoption, drafts, freshness, retries, tasks
+from resolvers.context import Context, Info, Parts
+from services import adoption, drafts, freshness, retries, tasks, webhooks
 from services.errors import BadRequest, Required
+from services.profiles import Keep
 
 _NAME_CHARACTERS_MAX = 100
 _LIST_SECONDS_MAX = 300.0
@@ -155,6 +156,7 @@ async def create_task(
     *,
     emails: list[str],
     name: str | None = None,
+    webhook_url: str | None = None,
     integration: str | None = None,
     idempotency_key: str | None = None,
 ) -> models.Task:
@@ -168,6 +170,7 @@ async def create_task(
         emails=emails,
         name=name,
         integration=integration,
+        webhook_url=await _webhook_url(parts, webhook_url),
         idempotency_key=idempotency_key,
         now=parts.now(),
     )
@@ -196,6 +199,7 @@ async def upload_task_file(
     has_header: bool = True,
     column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
     start: bool = True,
+    webhook_url: str | None = None,
     integration: str | None = None,
     idempotency_key: str | None = None,
 ) -> models.Task:
@@ -205,13 +209,14 @@ async def upload_task_file(
         message = "Send the file's name with the file part."
         raise Required(message, field=("input", "file"))
     await parts.upstream_keys.require(actor.account_id)
+    url = await _webhook_url(parts, webhook_url)
     info.context.take_longer(_LIST_SECONDS_MAX)
     async with parts.reading:
         return await drafts.upload(
             parts.db,
             parts.announcer,
             actor,
-            upload=drafts.Upload(file.file, file.filename, has_header, _mapping(column_mapping), integration),
+            upload=drafts.Upload(file.file, file.filename, has_header, _mapping(column_mapping), integration, url),
             name=name,
             is_started=start,
             idempotency_key=idempotency_key,
@@ -236,15 +241,23 @@ async def update_task(
     task_id: str,
     name: str | None = None,
     column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+    webhook_url: str | Keep | None = Keep.AS_IT_IS,
 ) -> models.Task:
-    """Rename a task, or map its columns anew."""
+    """Rename a task, map its columns anew, or name another address for its end."""
     parts = info.context.parts
     actor = info.context.require(ApiKeyScope.TASKS_WRITE)
     uuid = ids.parse("task", task_id)
     mapping = _mapping(column_mapping) if column_mapping is not None else None
+    url = webhook_url if isinstance(webhook_url, Keep) else await _webhook_url(parts, webhook_url)
     info.context.take_longer(_LIST_SECONDS_MAX)
     async with parts.reading:
-        return await drafts.update(parts.db, parts.announcer, actor, uuid, name=name, mapping=mapping, now=parts.now())
+        return await drafts.update(
+            parts.db, parts.announcer, actor, uuid, name=name, mapping=mapping, webhook_url=url, now=parts.now()
+        )
+
+
+async def _webhook_url(parts: Parts, given: str | None) -> str | None:
+    return await webhooks.checked_url(parts.outgoing, given, "webhookUrl") if given is not None else None
 
 
 async def quote(info: Info, root: models.Task) -> models.TaskQuote | None:

@@ -14,6 +14,7 @@ from resolvers import (
     integrations,
     keys,
     nodes,
+    overview,
     profiles,
     purchases,
     rates,
@@ -41,9 +42,10 @@ from schema.mutations.retention import RetentionMutations
 from schema.mutations.tasks import TaskMutations
 from schema.mutations.webhooks import WebhookMutations
 from schema.nodes import Node
+from schema.overview import Overview
 from schema.profiles import Profile
 from schema.purchases import CreditPackage, Purchase, PurchaseConnection
-from schema.ranges import RANGE
+from schema.ranges import OPTIONAL_RANGE, RANGE
 from schema.rates import RateLimit
 from schema.results import TaskResult
 from schema.scalars import SCALARS
@@ -72,6 +74,12 @@ class Query:
         ids=argument(list[strawberry.ID], "Global ids.", REQUIRED),
     )
     viewer: User | None = root(accounts.viewer, PUBLIC, "The signed-in user; null when signed out.")
+    overview: Overview | None = root(
+        overview.own,
+        ApiKeyScope.USAGE_READ,
+        "The numbers of the front page. Without a span: the last 30 days.",
+        range=OPTIONAL_RANGE,
+    )
     task: Task | None = root(
         tasks.task,
         ApiKeyScope.TASKS_READ,

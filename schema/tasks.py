@@ -16,6 +16,7 @@ from schema.integrations import Integration
 from schema.metrics import TaskMetrics
 from schema.nodes import Node
 from schema.results import DownloadFormat, DownloadLink, TaskResultConnection, TaskResultFilter
+from schema.scalars import URL
 from services.exports import DownloadFormat as Format
 
 TaskStatus = words(
@@ -100,6 +101,7 @@ class Task(Node):
         "What was found in an uploaded list and what it costs; null for a list sent inline.",
     )
     metrics: TaskMetrics = plain("Counts so far; final once the task is COMPLETED.")
+    webhook_url: URL | None = plain("Told by a signed POST when the task ends.")
     failure_reason: str | None = plain("Why the task failed; null unless FAILED.")
     credits_reserved: int = plain("Credits held for addresses not yet checked.")
     credits_spent: int = plain("Credits spent on addresses already checked.")

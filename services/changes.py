@@ -11,8 +11,11 @@ from db.models import CreditTransaction, CreditTransactionKind
 from db.queries import ledger as queries
 from db.queries.ledger import Books, Draft, Entry, KeyTakenError
 from db.session import Session
-from services import ledger
+from services import ledger, webhooks
 from services.errors import IdempotencyConflict, ServiceError
+
+CREDITS_LOW_BELOW = 100
+"""An account whose available credits fall below this is told so, once each time that they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ async def make(session: Session, books: Books, changes: Sequence[Change]) -> lis
         IdempotencyConflict: one of the keys has just been used for another account; nothing was posted.
 
     """
-    now = max(change.now for change in changes)
+    now, there = max(change.now for change in changes), books.balance - books.held
     expired = _expired(books, now)
     drafts = list(expired)
     outcomes: list[CreditTransaction | ServiceError] = []
@@ -62,7 +65,7 @@ async def make(session: Session, books: Books, changes: Sequence[Change]) -> lis
         except ServiceError as error:
             outcomes.append(error)
     if len(drafts) > len(expired):
-        await _post(session, books, drafts, now)
+        await _post(session, books, drafts, now, there)
     return outcomes
 
 
@@ -116,12 +119,17 @@ def _expired(books: Books, now: datetime) -> list[Draft]:
 
 async def sweep(session: Session, books: Books, now: datetime) -> None:
     """Take away what is past its date."""
+    there = books.balance - books.held
     if drafts := _expired(books, now):
-        await _post(session, books, drafts, now)
+        await _post(session, books, drafts, now, there)
 
 
-async def _post(session: Session, books: Books, drafts: Sequence[Draft], now: datetime) -> None:
+async def _post(session: Session, books: Books, drafts: Sequence[Draft], now: datetime, there: int) -> None:
+    """Post, and tell where that leaves little: of `there` credits, which were not held before."""
     try:
         await queries.post(session, books, drafts, now)
     except KeyTakenError as error:
         raise IdempotencyConflict(field=("input", "idempotencyKey")) from error
+    left = books.balance - books.held
+    if left < CREDITS_LOW_BELOW <= there:
+        await webhooks.credits_low(session, books.account_id, left, now)

@@ -13,11 +13,12 @@ from db.models import ApiKeyScope, ColumnRole, Task, TaskFileColumn, TaskQuote, 
 from db.queries import rows as row_queries
 from db.queries import tasks as queries
 from db.session import Database, Session
-from services import files, idempotency, lists, spreadsheets, tasks
+from services import audit, files, idempotency, lists, spreadsheets, tasks
 from services.actor import Actor
 from services.errors import BadRequest, Invalid, WrongState
 from services.files import ColumnRef
 from services.intake import PART_ADDRESSES_MAX, InputRow, Intake, inline_rows
+from services.profiles import Keep
 from services.progress import Announcer
 
 FILE_ADDRESSES_MAX = 1_000_000
@@ -34,6 +35,8 @@ class Upload:
     mapping: Mapping[ColumnRole, ColumnRef] = field(default_factory=dict)
     integration: str | None = None
     """The integration that it is for, by slug."""
+    webhook_url: str | None = None
+    """Told when the task ends; `webhooks.checked_url` has checked it."""
 
 
 async def upload(
@@ -68,10 +71,11 @@ async def upload(
                 files.inspect, file, file_name, has_header=upload.has_header, mapping=upload.mapping
             )
             task = tasks.new(actor, checked_name, TaskSource.FILE, upload.integration, now)
+            task.webhook_url = upload.webhook_url
             task.file_name, task.file_size_bytes, task.file_sha256 = file_name, size, sha256
             task.file_columns = _stored(layout.columns)
             layout_asked = (str(layout.columns), str(layout.has_header), str(is_started))
-            asked = (name or "", task.integration or "", file_name, sha256.hex(), *layout_asked)
+            asked = (name or "", task.integration or "", task.webhook_url or "", file_name, sha256.hex(), *layout_asked)
             key = idempotency.key(actor, "uploadTaskFile", idempotency_key, asked, task.id, now)
             rows = opened.enter_context(closing(files.read(file, layout)))
             return await tasks.store(
@@ -122,6 +126,9 @@ async def start(
                 return first
         task = await _draft(session, actor, task_id)
         await lists.queue(session, task, now)
+        await audit.record_reach(
+            session, "task.start", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
     announcer.changed([task.id, task.account_id])
     return task
 
@@ -134,9 +141,10 @@ async def update(
     *,
     name: str | None,
     mapping: Mapping[ColumnRole, ColumnRef] | None,
+    webhook_url: str | Keep | None = Keep.AS_IT_IS,
     now: datetime,
 ) -> Task:
-    """Rename a task; map the columns of a DRAFT anew, from the cells that are kept of it.
+    """Rename a task, change whom its end is told; map the columns of a DRAFT anew, from the cells that are kept of it.
 
     Raises:
         NotFound: no such task, or another's.
@@ -148,8 +156,13 @@ async def update(
     async with db.transaction() as session:
         task = await tasks.owned(session, actor, task_id)
         task.name, task.updated_at = tasks.checked_name(name, task.name), now
+        if not isinstance(webhook_url, Keep):
+            task.webhook_url = webhook_url
         if mapping is not None:
             await _map_anew(session, await _draft(session, actor, task_id), mapping, now)
+        await audit.record_reach(
+            session, "task.update", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
     announcer.changed([task.id, task.account_id])
     return task
 

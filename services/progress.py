@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable
 from datetime import timedelta
+from typing import Protocol
 from uuid import UUID
 
 from db import listen
@@ -61,10 +62,27 @@ class Hub:
                 del self._waiting[subject_id]
 
 
+class Notifier(Protocol):
+    """Sends messages to those who listen to a channel: through PostgreSQL or Redis."""
+
+    async def send(self, channel: str, payload: str) -> None:
+        """Send one message, which may be lost; raises nothing."""
+
+    async def close(self) -> None:
+        """Close its connections."""
+
+
+class Listener(Protocol):
+    """Hears the messages of a channel: through PostgreSQL or Redis."""
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+
+
 class Announcer:
     """Gathers the ids of what changed and sends them together, a few times a second."""
 
-    def __init__(self, notifier: listen.Notifier) -> None:
+    def __init__(self, notifier: Notifier) -> None:
         """Sends through `notifier`."""
         self._notifier = notifier
         self._changed: set[UUID] = set()

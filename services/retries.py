@@ -8,7 +8,7 @@ from db.queries import parts as part_queries
 from db.queries import results as result_queries
 from db.queries import tasks as queries
 from db.session import Database
-from services import credits, idempotency, lists, tasks
+from services import audit, credits, idempotency, lists, tasks
 from services.actor import Actor
 from services.errors import WrongState
 from services.intake import PART_ADDRESSES_MAX, part_sizes
@@ -56,6 +56,9 @@ async def retry(
         await queries.move_counters(session, task.id, now)
         await session.refresh(task)
         await credits.hold(session, task, count, now)
+        await audit.record_reach(
+            session, "task.retry", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
     announcer.changed([task.id, task.account_id])
     return task
 

@@ -26,10 +26,11 @@ async def create(
     emails: Sequence[str],
     name: str | None,
     integration: str | None = None,
+    webhook_url: str | None = None,
     idempotency_key: str | None,
     now: datetime,
 ) -> Task:
-    """Make a task from 1 to 10,000 addresses and queue it.
+    """Make a task from 1 to 10,000 addresses and queue it. `webhook_url` was checked by `webhooks.checked_url`.
 
     Raises:
         Required: the list is empty.
@@ -52,7 +53,8 @@ async def create(
     task = new(actor, checked, TaskSource.INLINE, integration, now)
     if task.integration is not None and actor.api_key_id is not None:
         task.source = TaskSource.INTEGRATION
-    asked = (name or "", task.integration or "", *emails)
+    task.webhook_url = webhook_url
+    asked = (name or "", task.integration or "", webhook_url or "", *emails)
     key = idempotency.key(actor, "createTask", idempotency_key, asked, task.id, now)
     rows = inline_rows(emails)
     return await store(db, announcer, task, rows, addresses_max=PART_ADDRESSES_MAX, is_started=True, key=key, now=now)

@@ -77,7 +77,7 @@ async def create(
     webhook = Webhook(
         id=ids.new_uuid(),
         account_id=actor.account_id,
-        url=await _checked_url(outgoing, url),
+        url=await checked_url(outgoing, url),
         event_names=_checked_events(events),
         is_enabled=True,
         created_at=now,
@@ -108,11 +108,11 @@ async def update(
 
     """
     actor.require(ApiKeyScope.WEBHOOKS_WRITE)
-    checked_url = await _checked_url(outgoing, url) if url is not None else None
+    new_url = await checked_url(outgoing, url) if url is not None else None
     event_names = _checked_events(events) if events is not None else None
     async with db.transaction() as session:
         webhook = await _own(session, actor, webhook_id)
-        webhook.url = checked_url or webhook.url
+        webhook.url = new_url or webhook.url
         webhook.event_names = event_names or webhook.event_names
         if is_enabled is not None and is_enabled is not webhook.is_enabled:
             webhook.is_enabled, webhook.failing_since = is_enabled, None
@@ -193,10 +193,13 @@ async def sample(
 
 
 async def task_ended(session: Session, task: Task, now: datetime) -> None:
-    """Write what the account's webhooks are to be told of a task that has just ended."""
+    """Write what the account's webhooks, and the address that the task names, are to be told of its end just now."""
     event = _TASK_EVENTS[task.status]
     data = {"task": _task_facts(task)}
-    await queries.add_deliveries(session, await _deliveries(session, task.account_id, event, data, now))
+    deliveries = await _deliveries(session, task.account_id, event, data, now)
+    if task.webhook_url is not None:
+        deliveries.append(_delivery(task.account_id, task.webhook_url, event, data, now, None))
+    await queries.add_deliveries(session, deliveries)
 
 
 async def credits_low(session: Session, account_id: UUID, available: int, now: datetime) -> None:
@@ -252,9 +255,15 @@ async def _own(session: Session, actor: Actor, webhook_id: UUID | None) -> Webho
     return webhook
 
 
-async def _checked_url(outgoing: Outgoing, url: str) -> str:
+async def checked_url(outgoing: Outgoing, url: str, field: str = "url") -> str:
+    """A receiver that may be called.
+
+    Raises:
+        Invalid: it may not; `field` is the one of the input that named it.
+
+    """
     if problem := await outgoing.check(url):
-        raise Invalid(problem, field=("input", "url"))
+        raise Invalid(problem, field=("input", field))
     return url
 
 

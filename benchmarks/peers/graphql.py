@@ -25,9 +25,10 @@ READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
 # PostGraphile's own names for the columns that the others show.
-_FLAT_TASK = """rowId name status source emailCount createdAt updatedAt finishedAt totalCount processingCount
-  completedCount failedCount existsCount notExistsCount catchallCount invalidSyntaxCount unknownCount roleBasedCount
-  disposableCount lastVerificationRequestedAt lastVerificationCompletedAt"""
+_FLAT_COUNTS = """totalCount processingCount completedCount failedCount existsCount notExistsCount catchallCount
+  invalidSyntaxCount unknownCount roleBasedCount disposableCount lastVerificationRequestedAt
+  lastVerificationCompletedAt"""
+_FLAT_TASK = f"rowId name status source emailCount createdAt updatedAt finishedAt {_FLAT_COUNTS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,14 @@ def postgraphile(port: int, user: stored.User) -> dict[str, list[str]]:
         "{ nodes { %s } pageInfo { hasNextPage endCursor } }"
     )
     overview = (
-        "query($u: UUID!) { accountByRowId(rowId: $u) { rowId email role emailConfirmedAt createdAt } "
-        "creditAccountByAccountId(accountId: $u) { balance held updatedAt } " + tasks % (5, _FLAT_TASK) + " }"
+        "query($u: UUID!) { profileByAccountId(accountId: $u) { displayName version updatedAt } "
+        "creditAccountByAccountId(accountId: $u) { balance held updatedAt } "
+        "allUsageDays(condition: {accountId: $u}) { nodes { day requestCount verificationCount creditsSpent } } "
+        "allAccountDays(condition: {accountId: $u}) { nodes { date status taskCount "
+        + _FLAT_COUNTS
+        + " } } "
+        + (tasks % (5, _FLAT_TASK)).replace(" pageInfo { hasNextPage endCursor }", "")
+        + " }"
     )
     one = "query($id: UUID!) { taskByRowId(rowId: $id) { %s } }" % _FLAT_TASK  # noqa: UP031 - braces
     return {
@@ -124,12 +131,8 @@ def postgraphile(port: int, user: stored.User) -> dict[str, list[str]]:
 def mercurius(port: int, user: stored.User) -> dict[str, list[str]]:
     """Those of mercurius: our shapes, with the account as an argument."""
     account = {"u": str(user.account_id)}
-    given = [("viewer", "viewer(u: $u)"), ("credits", "credits(u: $u)"), ("tasks(", "tasks(u: $u, ")]
-    overview, tasks = stored.OVERVIEW, stored.TASKS
-    for plain, asked in given:
-        overview, tasks = overview.replace(f"{plain}", asked, 1), tasks.replace(plain, asked, 1)
-    overview = overview.replace("query Overview", "query Overview($u: ID!)")
-    tasks = tasks.replace("query Tasks", "query Tasks($u: ID!)")
+    overview = stored.OVERVIEW.replace("query Overview { overview", "query Overview($u: ID!) { overview(u: $u)")
+    tasks = stored.TASKS.replace("query Tasks { tasks(", "query Tasks($u: ID!) { tasks(u: $u, ")
     return {
         "A": graphql(port, "", overview, [account]),
         "B": graphql(port, "", tasks, [account]),

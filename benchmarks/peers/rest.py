@@ -11,7 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -47,7 +47,27 @@ ACCOUNT = (
     "SELECT id, role, suspended_at, EXISTS (SELECT 1 FROM auth_session s WHERE s.id = $2 AND s.account_id = account.id "
     "AND s.expires_at > $3) AS lives FROM account WHERE id = $1"
 )
-VIEWER = "SELECT id, email, role, email_confirmed_at IS NOT NULL AS confirmed, created_at FROM account WHERE id = $1"
+PROFILE = "SELECT display_name, version, updated_at FROM profile WHERE account_id = $1"
+USE = (
+    "SELECT day, sum(request_count)::bigint, sum(verification_count)::bigint, sum(credits_spent)::bigint "
+    "FROM usage_day WHERE account_id = $1 AND day BETWEEN $2 AND $3 GROUP BY day"
+)
+SUMMED = (
+    "total_count", "processing_count", "completed_count", "failed_count", "exists_count", "not_exists_count",
+    "catchall_count", "invalid_syntax_count", "unknown_count", "role_based_count", "disposable_count",
+)  # fmt: skip
+LATEST = ("last_verification_requested_at", "last_verification_completed_at")
+ADDED_UP = (
+    "SELECT status, sum(n)::bigint AS n, "  # noqa: S608 - the same
+    + ", ".join(
+        [*(f"sum({name})::bigint AS {name}" for name in SUMMED), *(f"max({name}) AS {name}" for name in LATEST)]
+    )
+    + f" FROM (SELECT status, task_count AS n, {', '.join((*SUMMED, *LATEST))} FROM account_day "  # noqa: S608 - the same
+    f"WHERE account_id = $1 AND date BETWEEN $2 AND $3 UNION ALL SELECT status, 1, {', '.join((*SUMMED, *LATEST))} "
+    "FROM task WHERE account_id = $1 AND created_at >= $2::date AND created_at < $3::date + 1 "
+    "AND status IN ('DRAFT', 'QUEUED', 'RUNNING')) AS found GROUP BY status"
+)
+STATUSES = ("DRAFT", "QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELED")
 CREDITS = "SELECT balance, held, updated_at FROM credit_account WHERE account_id = $1"
 
 
@@ -90,20 +110,37 @@ class Service:
 
     async def overview(self, _request: Request, account_id: uuid.UUID) -> dict[str, Any]:
         """Give A."""
-        viewer, credit, tasks = await asyncio.gather(
-            self._pool.fetchrow(VIEWER, account_id),
+        last = datetime.now(UTC).date()
+        first = last - timedelta(days=29)
+        profile, credit, use, added_up, tasks = await asyncio.gather(
+            self._pool.fetchrow(PROFILE, account_id),
             self._pool.fetchrow(CREDITS, account_id),
-            self._pool.fetch(TASKS, account_id, 6),
+            self._pool.fetch(USE, account_id, first, last),
+            self._pool.fetch(ADDED_UP, account_id, first, last),
+            self._pool.fetch(TASKS, account_id, 5),
+        )
+        counted = {row["status"]: row["n"] for row in added_up}
+        sums: dict[str, Any] = {name: sum(row[name] for row in added_up) for name in SUMMED}
+        sums |= {name: max((row[name] for row in added_up if row[name]), default=None) for name in LATEST}
+        sums["pending"] = (
+            sums["total_count"] - sums["processing_count"] - sums["completed_count"] - sums["failed_count"]
         )
         return {
-            "viewer": {**viewer, "id": str(viewer["id"])},
+            "profile": {
+                "displayName": profile["display_name"],
+                "version": profile["version"],
+                "updatedAt": profile["updated_at"],
+            },
             "credits": {
                 "balance": credit["balance"],
                 "reserved": credit["held"],
                 "available": credit["balance"] - credit["held"],
                 "updatedAt": credit["updated_at"],
             },
-            "tasks": page(tasks, 5),
+            "usage": usage(use, first),
+            "taskCounts": [{"status": status, "count": counted.get(status, 0)} for status in STATUSES],
+            "metrics": metrics(sums),
+            "recentTasks": [picture(row) for row in tasks],
         }
 
     async def tasks(self, request: Request, account_id: uuid.UUID) -> dict[str, Any]:
@@ -126,9 +163,22 @@ def page(rows: list[Any], size: int) -> dict[str, Any]:
     }
 
 
+def usage(rows: list[Any], first: date) -> dict[str, Any]:
+    """Give use as it is shown: a point a day, and the points added up."""
+    by_day = {row[0]: tuple(row)[1:] for row in rows}
+    days = [first + timedelta(days=n) for n in range(30)]
+    points = [by_day.get(day, (0, 0, 0)) for day in days]
+    names = ("requestCount", "verificationCount", "creditsSpent")
+    return {
+        "total": dict(zip(names, map(sum, zip(*points, strict=True)), strict=True)),
+        "points": [
+            {"date": day, **dict(zip(names, point, strict=True))} for day, point in zip(days, points, strict=True)
+        ],
+    }
+
+
 def picture(row: Any) -> dict[str, Any]:  # noqa: ANN401 - asyncpg has no types
     """Give a task as it is shown."""
-    total, finished = row["total_count"], row["completed_count"] + row["failed_count"]
     return {
         "id": str(row["id"]),
         "name": row["name"],
@@ -138,28 +188,34 @@ def picture(row: Any) -> dict[str, Any]:  # noqa: ANN401 - asyncpg has no types
         "createdAt": row["created_at"],
         "updatedAt": row["updated_at"],
         "finishedAt": row["finished_at"],
-        "metrics": {
-            "totalEmailAddresses": total,
-            "jobStatus": {
-                "pending": row["pending"],
-                "processing": row["processing_count"],
-                "completed": row["completed_count"],
-                "failed": row["failed_count"],
-            },
-            "progress": finished / total if total else 1.0,
-            "progressPercent": finished * 100 // total if total else 100,
-            "verificationStatus": {
-                "exists": row["exists_count"],
-                "notExists": row["not_exists_count"],
-                "catchall": row["catchall_count"],
-                "invalidSyntax": row["invalid_syntax_count"],
-                "unknown": row["unknown_count"],
-                "roleBased": row["role_based_count"],
-                "disposableDomainEmails": row["disposable_count"],
-            },
-            "lastVerificationRequestedAt": row["last_verification_requested_at"],
-            "lastVerificationCompletedAt": row["last_verification_completed_at"],
+        "metrics": metrics(row),
+    }
+
+
+def metrics(row: Any) -> dict[str, Any]:  # noqa: ANN401 - asyncpg has no types
+    """Give counts as they are shown."""
+    total, finished = row["total_count"], row["completed_count"] + row["failed_count"]
+    return {
+        "totalEmailAddresses": total,
+        "jobStatus": {
+            "pending": row["pending"],
+            "processing": row["processing_count"],
+            "completed": row["completed_count"],
+            "failed": row["failed_count"],
         },
+        "progress": finished / total if total else 1.0,
+        "progressPercent": finished * 100 // total if total else 100,
+        "verificationStatus": {
+            "exists": row["exists_count"],
+            "notExists": row["not_exists_count"],
+            "catchall": row["catchall_count"],
+            "invalidSyntax": row["invalid_syntax_count"],
+            "unknown": row["unknown_count"],
+            "roleBased": row["role_based_count"],
+            "disposableDomainEmails": row["disposable_count"],
+        },
+        "lastVerificationRequestedAt": row["last_verification_requested_at"],
+        "lastVerificationCompletedAt": row["last_verification_completed_at"],
     }
 
 

@@ -16,6 +16,7 @@ from db.models.credits import (
 from db.models.identity import AuthSession, Credential, OneTimeToken, RefreshToken, SigningKey, TokenPurpose
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
 from db.models.ordering import OrderDirection, TaskOrderField
+from db.models.overview import Overview, TaskStatusCount
 from db.models.payments import PaymentEvent, PaymentFact, Purchase, PurchaseStatus
 from db.models.profiles import DOCUMENT_BYTES_MAX, Profile
 from db.models.results import (
@@ -28,7 +29,7 @@ from db.models.results import (
     Verdict,
     VerdictReason,
 )
-from db.models.series import TaskDay, TaskSeries, TaskSeriesPoint
+from db.models.series import AccountDay, TaskDay, TaskSeries, TaskSeriesPoint
 from db.models.table import Table
 from db.models.tasks import (
     FINAL_STATUSES,
@@ -55,6 +56,7 @@ __all__ = [
     "FINAL_STATUSES",
     "OPEN_STATUSES",
     "Account",
+    "AccountDay",
     "ApiKey",
     "ApiKeyScope",
     "AuditEvent",
@@ -77,6 +79,7 @@ __all__ = [
     "Ledger",
     "OneTimeToken",
     "OrderDirection",
+    "Overview",
     "PartState",
     "PaymentEvent",
     "PaymentFact",
@@ -101,6 +104,7 @@ __all__ = [
     "TaskSeriesPoint",
     "TaskSource",
     "TaskStatus",
+    "TaskStatusCount",
     "TokenPurpose",
     "UpstreamKey",
     "UsageDay",

@@ -9,7 +9,8 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
-from db.models.table import Table
+from db.models.table import Table, words
+from db.models.tasks import TaskStatus
 
 
 class TaskDay(Table):
@@ -54,6 +55,31 @@ class TaskDay(Table):
             last_verification_requested_at=None,
             last_verification_completed_at=self.last_verified_at,
         )
+
+
+class AccountDay(Table):
+    """The ended tasks of an account that were made on one day, by status. The database keeps it with every end."""
+
+    __tablename__ = "account_day"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), primary_key=True)
+    date: Mapped[dt.date] = mapped_column(primary_key=True)
+    status: Mapped[TaskStatus] = mapped_column(words(TaskStatus), primary_key=True)
+    task_count: Mapped[int]
+    total_count: Mapped[int]
+    processing_count: Mapped[int]
+    completed_count: Mapped[int]
+    failed_count: Mapped[int]
+    exists_count: Mapped[int]
+    not_exists_count: Mapped[int]
+    catchall_count: Mapped[int]
+    invalid_syntax_count: Mapped[int]
+    unknown_count: Mapped[int]
+    role_based_count: Mapped[int]
+    disposable_count: Mapped[int]
+    last_verification_requested_at: Mapped[dt.datetime | None]
+    """The latest that there ever was: a task that is deleted, or runs again, leaves its own."""
+    last_verification_completed_at: Mapped[dt.datetime | None]
 
 
 @dataclass(frozen=True, slots=True)

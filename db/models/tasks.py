@@ -30,6 +30,8 @@ OPEN_STATUSES = (TaskStatus.QUEUED, TaskStatus.RUNNING)
 """A task in one of these still waits for verdicts; every other never asks upstream."""
 
 
+UNENDED = "status IN ('DRAFT', 'QUEUED', 'RUNNING')"
+"""SQL: the tasks that have not ended, and have an index of their own."""
 FINAL_STATUSES = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED)
 
 
@@ -113,6 +115,7 @@ class Task(Table):
         # list of one account too, whose rows it may have to look for among all.
         Index("ix_task_created_at_utc", text("(created_at AT TIME ZONE 'UTC'::text)"), "id"),
         Index("ix_task_account_id_updated_at", "account_id", "updated_at"),
+        Index("ix_task_account_id_open", "account_id", "created_at", postgresql_where=text(UNENDED)),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -164,6 +167,8 @@ class Task(Table):
     """How often its UNKNOWN addresses were asked for again."""
     is_awaiting_upstream: Mapped[bool] = mapped_column(default=False, server_default="false")
     """Sent upstream, and not yet found there."""
+    webhook_url: Mapped[str | None]
+    """Told by a signed POST when it ends, besides the account's webhooks."""
     results_purged_at: Mapped[datetime | None]
     """When its rows and verdicts were deleted; its counters stay."""
 

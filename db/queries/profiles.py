@@ -4,17 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from db import hot
 from db.models import Profile
-from db.session import ReadSession, Session
+from db.session import Session
+
+_BY_ACCOUNTS = hot.Read[Profile](
+    select(Profile).where(Profile.account_id == any_(bindparam("ids", type_=ARRAY(Uuid())))), Profile
+)
 
 
-async def by_accounts(session: ReadSession, account_ids: Sequence[UUID]) -> dict[UUID, Profile]:
+async def hot_by_accounts(
+    reads: hot.Reads, account_ids: Sequence[UUID], acting_for: UUID | None
+) -> dict[UUID, Profile]:
     """Profiles by account; those not found are left out."""
-    rows = await session.scalars(select(Profile).where(Profile.account_id.in_(account_ids)))
-    return {row.account_id: row for row in rows}
+    return {row.account_id: row for row in await reads.fetch(_BY_ACCOUNTS, acting_for, ids=account_ids)}
 
 
 async def add(session: Session, account_id: UUID, *, display_name: str | None = None) -> None:

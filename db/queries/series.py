@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, cast, func, select
+from sqlalchemy import BigInteger, Date, bindparam, cast, func, literal_column, select, text, union_all
 
-from db.models import Task, TaskDay, TaskSeriesPoint
+from db import hot
+from db.models import AccountDay, Task, TaskDay, TaskMetrics, TaskSeriesPoint, TaskStatus
+from db.models.tasks import UNENDED
 from db.queries import tasks
 from db.queries.tasks import TaskConditions
 from db.session import ReadSession
@@ -26,6 +28,8 @@ _SUMMED = (
     Task.disposable_count,
 )
 _LATEST = (Task.last_verification_requested_at, Task.last_verification_completed_at)
+_SUMS: list[Any] = [cast(func.sum(column), BigInteger).label(column.key) for column in _SUMMED]
+_LATEST_OF: list[Any] = [func.max(column).label(column.key) for column in _LATEST]
 
 TaskDays = tuple[UUID, dt.date, dt.date]
 """A task with the first and the last day of a span."""
@@ -45,10 +49,8 @@ async def tasks_by_day(
     """
     made_at = tasks.CREATED_AT_UTC
     day = cast(made_at, Date)
-    sums: list[Any] = [cast(func.sum(column), BigInteger).label(column.key) for column in _SUMMED]
-    latest = [func.max(column).label(column.key) for column in _LATEST]
     statement = tasks.matching(
-        account_id, conditions, select(day.label("day"), func.count().label("n"), *sums, *latest)
+        account_id, conditions, select(day.label("day"), func.count().label("n"), *_SUMS, *_LATEST_OF)
     )
     if account_id is None:
         statement = statement.where(made_at >= starts_at.replace(tzinfo=None), made_at < ends_at.replace(tzinfo=None))
@@ -56,9 +58,59 @@ async def tasks_by_day(
         statement = statement.where(Task.created_at >= starts_at, Task.created_at < ends_at)
     points = {}
     for row in await session.execute(statement.group_by(day)):
-        added_up = Task(**{column.key: getattr(row, column.key) for column in (*_SUMMED, *_LATEST)})
-        points[row.day] = TaskSeriesPoint(row.day, row.n, added_up.metrics)
+        points[row.day] = TaskSeriesPoint(row.day, row.n, _added_up([row[2:]]))
     return points
+
+
+def _by_status() -> hot.Read[tuple[Any, ...]]:
+    """What has ended is added up by the day already; the rest is few."""
+    a, columns = AccountDay, [column.key for column in (*_SUMMED, *_LATEST)]
+    ended = select(a.status, a.task_count, *(getattr(a, name) for name in columns)).where(
+        a.account_id == bindparam("account_id"), a.date.between(bindparam("first"), bindparam("last"))
+    )
+    others = select(Task.status, literal_column("1"), *(getattr(Task, name) for name in columns)).where(
+        Task.account_id == bindparam("account_id"),
+        Task.created_at >= bindparam("starts_at"),
+        Task.created_at < bindparam("ends_at"),
+        text(f"task.{UNENDED}"),
+    )
+    found = union_all(ended, others).subquery().c
+    sums = [cast(func.sum(found[name]), BigInteger) for name in ("task_count", *columns[: len(_SUMMED)])]
+    latest = [func.max(found[name]) for name in columns[len(_SUMMED) :]]
+    return hot.Read(select(found.status, *sums, *latest).group_by(found.status))
+
+
+_BY_STATUS = _by_status()
+
+
+async def tasks_by_status(
+    reads: hot.Reads,
+    account_id: UUID,
+    *,
+    first: dt.date,
+    last: dt.date,
+    starts_at: dt.datetime,
+    ends_at: dt.datetime,
+) -> tuple[dict[TaskStatus, int], TaskMetrics]:
+    """How many tasks of an account made in a span have each status that any has, and their counters added up.
+
+    `starts_at` and `ends_at` are the ends of the days from `first` to `last`.
+    """
+    found = await reads.fetch(
+        _BY_STATUS, account_id=account_id, first=first, last=last, starts_at=starts_at, ends_at=ends_at
+    )
+    return {TaskStatus(row[0]): row[1] for row in found}, _added_up([row[2:] for row in found])
+
+
+def _added_up(rows: Sequence[Sequence[Any]]) -> TaskMetrics:
+    """Add up rows of `_SUMS` and `_LATEST_OF`."""
+    columns = list(zip(*rows, strict=True)) or [()] * (len(_SUMMED) + len(_LATEST))
+    sums = {column.key: sum(values) for column, values in zip(_SUMMED, columns, strict=False)}
+    latest = {
+        column.key: max((value for value in values if value is not None), default=None)
+        for column, values in zip(_LATEST, columns[len(_SUMMED) :], strict=True)
+    }
+    return Task(**sums, **latest).metrics
 
 
 async def of_tasks(session: ReadSession, spans: Sequence[TaskDays]) -> dict[TaskDays, list[TaskDay]]:

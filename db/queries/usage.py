@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, ColumnElement, bindparam, cast, func, select, text
 
+from db import hot
 from db.models import UsageDay, UsageSeriesPoint
-from db.session import ReadSession, Session
+from db.session import Session
 
 
 class Counts(NamedTuple):
@@ -47,13 +48,23 @@ async def add(session: Session, counts: Sequence[Counts]) -> None:
     )
 
 
+def _by_day(*conditions: ColumnElement[bool]) -> hot.Read[tuple[Any, ...]]:
+    u = UsageDay
+    sums = [cast(func.sum(n), BigInteger) for n in (u.request_count, u.verification_count, u.credits_spent)]
+    span = u.day.between(bindparam("first"), bindparam("last"))
+    return hot.Read(
+        select(u.day, *sums).where(u.account_id == bindparam("account_id"), span, *conditions).group_by(u.day)
+    )
+
+
+_BY_DAY = _by_day()
+_BY_DAY_OF_KEY = _by_day(UsageDay.api_key_id == bindparam("api_key_id"))
+
+
 async def by_day(
-    session: ReadSession, account_id: UUID, first: date, last: date, api_key_id: UUID | None
+    reads: hot.Reads, account_id: UUID, first: date, last: date, api_key_id: UUID | None
 ) -> dict[date, UsageSeriesPoint]:
     """An account's use on the days that have any, through one key or in all."""
-    u = UsageDay
-    sums = [func.sum(column).label("n") for column in (u.request_count, u.verification_count, u.credits_spent)]
-    statement = select(u.day, *sums).where(u.account_id == account_id, u.day.between(first, last)).group_by(u.day)
-    if api_key_id is not None:
-        statement = statement.where(u.api_key_id == api_key_id)
-    return {day: UsageSeriesPoint(day, *map(int, counts)) for day, *counts in await session.execute(statement)}
+    read = _BY_DAY if api_key_id is None else _BY_DAY_OF_KEY
+    found = await reads.fetch(read, account_id=account_id, first=first, last=last, api_key_id=api_key_id)
+    return {row[0]: UsageSeriesPoint(*row) for row in found}

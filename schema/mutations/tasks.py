@@ -27,6 +27,10 @@ class CreateTaskInput:
         description="Addresses to verify, 1 to 10,000. Malformed ones get the verdict INVALID_SYNTAX; duplicates are "
         "checked and charged once. Longer lists are uploaded."
     )
+    webhook_url: str | None = strawberry.field(
+        description="Told by a signed POST when the task ends. Addresses in private networks are refused.",
+        default=strawberry.UNSET,
+    )
     integration: str | None = strawberry.field(
         description="Slug of the integration that it is for.", default=strawberry.UNSET
     )
@@ -76,6 +80,10 @@ class UploadTaskFileInput:
         description="Which column holds what.", default=strawberry.UNSET
     )
     start: bool = strawberry.field(description="False to see the quote first and start with startTask.", default=True)
+    webhook_url: str | None = strawberry.field(
+        description="Told by a signed POST when the task ends. Addresses in private networks are refused.",
+        default=strawberry.UNSET,
+    )
     integration: str | None = strawberry.field(
         description="Slug of the integration that it is for.", default=strawberry.UNSET
     )
@@ -108,6 +116,9 @@ class UpdateTaskInput:
     name: str | None = strawberry.field(description="New name, 1 to 200 characters.", default=strawberry.UNSET)
     column_mapping: ColumnMappingInput | None = strawberry.field(
         description="Which column holds what.", default=strawberry.UNSET
+    )
+    webhook_url: str | None = strawberry.field(
+        description="Told by a signed POST when the task ends; null: nobody but the webhooks.", default=strawberry.UNSET
     )
 
 
@@ -209,7 +220,7 @@ class TaskMutations:
         UpdateTaskInput,
         UpdateTaskPayload,
         ApiKeyScope.TASKS_WRITE,
-        "Rename a task, or map the columns of a DRAFT anew (its quote changes).",
+        "Rename a task, change whom its end is told, or map the columns of a DRAFT anew (its quote changes).",
     )
     cancel_task: CancelTaskPayload | None = mutation(
         tasks.cancel_task,

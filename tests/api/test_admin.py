@@ -260,6 +260,30 @@ async def test_what_an_administrator_does_to_anothers_things_is_written_down(
     assert found[0].details == {"owner_id": account.global_id}
 
 
+async def test_what_an_administrator_does_to_anothers_tasks_is_written_down(
+    db: Database, parts: Parts, admin: Client, client: Client, account: Account, raw: Raw
+) -> None:
+    async def on(actor: Client, name: str, task_id: str, /, **more: str) -> None:
+        query = f"mutation($i: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $i) {{ userErrors {{ code }} }} }}"
+        assert (await actor.ask(query, i={"taskId": task_id, **more}))[name]["userErrors"] == []
+
+    expected = []
+    for who in (admin, client):
+        draft = (await client.upload(b"a@ok.mailverdict.test\n", "a.txt", "task { id }", start=False))["task"]["id"]
+        finished = await factories.finished_task(db, account, 1)
+        await raw("UPDATE task_address SET verdict = 'UNKNOWN' WHERE task_id = :id RETURNING n", id=finished.id)
+        gone = (await factories.finished_task(db, account, 1)).global_id
+        await on(who, "updateTask", draft, name="another")
+        await on(who, "startTask", draft)
+        await on(who, "retryTask", finished.global_id)
+        await on(who, "deleteTask", gone)
+        if who is admin:
+            expected = [("task.update", draft), ("task.start", draft)]
+            expected += [("task.retry", finished.global_id), ("task.delete", gone)]
+    found = await raw("SELECT action, subject_id FROM audit_event ORDER BY created_at")
+    assert [tuple(row) for row in found] == expected
+
+
 async def test_the_log_is_paged_newest_first_and_by_actor(
     http: httpx.AsyncClient, parts: Parts, db: Database, admin: Client, chief: Account, account: Account
 ) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from db.models import Account
+from db.models import Account, UserRole
 from resolvers.context import Parts
+from services import billing
+from services.actor import Actor
 from services.worker import Worker
 from tests import factories, receiver
 from tests.api.test_api_keys import done, made
@@ -260,3 +262,81 @@ async def test_receivers_share_the_sender_fairly(
     hook.messages.clear()
     assert await parts.deliveries.tick(datetime.now(UTC)) == 2
     assert {message.id for message in hook.messages} > {outcome["delivery"]["id"]}
+
+
+async def test_low_credits_are_told_once_each_time_that_they_fall_below_the_level(
+    client: Client, account: Account, parts: Parts, hook: Receiver, raw: Any
+) -> None:
+    async def move(name: str, amount: int, key: str) -> None:
+        given = {"amount": amount, "note": "n", "idempotencyKey": key}
+        outcome = await done(client, name, "transaction { id }", **given)
+        assert outcome["userErrors"] == [], outcome
+
+    async def told() -> list[int]:
+        rows = await raw("SELECT data FROM webhook_delivery WHERE event = 'CREDITS_LOW' ORDER BY created_at")
+        return [row.data["credits"]["available"] for row in rows]
+
+    other = await factories.account(parts.db, email="other@example.com")
+    await new(client, hook, ["CREDITS_LOW"])
+    await new(client, hook, ["TASK_FAILED"])
+    await move("deductTokens", 1_000_000 - 100, "to the level")
+    assert await told() == []
+    await move("deductTokens", 1, "below it")
+    await move("deductTokens", 1, "below it")  # the same once more
+    await move("deductTokens", 9, "still below")
+    assert await told() == [99]
+    await billing.add(
+        parts.db,
+        Actor(other.id, UserRole.ADMIN),
+        account_id=account.id,
+        amount=20,
+        note="n",
+        idempotency_key="k",
+        is_mock=False,
+        now=parts.now(),
+    )
+    await factories.task(parts, account, [f"user{n}@ok.mailverdict.test" for n in range(50)])  # held, not yet spent
+    assert await told() == [99, 60]
+    await parts.deliveries.tick(datetime.now(UTC))
+    assert hook.messages[0].content["type"] == "credits.low"
+
+
+async def test_an_address_that_a_task_names_is_told_of_its_end_with_the_secret_of_the_account(
+    client: Client, parts: Parts, hook: Receiver, raw: Any
+) -> None:
+    secret = (await done(client, "rotateWebhookSecret", "signingSecret"))["signingSecret"]
+    create = {"emails": ["alice@ok.mailverdict.test"], "webhookUrl": hook.url}
+    task = (await done(client, "createTask", "task { id webhookUrl }", **create))["task"]
+    assert task["webhookUrl"] == hook.url
+    await done(client, "cancelTask", "task { id }", taskId=task["id"])
+    assert await parts.deliveries.tick(datetime.now(UTC)) == 1
+    (message,) = hook.messages
+    message.verify(secret)
+    assert message.content["type"] == "task.canceled"
+    assert message.content["data"]["task"]["id"] == task["id"]
+    assert await raw("SELECT webhook_id FROM webhook_delivery") == [(None,)]
+
+
+async def test_the_address_of_a_draft_is_changed_and_taken_away(client: Client, hook: Receiver) -> None:
+    given = {"start": False, "webhookUrl": hook.url}
+    outcome = await client.upload(b"email\nalice@ok.mailverdict.test\n", "list.csv", "task { id webhookUrl }", **given)
+    task = outcome["task"]
+    assert task["webhookUrl"] == hook.url
+    for change, expected in (
+        ({"name": "new"}, hook.url),
+        ({"webhookUrl": None}, None),
+        ({"webhookUrl": hook.url}, hook.url),
+    ):
+        changed = await done(client, "updateTask", "task { webhookUrl }", taskId=task["id"], **change)
+        assert changed["task"]["webhookUrl"] == expected
+
+
+@pytest.mark.parametrize("name", ["createTask", "updateTask"])
+async def test_an_address_that_may_not_be_called_makes_no_task(
+    client: Client, parts: Parts, account: Account, raw: Any, name: str
+) -> None:
+    task = await factories.task(parts, account)
+    given = {"emails": ["a@example.com"]} if name == "createTask" else {"taskId": task.global_id}
+    outcome = await done(client, name, "task { id }", webhookUrl="http://169.254.169.254/", **given)
+    assert [error["field"] for error in outcome["userErrors"]] == [["input", "webhookUrl"]]
+    assert await raw("SELECT webhook_url FROM task") == [(None,)]

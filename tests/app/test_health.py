@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 from starlette.applications import Starlette
 
 from app import datadir, health
@@ -17,6 +18,7 @@ from db import migrations
 from db.queries import parts
 from db.session import Database
 from services.upstream.http import HttpUpstream
+from tests import factories
 
 
 @pytest.fixture
@@ -58,10 +60,37 @@ async def test_with_every_part_at_work_it_is_ready(database: Database, upstream:
         "verifier",
         "worker",
         "payments",
+        "credits",
         "process",
     ]
     assert body["checks"]["postgresql"]["open_parts"] == 0
     assert all(body["checks"][name]["milliseconds"] >= 0 for name in ("postgresql", "verifier", "worker"))
+
+
+async def violations(readiness: Readiness) -> Any:
+    _, body = await ask(readiness)
+    assert body["status"] == "ready"
+    return body["checks"]["credits"]["violations"]
+
+
+async def test_the_ledger_is_looked_at_beside_the_answers_and_seldom(
+    database: Database, upstream: HttpUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await beat(database, seconds_ago=1)
+    await factories.account(database, balance=5)
+    readiness = Readiness(database, upstream)
+    async with asyncio.timeout(10):
+        while await violations(readiness) is None:
+            await asyncio.sleep(0.01)
+    assert await violations(readiness) == 0
+    async with database.transaction() as session:
+        await session.execute(text("UPDATE credit_account SET balance = balance + 1"))
+    for _ in range(5):
+        assert await violations(readiness) == 0
+    monkeypatch.setattr(health, "LEDGER_SECONDS", 0.0)
+    async with asyncio.timeout(10):
+        while await violations(readiness) == 0:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_worker_that_is_silent_is_missed(database: Database, upstream: HttpUpstream) -> None:

@@ -30,6 +30,8 @@ Connection = Any
 """A connection of the driver, whose type cannot be subscripted at run time."""
 
 WALLED = ("profile", "credit_account", "credit_transaction", "credit_lot", "credit_entry")
+TOLD = ("webhook", "webhook_delivery")
+"""Read, and written, when a member's own change leaves few credits."""
 WHO = text("SELECT current_user::text, current_setting('request.jwt.claims', true)")
 
 
@@ -68,7 +70,7 @@ async def test_without_a_where_only_ones_own_rows_are_there(db: Database, accoun
 
 
 async def test_what_was_not_granted_is_closed_to_who_acts_for_an_account(db: Database, account: Account) -> None:
-    for table in set(Table.metadata.tables) - set(WALLED):
+    for table in set(Table.metadata.tables) - {*WALLED, "webhook"}:
         with pytest.raises(DBAPIError, match="permission denied"):
             async with db.read(account.id) as session:
                 await session.execute(text(f"SELECT * FROM {table}"))
@@ -94,6 +96,12 @@ async def test_what_was_not_granted_is_closed_to_who_acts_for_an_account(db: Dat
                VALUES (:posted, 8, 'USER', 5), (:posted, 9, 'REVENUE', -5)""",
             "do not add up",
         ),
+        (
+            """INSERT INTO webhook_delivery (id, account_id, url, event, data, attempts, created_at)
+               VALUES (:new, :other, 'https://example.com/', 'CREDITS_LOW', '{}', 0, now())""",
+            "row-level security",
+        ),
+        ("UPDATE webhook SET url = 'https://example.com/'", "permission denied"),
         ("UPDATE profile SET account_id = :other", "permission denied"),
         ("UPDATE profile SET version = 1", "permission denied"),
         ("UPDATE credit_lot SET account_id = :other", "permission denied"),
@@ -268,7 +276,7 @@ async def test_every_table_is_closed_and_the_walled_ones_to_their_owner_too(db: 
         found = {row[0]: row[1:] for row in await session.execute(text(query))}
     assert set(found) == {*Table.metadata.tables, "alembic_version"}
     for table, facts in found.items():
-        assert facts == ((True, True, 2) if table in WALLED else (True, False, 0)), table
+        assert facts == ((True, True, 2) if table in (*WALLED, *TOLD) else (True, False, 0)), table
 
 
 @pytest.fixture
@@ -306,7 +314,7 @@ async def test_an_ordinary_owner_migrates_and_only_the_acting_door_reads_for_a_m
         assert list(await session.execute(text("SELECT * FROM credit_violation"))) == []
     # Without the owner's policies its own door shows nothing; what is done for a member goes on.
     async with db.transaction() as session:
-        for table in WALLED:
+        for table in (*WALLED, *TOLD):
             await session.execute(text(f"DROP POLICY service ON {table}"))
     given = {"amount": 7, "note": "n", "idempotency_key": "k", "now": datetime.now(UTC)}
     await billing.take(db, Till(db), actor, account_id=None, **given)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -11,6 +12,7 @@ from db import migrations
 from resolvers.context import Parts
 from services.upstream import http
 from services.upstream.http import HttpUpstream
+from tests import redis_server
 from tests.services import faulty_upstream, shop
 from tests.services.faulty_upstream import FaultyUpstream
 
@@ -33,6 +35,17 @@ async def upstream(faulty: FaultyUpstream, monkeypatch: pytest.MonkeyPatch) -> A
 @pytest.fixture
 def upstream_key() -> str:
     return "the-key-of-the-tests"
+
+
+@pytest.fixture(scope="session")
+def redis_program() -> Path:
+    return redis_server.find_program()
+
+
+@pytest.fixture
+def redis(redis_program: Path, tmp_path: Path) -> Iterator[redis_server.Redis]:
+    with redis_server.running(redis_program, tmp_path) as running:
+        yield running
 
 
 @pytest.fixture(params=["mock", "stripe"], name="shop")

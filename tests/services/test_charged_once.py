@@ -2,11 +2,7 @@
 
 import asyncio
 import contextlib
-import os
-import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,15 +10,15 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from conftest import ROOT
 from db.models import Account
 from db.session import Database
 from resolvers.context import Parts
 from services.worker import Worker
 from tests import factories
 from tests.client import Client
-from tests.conftest import PUBLIC_URL, SECRET, token
+from tests.conftest import token
 from tests.services.faulty_upstream import FaultyUpstream
+from tests.services.processes import running
 
 SECONDS = 30.0
 DEDUCT = """mutation { deductTokens(input: {amount: 3, note: "n", idempotencyKey: "k"}) {
@@ -33,31 +29,6 @@ VERIFY = 'mutation { verifyEmail(input: {email: "yes-1@example.com"}) { verifica
 @pytest.fixture
 async def account(db: Database) -> Account:
     return await factories.account(db, balance=100)
-
-
-@contextlib.contextmanager
-def running(command: str, database_url: str, upstream_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`python -m app COMMAND` as a process of its own, and where it answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {
-        "PATH": os.environ["PATH"],
-        "DATABASE_URL": database_url,
-        "UPSTREAM_URL": upstream_url,
-        "UPSTREAM_KEY": "the-key-of-the-tests",
-        "SECRET_KEY": SECRET,
-        "PUBLIC_URL": PUBLIC_URL,
-        "PORT": str(port),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", command], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextlib.asynccontextmanager

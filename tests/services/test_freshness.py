@@ -42,6 +42,17 @@ async def test_twenty_old_rows_are_brought_up_to_date_by_one_call(
     assert faulty.calls["list"] == 1
 
 
+async def test_the_front_page_asks_once(
+    parts: Parts, account: Account, worker: Worker, faulty: FaultyUpstream, client: Client, raw: Any
+) -> None:
+    await running_tasks(parts, account, worker, raw, 6)
+    query = "{ overview { recentTasks { metrics { progressPercent } } metrics { totalEmailAddresses } } }"
+    found = (await client.ask(query))["overview"]
+    assert [task["metrics"]["progressPercent"] for task in found["recentTasks"]] == [100] * 5
+    assert found["metrics"]["totalEmailAddresses"] == 12
+    assert faulty.calls["list"] == 1
+
+
 async def test_every_field_of_an_operation_shares_the_call(
     parts: Parts, account: Account, worker: Worker, faulty: FaultyUpstream, client: Client, raw: Any
 ) -> None:

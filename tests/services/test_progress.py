@@ -1,20 +1,24 @@
-"""Who waits for which task: wake-ups in the process, and notifications through PostgreSQL."""
+"""Who waits for which task: wake-ups in the process, and notifications through PostgreSQL or Redis."""
 
 import asyncio
 import json
+import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
+from redis.asyncio import Redis
 
-from db import ids
-from db.listen import PAYLOAD_BYTES_MAX, Listener, Notifier
-from services import progress
-from services.progress import Announcer, Hub
+from db import ids, listen
+from db.listen import PAYLOAD_BYTES_MAX
+from services import progress, pubsub
+from services.progress import Announcer, Hub, Listener, Notifier
+from tests import redis_server
 
 GAP = timedelta(seconds=0.05)
 
@@ -126,11 +130,41 @@ async def test_waiting_for_any_change_ends_with_the_first_or_with_the_time() -> 
     assert time.monotonic() - started < 1
 
 
+@dataclass(frozen=True)
+class Broker:
+    """What carries the messages: PostgreSQL or Redis."""
+
+    listener: Callable[[list[str | None]], Listener]
+    notifier: Callable[[], Notifier]
+    lose_listener: Callable[[], Awaitable[None]]
+    lose_notifier: Callable[[], Awaitable[None]]
+    """Both end the connection from outside, as a restart does."""
+
+
+@pytest.fixture(params=["postgresql", "redis"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    if request.param == "postgresql":
+        url = request.getfixturevalue("service_database_url")
+        return Broker(
+            lambda heard: listen.Listener(url, progress.CHANNEL, heard.append),
+            lambda: listen.Notifier(url),
+            lambda: terminated(url, "application_name = 'mailverdict-listen' AND datname = current_database()"),
+            lambda: terminated(url, "query LIKE '%pg_notify%' AND datname = current_database()"),
+        )
+    url = request.getfixturevalue("redis").url
+    return Broker(
+        lambda heard: pubsub.Listener(url, progress.CHANNEL, heard.append),
+        lambda: pubsub.Notifier(url),
+        lambda: killed(url, "pubsub"),
+        lambda: killed(url, "normal"),
+    )
+
+
 @pytest.fixture
-async def heard(service_database_url: str) -> AsyncIterator[list[str | None]]:
+async def heard(broker: Broker) -> AsyncIterator[list[str | None]]:
     """What arrives on the channel."""
     found: list[str | None] = []
-    listening = asyncio.create_task(Listener(service_database_url, progress.CHANNEL, found.append).run())
+    listening = asyncio.create_task(broker.listener(found).run())
     await when(lambda: found == [None])
     yield found
     listening.cancel()
@@ -138,13 +172,13 @@ async def heard(service_database_url: str) -> AsyncIterator[list[str | None]]:
 
 
 @pytest.fixture
-async def notifier(service_database_url: str) -> AsyncIterator[Notifier]:
-    sender = Notifier(service_database_url)
+async def notifier(broker: Broker) -> AsyncIterator[Notifier]:
+    sender = broker.notifier()
     yield sender
     await sender.close()
 
 
-async def test_an_announcement_arrives_through_postgresql(heard: list[str | None], notifier: Notifier) -> None:
+async def test_an_announcement_arrives_through_the_broker(heard: list[str | None], notifier: Notifier) -> None:
     announcer, changed = Announcer(notifier), ids.new_uuid()
     announcer.changed([changed, changed])
     await announcer.flush()
@@ -152,7 +186,7 @@ async def test_an_announcement_arrives_through_postgresql(heard: list[str | None
     assert heard[1] == told(changed)
 
 
-async def test_a_thousand_ids_are_sent_in_payloads_that_postgresql_takes(
+async def test_a_thousand_ids_are_sent_in_payloads_that_the_broker_takes(
     heard: list[str | None], notifier: Notifier
 ) -> None:
     announcer, changed = Announcer(notifier), {ids.new_uuid() for _ in range(1000)}
@@ -195,34 +229,87 @@ async def test_two_flushes_at_once_lose_nothing(heard: list[str | None], notifie
             await asyncio.sleep(0.01)
 
 
-async def terminated(url: str, condition: str) -> int:
-    """End backends from outside, as a restart of PostgreSQL does; how many."""
+async def terminated(url: str, condition: str) -> None:
+    """End backends of PostgreSQL."""
     connection = await asyncpg.connect(url)
     rows = await connection.fetch(
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {condition}"
     )
     await connection.close()
-    return len(rows)
+    assert rows
 
 
-async def test_a_listener_whose_backend_was_ended_comes_back_and_says_so(
-    heard: list[str | None], notifier: Notifier, service_database_url: str
+async def killed(url: str, kind: str) -> None:
+    """End connections to Redis of a kind."""
+    async with Redis.from_url(url) as client:
+        assert await client.client_kill_filter(_type=kind, skipme=True)
+
+
+async def test_a_listener_that_was_cut_off_comes_back_and_says_so(
+    heard: list[str | None], notifier: Notifier, broker: Broker
 ) -> None:
-    lost = "application_name = 'mailverdict-listen' AND datname = current_database()"
-    assert await terminated(service_database_url, lost) >= 1
+    await broker.lose_listener()
     await when(lambda: heard.count(None) == 2)
     task_id = ids.new_uuid()
     await notifier.send(progress.CHANNEL, told(task_id))
     await when(lambda: heard[-1] == told(task_id))
 
 
-async def test_a_notifier_whose_backend_was_ended_sends_again_after_one_lost_message(
-    heard: list[str | None], notifier: Notifier, service_database_url: str
+async def test_a_notifier_that_was_cut_off_sends_again_after_one_lost_message(
+    heard: list[str | None], notifier: Notifier, broker: Broker
 ) -> None:
     await notifier.send(progress.CHANNEL, "[]")
     await when(lambda: heard[-1] == "[]")
-    assert await terminated(service_database_url, "query LIKE '%pg_notify%' AND datname = current_database()") == 1
+    await broker.lose_notifier()
     task_ids: list[Any] = [ids.new_uuid() for _ in range(2)]
     for task_id in task_ids:
         await notifier.send(progress.CHANNEL, told(task_id))
     await when(lambda: heard[-1] == told(task_ids[1]))
+
+
+async def test_without_redis_nobody_waits_long_and_its_return_is_noticed(
+    redis: redis_server.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pubsub, "_RECONNECT_SECONDS", 0.05)
+    found: list[str | None] = []
+    listening = asyncio.create_task(pubsub.Listener(redis.url, progress.CHANNEL, found.append).run())
+    await when(lambda: found == [None])
+    sender = pubsub.Notifier(redis.url)
+    redis.stop()
+    started = time.monotonic()
+    for _ in range(3):
+        await sender.send(progress.CHANNEL, "[]")
+    assert time.monotonic() - started < 1
+    redis.start()
+    await when(lambda: found == [None, None])
+    async with Redis.from_url(redis.url) as client:
+        await client.publish(progress.CHANNEL, b"\xff")  # of whom ever: it harms nobody
+    await sender.send(progress.CHANNEL, "[]")
+    await when(lambda: found[-1] == "[]")
+    listening.cancel()
+    await asyncio.wait((listening,))
+    await sender.close()
+
+
+async def test_a_redis_that_hangs_holds_nobody_up_and_is_left(
+    redis: redis_server.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("_QUIET_SECONDS", 0.1), ("_RECONNECT_SECONDS", 0.05), ("_ANSWER_SECONDS", 0.2)):
+        monkeypatch.setattr(pubsub, name, seconds)
+    found: list[str | None] = []
+    listening = asyncio.create_task(pubsub.Listener(redis.url, progress.CHANNEL, found.append).run())
+    await when(lambda: found == [None])
+    sender = pubsub.Notifier(redis.url)
+    await sender.send(progress.CHANNEL, "[]")
+    await asyncio.sleep(0.4)  # asked, and answered, several times
+    assert found == [None, "[]"]
+    redis.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    await sender.send(progress.CHANNEL, "[]")
+    assert time.monotonic() - started < 1
+    await asyncio.sleep(0.5)
+    redis.send_signal(signal.SIGCONT)
+    await when(lambda: found.count(None) == 2)
+    listening.cancel()
+    await asyncio.wait((listening,))
+    await sender.close()

