@@ -9,7 +9,7 @@ from db import ids
 from db.models import Account, Credential, TokenPurpose, UserRole
 from db.queries import accounts as account_queries
 from db.queries import identity as queries
-from db.session import Database
+from db.session import Database, Session
 from services import accounts, addresses, documents, profiles
 from services.device import Device
 from services.errors import (
@@ -130,11 +130,13 @@ class LocalIdentity:
             stored = found[1].password_hash if found is not None else None
             is_right = await self._passwords.is_right(password, stored)
             if found is None or stored is None or not is_right:
-                raise InvalidCredentials("E-mail or password is wrong.")
+                raise _wrong()
         account, credential = found
         self._admit(account)
         newer = await self._passwords.hash(password) if self._passwords.needs_rehash(stored) else None
         async with self._db.transaction() as session:
+            if not await _is_in_force(session, account.id, stored):
+                raise _wrong()
             if newer is not None:
                 await queries.set_password(session, account.id, newer, now)
             begun = await self._sessions.begin(session, account, device, now)
@@ -192,8 +194,9 @@ class LocalIdentity:
             await self._prove(account_id, credential, current)
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
-            await queries.set_password(session, account_id, password_hash, now)
-            await queries.end_sessions(session, account_id, but=session_id)
+            if not await _is_in_force(session, account_id, credential.password_hash if credential else None):
+                raise InvalidCredentials("The password was changed meanwhile.", field=_CURRENT)
+            await _replace_password(session, account_id, password_hash, now, but=session_id)
             if session_id is not None:
                 await queries.end_reset(session, session_id)
 
@@ -253,8 +256,7 @@ class LocalIdentity:
             account = await queries.confirm(session, spent.account_id, spent.email, now)
             if account is None:
                 raise InvalidCredentials
-            await queries.set_password(session, account.id, password_hash, now)
-            await queries.end_sessions(session, account.id)
+            await _replace_password(session, account.id, password_hash, now)
         text = "The password of your account was changed, and every device signed out. If it was not you, reset it now."
         self._links.post(Letter(account.email, "Your password was changed", text))
         return account
@@ -288,6 +290,28 @@ class LocalIdentity:
         async with self._db.read() as session:
             account = await account_queries.by_email(session, email)
         return account if account is not None and account.suspended_at is None else None
+
+
+def _wrong() -> InvalidCredentials:
+    return InvalidCredentials("E-mail or password is wrong.")
+
+
+async def _is_in_force(session: Session, account_id: UUID, password_hash: str | None) -> bool:
+    """The password that was looked at is still the account's, and stays so until the transaction ends.
+
+    Looking at one takes long: without this, who knows the old password could get past a change of it.
+    """
+    credential = await queries.locked_credential(session, account_id)
+    return (credential.password_hash if credential is not None else None) == password_hash
+
+
+async def _replace_password(
+    session: Session, account_id: UUID, password_hash: str, now: datetime, *, but: UUID | None = None
+) -> None:
+    """Store a new password; what the old one had opened ends: every session `but` one, and links on their way."""
+    await queries.set_password(session, account_id, password_hash, now)
+    await queries.end_sessions(session, account_id, but=but)
+    await queries.forget_links(session, account_id)
 
 
 def normalised(email: str, field: tuple[str, ...] = _EMAIL) -> str:
