@@ -206,6 +206,12 @@ async def last_sent_at(session: ReadSession, account_id: UUID, purpose: TokenPur
     return await session.scalar(statement.where(OneTimeToken.account_id == account_id, OneTimeToken.purpose == purpose))
 
 
+async def is_one_time_token(session: ReadSession, token_hash: bytes, purpose: TokenPurpose, now: datetime) -> bool:
+    """This token of a link would be taken for a purpose."""
+    wanted = (OneTimeToken.token_hash == token_hash, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now)
+    return bool(await session.scalar(select(select(OneTimeToken.token_hash).where(*wanted).exists())))
+
+
 async def spend_one_time_token(
     session: Session, token_hash: bytes, purposes: Sequence[TokenPurpose], now: datetime
 ) -> OneTimeToken | None:

@@ -92,12 +92,21 @@ class Links:
             InvalidCredentials: unknown, spent or too old.
 
         """
-        if len(token) > _TOKEN_CHARACTERS_MAX or not token.isascii():
-            raise InvalidCredentials
-        found = await queries.spend_one_time_token(session, hashed(token), purposes, now)
+        found = await queries.spend_one_time_token(session, _hash_of(token), purposes, now)
         if found is None:
-            raise InvalidCredentials("This link was used before, or is too old. Ask for a new one.", field=_FIELD)
+            raise _spent()
         return found
+
+    async def look(self, token: str, purpose: TokenPurpose, now: datetime) -> None:
+        """Leave a token as it is, and refuse one that would not be taken: before work is done for whoever made it up.
+
+        Raises:
+            InvalidCredentials: unknown, spent or too old.
+
+        """
+        async with self._db.read() as session:
+            if not await queries.is_one_time_token(session, _hash_of(token), purpose, now):
+                raise _spent()
 
     async def aclose(self) -> None:
         """Wait for the letters on their way, for a few seconds."""
@@ -105,4 +114,12 @@ class Links:
             await asyncio.wait(self._sending, timeout=_CLOSING_SECONDS)
 
 
-_FIELD = ("input", "token")
+def _hash_of(token: str) -> bytes:
+    if len(token) > _TOKEN_CHARACTERS_MAX or not token.isascii():
+        raise InvalidCredentials
+    return hashed(token)
+
+
+def _spent() -> InvalidCredentials:
+    text = "This link was used before, or is too old. Ask for a new one."
+    return InvalidCredentials(text, field=("input", "token"))

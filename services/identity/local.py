@@ -1,5 +1,6 @@
 """Identity kept by the service itself: passwords, sessions and links in its own tables."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from services.errors import (
     Required,
     Suspended,
     Taken,
+    TooManyLetters,
 )
 from services.identity import address_change, passwords
 from services.identity.links import LIFETIMES, Links
@@ -119,7 +121,9 @@ class LocalIdentity:
             await self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
             return
         text = "Somebody, most likely you, tried to sign up with this address, which has an account already: sign in."
-        self._links.post(Letter(account.email, "You have an account already", text))
+        with contextlib.suppress(TooManyLetters):  # the answer stays the same, and nobody's post box is filled
+            await self._throttle.letter(account.email)
+            self._links.post(Letter(account.email, "You have an account already", text))
 
     async def sign_in(self, email: str, password: str, *, device: Device, now: datetime) -> Grant:
         """Begin a session."""
@@ -250,6 +254,7 @@ class LocalIdentity:
     async def reset_password(self, token: str, new: str, now: datetime) -> Account:
         """Set a new password, and end every session."""
         passwords.check(new, _NEW)
+        await self._links.look(token, TokenPurpose.RESET_PASSWORD, now)  # hashing is dear, and anybody may ask
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
             spent = await self._links.redeem(session, token, (TokenPurpose.RESET_PASSWORD,), now)

@@ -566,3 +566,15 @@ async def test_who_shows_the_old_password_while_it_is_changed_comes_too_late(
             await identity.change_password(granted.account.id, granted.session_id, PASSWORD, "third horse", now())
     assert await raw("SELECT count(*) FROM auth_session") == [(0,)]
     await signed_in(identity, password="another horse")
+
+
+@ours
+async def test_a_link_that_somebody_made_up_costs_no_hashing(
+    confirming: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_self: Passwords, _password: str) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(Passwords, "hash", never)
+    with pytest.raises(InvalidCredentials):
+        await confirming.reset_password("made-up", "another horse", now())
