@@ -34,18 +34,25 @@ class Readiness:
     db: Database
     upstream: Upstream
     is_draining: bool = False
+    _looking: asyncio.Task[dict[str, Facts]] | None = dataclasses.field(init=False, default=None)
 
     async def report(self) -> tuple[bool, dict[str, Facts]]:
-        """Look at everything at once, each for at most CHECK_SECONDS: whether all is well, and what was found."""
+        """Whether all is well, and what was found. Who asks while somebody looks is told the same: anybody may ask."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="look at readiness")
+        found = dict(await asyncio.shield(self._looking))
+        found["process"] = _facts("the process is stopping" if self.is_draining else None)
+        return all(facts["ok"] for facts in found.values()), found
+
+    async def _look(self) -> dict[str, Facts]:
+        """Look at everything at once, each for at most CHECK_SECONDS."""
         checks = {
             "postgresql": self._postgresql,
             "verifier": self._verifier,
             "worker": self._worker,
             "payments": self._payments,
         }
-        found = dict(zip(checks, await asyncio.gather(*map(_measured, checks.values())), strict=True))
-        found["process"] = _facts("the process is stopping" if self.is_draining else None)
-        return all(facts["ok"] for facts in found.values()), found
+        return dict(zip(checks, await asyncio.gather(*map(_measured, checks.values())), strict=True))
 
     async def _postgresql(self) -> Facts:
         async with self.db.read() as session:
