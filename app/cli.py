@@ -93,8 +93,8 @@ def parser() -> argparse.ArgumentParser:
     verify = commands.add_parser(
         "verify",
         help="verify a file of addresses",
-        description="Verify the addresses of a csv or txt file with the running service; where there is none, one is "
-        "started for the time.",
+        description="Verify the addresses of a csv, txt or xlsx file with the running service; where there is none, "
+        "one is started for the time.",
     )
     _verify_options(verify)
 
@@ -126,7 +126,7 @@ def _reconcile_options(reconcile: argparse.ArgumentParser) -> None:
 
 
 def _verify_options(verify: argparse.ArgumentParser) -> None:
-    verify.add_argument("file", type=Path, metavar="FILE", help="csv or txt")
+    verify.add_argument("file", type=Path, metavar="FILE", help="csv, txt or xlsx")
     verify.add_argument("-o", "--output", default="-", metavar="RESULTS", help="csv to write; - is standard output")
     verify.add_argument("--url", help="GraphQL URL of another service; needs --token")
     verify.add_argument("--token", help="bearer token or API key for it")

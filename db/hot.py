@@ -22,7 +22,14 @@ RowT = TypeVar("RowT")
 ACQUIRE_SECONDS = 30.0
 IDLE_SECONDS = 300.0
 
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, asyncpg.CannotConnectNowError)
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 """What the driver raises when the connection that it has was lost: another one may do."""
 
 
@@ -90,16 +97,14 @@ class Reads:
         try:
             if acting_for is None:
                 found: list[Any] = await connection.fetch(text, *values)
-                return found
-            is_over = False
-            try:
+            else:
                 await connection.execute(acting.begin(acting_for, "BEGIN READ ONLY"))
                 found = await connection.fetch(text, *values)
                 await connection.execute("COMMIT")
-                is_over = True
-            finally:
-                if not is_over:  # cancelled or failed: whoever came next would act as this account
-                    connection.terminate()
+        except BaseException:  # cancelled or failed: nobody knows what it is at, and on whose behalf
+            connection.terminate()
+            raise
+        else:
             return found
         finally:
             await self._pool.release(connection)

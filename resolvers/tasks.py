@@ -105,7 +105,7 @@ async def page_of(
     matching = conditions(filter)
     db = context.parts.db
     is_plain = matching == TaskConditions() and order is TaskOrderField.CREATED_AT and is_descending
-    if account_id is not None and is_plain and not window.is_backward and window.before is None:
+    if is_plain and account_id is not None and not window.is_backward and window.before is None:
         found = await queries.newest(db.hot, account_id, window)
     else:
         async with db.read() as session:
@@ -295,7 +295,8 @@ async def refresh_tasks(info: Info, *, first: int) -> int:
 async def delete_task(info: Info, *, task_id: str) -> str:
     """Delete a task."""
     actor = info.context.require(ApiKeyScope.TASKS_WRITE)
-    uuid = await tasks.delete(info.context.parts.db, actor, ids.parse("task", task_id))
+    parts = info.context.parts
+    uuid = await tasks.delete(parts.db, actor, ids.parse("task", task_id), parts.now())
     return ids.global_id("task", uuid)
 
 

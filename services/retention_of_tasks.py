@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from db.queries import purges as queries
 from db.session import Database
+from services import retention
 from services.actor import Actor
 from services.errors import Forbidden
 
@@ -12,7 +13,7 @@ RESULTS_KEPT = timedelta(days=90)
 
 
 async def purge_expired(db: Database, actor: Actor, *, is_dry_run: bool, now: datetime) -> int:
-    """Remove what is past its time, for an administrator; how many drafts and rows that was, or would be.
+    """Remove all that is past its time, for an administrator; how many drafts, rows and credentials that was.
 
     Raises:
         Forbidden: the caller is no administrator.
@@ -22,7 +23,9 @@ async def purge_expired(db: Database, actor: Actor, *, is_dry_run: bool, now: da
     if not actor.is_admin:
         message = "Only an administrator removes what is past its retention."
         raise Forbidden(message)
-    return await count(db, now) if is_dry_run else await purge(db, now)
+    if is_dry_run:
+        return await count(db, now) + await retention.count_expired(db, now)
+    return await purge(db, now) + await retention.remove_expired(db, now)
 
 
 async def count(db: Database, now: datetime) -> int:

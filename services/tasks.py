@@ -84,7 +84,7 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
     return task
 
 
-async def delete(db: Database, actor: Actor, task_id: UUID | None) -> UUID:
+async def delete(db: Database, actor: Actor, task_id: UUID | None, now: datetime) -> UUID:
     """Delete a task that has ended or was never started, with its results; what it cost stays in the ledger.
 
     Raises:
@@ -101,6 +101,9 @@ async def delete(db: Database, actor: Actor, task_id: UUID | None) -> UUID:
         if await part_queries.has_open(session, task.id):  # with its row it would be forgotten, and go on upstream
             message = "The task is still being stopped. Try again in a moment."
             raise WrongState(message, field=("input", "taskId"))
+        await audit.record_reach(
+            session, "task.delete", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
+        )
         await queries.remove(session, [task.id])
     return task.id
 

@@ -104,6 +104,7 @@ SELECT count(*) FROM reopened
 
 async def reopen(session: Session, task_id: UUID, *, after_part: int, part_size: int) -> int:
     """Take UNKNOWN verdicts back and put these addresses, and those without one, into new parts; how many those are."""
+    await session.execute(text("SET LOCAL statement_timeout = 0"))  # a list may be long
     values = {"task_id": task_id, "after_part": after_part, "part_size": part_size}
     return await session.scalar(_REOPEN, values) or 0
 

@@ -156,7 +156,7 @@ class HttpUpstream:
             raise UpstreamKeyRefused(wire.error_message(response.content))
         if not _SUCCESS <= status < _REFUSED:
             raise UpstreamRefused(wire.error_message(response.content))
-        if response.headers.get("content-type", "").startswith("text/"):
+        if response.headers.get("content-type", "").startswith("text/csv"):
             return response.text
         try:
             return response.json() if response.content else None

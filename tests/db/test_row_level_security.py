@@ -205,7 +205,7 @@ async def test_cancelled_requests_leave_no_identity_behind(
         asking = asyncio.create_task(ask((account, other)[n % 2]))
         for _ in range(chance.randrange(40)):
             await asyncio.sleep(0)
-        await asyncio.wait((asking,), timeout=chance.random() * 0.004)
+        await asyncio.wait((asking,), timeout=chance.random() * 0.002)
         asking.cancel()
         await asyncio.wait((asking,))
         if asking.cancelled():

@@ -118,3 +118,13 @@ async def test_a_body_that_is_no_form_is_400(client: httpx.AsyncClient, content:
     headers = {"content-type": "multipart/form-data" + parameters, **GUARD}
     response = await client.post("/graphql", content=content, headers=headers)
     assert response.status_code == 400, response.text
+
+
+@pytest.mark.parametrize("kept", [0.4, 0.7, 0.95, 0.99])
+async def test_a_form_that_is_cut_off_is_400_and_no_shorter_list(client: httpx.AsyncClient, kept: float) -> None:
+    request = client.build_request("POST", "/graphql", files=form(), headers=GUARD)
+    whole = await request.aread()
+    headers = {"content-type": request.headers["content-type"], **GUARD}
+    response = await client.post("/graphql", content=whole[: int(len(whole) * kept)], headers=headers)
+    assert response.status_code == 400, response.text
+    assert (await client.post("/graphql", content=whole, headers=headers)).status_code == 200

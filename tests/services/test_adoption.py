@@ -12,6 +12,7 @@ from services import adoption
 from services.errors import Invalid
 from services.worker import Worker
 from tests import factories
+from tests.client import Client
 from tests.services.faulty_upstream import FaultyUpstream, KnownTask
 from tests.services.worker.following import Clock, row_of, worked
 
@@ -96,3 +97,15 @@ async def test_more_tasks_than_a_page_are_looked_at_as_asked(
     for wrong in (0, 1001):
         with pytest.raises(Invalid):
             await refreshed(parts, account, first=wrong)
+
+
+async def test_it_is_asked_for_by_graphql(client: Client, faulty: FaultyUpstream) -> None:
+    elsewhere(faulty, ["yes-1@example.com"])
+    query = "mutation($n: Int!) { refreshTasks(input: {first: $n}) { changedCount userErrors { code field } } }"
+    assert (await client.ask(query, n=10))["refreshTasks"] == {"changedCount": 1, "userErrors": []}
+    assert (await client.ask(query, n=0))["refreshTasks"] == {
+        "changedCount": None,
+        "userErrors": [{"code": "INVALID", "field": ["input", "first"]}],
+    }
+    found = (await client.ask("{ tasks { nodes { source isAwaitingUpstream creditsReserved } } }"))["tasks"]["nodes"]
+    assert found == [{"source": "UPSTREAM", "isAwaitingUpstream": False, "creditsReserved": 0}]
