@@ -118,7 +118,7 @@ class LocalIdentity:
     async def _welcome(self, account: Account, now: datetime, *, is_new: bool) -> None:
         """Send the letter of a sign-up: a link to a new account, a word to the owner of an old one."""
         if is_new:
-            await self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
+            self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
             return
         text = "Somebody, most likely you, tried to sign up with this address, which has an account already: sign in."
         with contextlib.suppress(TooManyLetters):  # the answer stays the same, and nobody's post box is filled
@@ -237,7 +237,7 @@ class LocalIdentity:
         await self._throttle.letter(address)
         account = await self._known(address)
         if account is not None and account.email_confirmed_at is None:
-            await self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
+            self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
 
     async def confirm_email(self, token: str, *, device: Device, now: datetime) -> Grant:
         """Confirm the address of an account, or its new one, and begin a session."""
@@ -249,7 +249,7 @@ class LocalIdentity:
         await self._throttle.letter(address)
         account = await self._known(address)
         if account is not None:
-            await self._links.send(account, TokenPurpose.RESET_PASSWORD, now)
+            self._links.send(account, TokenPurpose.RESET_PASSWORD, now)
 
     async def reset_password(self, token: str, new: str, now: datetime) -> Account:
         """Set a new password, and end every session."""

@@ -24,6 +24,7 @@ from services.sealing import Box
 from services.signing import SigningKeys
 from services.throttle import Throttle
 from services.tokens import Tokens
+from tests.conftest import Raw, Statements
 
 SECRET = "the-secret-of-the-throttle-tests-0123456789"
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
@@ -263,3 +264,20 @@ async def test_who_signs_up_with_anothers_address_again_and_again_does_not_fill_
             )
     await mailing.aclose()
     assert postbox.count == 5
+
+
+@pytest.mark.parametrize("ask", ["request_password_reset", "request_confirmation"])
+async def test_security_30_asking_for_a_letter_costs_the_same_with_and_without_an_account(
+    identity: LocalIdentity, statements: Statements, raw: Raw, ask: str
+) -> None:
+    with coming_from(HOME):
+        await sign_up(identity)
+    await raw("UPDATE account SET email_confirmed_at = NULL RETURNING 1")
+    spent = []
+    for email in (EMAIL, "nobody@example.com"):
+        with statements.counted() as seen:
+            await getattr(identity, ask)(email, datetime.now(UTC))
+        spent.append(len(seen))
+        await identity.aclose()  # what goes on in the background ends first
+    assert spent[0] == spent[1]
+    assert await raw("SELECT count(*) FROM one_time_token") == [(1,)]
