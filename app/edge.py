@@ -58,7 +58,8 @@ class Edge:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        headers = {name.lower(): value for name, value in scope["headers"]}
+        # Of a header that comes twice the first counts, as for those who read the body: no other cap than theirs.
+        headers = {name.lower(): value for name, value in reversed(scope["headers"])}
         given = headers.get(b"x-request-id", b"").decode("latin-1")
         chosen = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         request_id = scope.setdefault("state", {}).setdefault("request_id", chosen)

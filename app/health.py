@@ -39,12 +39,21 @@ class Readiness:
     db: Database
     upstream: Upstream
     is_draining: bool = False
-    _looking: asyncio.Task[None] | None = None
-    _looked_at: float = 0.0
+    _counting: asyncio.Task[None] | None = dataclasses.field(init=False, default=None)
+    _counted_at: float = 0.0
     _violations: int | None = None
+    _looking: asyncio.Task[dict[str, Facts]] | None = dataclasses.field(init=False, default=None)
 
     async def report(self) -> tuple[bool, dict[str, Facts]]:
-        """Look at everything at once, each for at most CHECK_SECONDS: whether all is well, and what was found."""
+        """Whether all is well, and what was found. Who asks while somebody looks is told the same: anybody may ask."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="look at readiness")
+        found = dict(await asyncio.shield(self._looking))
+        found["process"] = _facts("the process is stopping" if self.is_draining else None)
+        return all(facts["ok"] for facts in found.values()), found
+
+    async def _look(self) -> dict[str, Facts]:
+        """Look at everything at once, each for at most CHECK_SECONDS."""
         checks = {
             "postgresql": self._postgresql,
             "verifier": self._verifier,
@@ -52,9 +61,7 @@ class Readiness:
             "payments": self._payments,
             "credits": self._credits,
         }
-        found = dict(zip(checks, await asyncio.gather(*map(_measured, checks.values())), strict=True))
-        found["process"] = _facts("the process is stopping" if self.is_draining else None)
-        return all(facts["ok"] for facts in found.values()), found
+        return dict(zip(checks, await asyncio.gather(*map(_measured, checks.values())), strict=True))
 
     async def _postgresql(self) -> Facts:
         async with self.db.read() as session:
@@ -75,14 +82,14 @@ class Readiness:
 
     async def _credits(self) -> Facts:
         """Broken invariants of the ledger when it was last looked at, None before: never a reason to go away."""
-        is_due = self._looking is None or time.monotonic() - self._looked_at > LEDGER_SECONDS
-        if is_due and (self._looking is None or self._looking.done()):
-            self._looking = asyncio.create_task(self._look_at_ledger(), name="look at the ledger")
+        is_due = self._counting is None or time.monotonic() - self._counted_at > LEDGER_SECONDS
+        if is_due and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._look_at_ledger(), name="look at the ledger")
         return {"violations": self._violations}
 
     async def _look_at_ledger(self) -> None:
         """Take as long as it takes: nobody waits for it."""
-        self._looked_at = time.monotonic()
+        self._counted_at = time.monotonic()
         try:
             async with self.db.read() as session:
                 self._violations = len(await credits.violations(session))

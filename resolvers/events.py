@@ -139,7 +139,10 @@ def _event_id(at: datetime) -> str:
 def _moment(event_id: str) -> datetime:
     kind, _, digits = event_id.partition("_")
     micros = ids.decode(digits) if kind == _KIND and 0 < len(digits) <= 10 else None
-    if micros is None:
-        message = "`after` is not the id of an event."
-        raise BadRequest(message)
-    return datetime.fromtimestamp(micros / 1_000_000, UTC)
+    try:
+        if micros is not None:
+            return datetime.fromtimestamp(micros / 1_000_000, UTC)
+    except (ValueError, OverflowError):  # after the year 9999
+        pass
+    message = "`after` is not the id of an event."
+    raise BadRequest(message)

@@ -10,7 +10,7 @@ from db.models import ApiKeyScope
 from db.queries import accounts as queries
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
-from services import keys
+from services import integrations, keys
 
 
 async def by_uuid(context: Context, key_id: UUID | None) -> models.ApiKey | None:
@@ -33,6 +33,8 @@ async def keys_page(
     """The caller's keys."""
     context = info.context
     actor, db = context.require(None), context.parts.db
+    if integration is not None:
+        integrations.require_slugs([integration])
     revoked_after = context.parts.now() - keys.REVOKED_SHOWN if include_revoked else None
     conditions = queries.KeyConditions(revoked_after, integration)
     window = pages.window(first, after, last, before, _sort_values)

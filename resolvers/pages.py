@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -102,7 +103,14 @@ def _decode(text: str, decode: Decode) -> tuple[Any, ...]:
         values = orjson.loads(base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True))
         if not isinstance(values, list):
             raise TypeError
-        return decode(values)
-    except (ValueError, TypeError, IndexError) as error:
+        return tuple(_storable(value) for value in decode(values))
+    except (ValueError, TypeError, IndexError, OverflowError) as error:
         message = "This cursor is not one of this list."
         raise BadRequest(message) from error
+
+
+def _storable(value: Any) -> Any:  # noqa: ANN401 - sort values of any type that JSON holds
+    """The value; raises ValueError or OverflowError for one that no row can have, and that PostgreSQL would refuse."""
+    if (isinstance(value, str) and "\0" in value) or (isinstance(value, int) and abs(value) >= 1 << 63):
+        raise ValueError
+    return value.astimezone(UTC) if isinstance(value, datetime) else value

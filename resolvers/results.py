@@ -34,7 +34,8 @@ async def results(
     before: str | None = None,
     filter: Filter | None = None,
 ) -> pages.Page[models.TaskResult]:
-    """Rows of a task with their verdicts, in the order of the input."""
+    """Rows of a task with their verdicts, in the order of the input. Who only makes tasks does not read them."""
+    info.context.require(ApiKeyScope.TASKS_READ)
     window = pages.window(first, after, last, before, lambda values: (_row_number(values),))
     conditions = _conditions(filter)
     db = info.context.parts.db
@@ -77,6 +78,7 @@ async def download(
     filter: Filter | None = None,
 ) -> DownloadLink | None:
     """A signed link to the results so far; None before the first, and once they are removed."""
+    info.context.require(ApiKeyScope.TASKS_READ)
     conditions = _conditions(filter)
     parts = info.context.parts
     exports.check(root, format)

@@ -14,7 +14,7 @@ from db.queries import tasks as queries
 from db.queries.tasks import TaskConditions
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info, Parts
-from services import adoption, drafts, freshness, retries, tasks, webhooks
+from services import adoption, drafts, freshness, integrations, retries, tasks, webhooks
 from services.errors import BadRequest, Required
 from services.profiles import Keep
 
@@ -140,9 +140,11 @@ def conditions(given: Filter | None) -> TaskConditions:
     if given.status is not None and not given.status:
         message = "`status` takes 1 to 6 values."
         raise BadRequest(message)
-    if given.integration is not None and not 1 <= len(given.integration) <= _INTEGRATIONS_MAX:
-        message = f"`integration` takes 1 to {_INTEGRATIONS_MAX} values."
-        raise BadRequest(message)
+    if given.integration is not None:
+        if not 1 <= len(given.integration) <= _INTEGRATIONS_MAX:
+            message = f"`integration` takes 1 to {_INTEGRATIONS_MAX} values."
+            raise BadRequest(message)
+        integrations.require_slugs(given.integration)
     text = given.name_contains
     if text is not None and not (1 <= len(text) <= _NAME_CHARACTERS_MAX and "\0" not in text):
         message = f"`nameContains` takes 1 to {_NAME_CHARACTERS_MAX} characters."

@@ -1,8 +1,9 @@
 """Products that connect to the service: a key or a task may say which one it is for."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.errors import Invalid
+from services.errors import BadRequest, Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,18 @@ def checked(slug: str | None) -> str | None:
         message = f"There is no such integration; there are {', '.join(_BY_SLUG)}."
         raise Invalid(message, field=("input", "integration"))
     return slug
+
+
+def require_slugs(texts: Iterable[str]) -> None:
+    """Refuse what no row can name. A slug that is not in the catalogue may stand in an old row.
+
+    Raises:
+        BadRequest: a text that is no slug.
+
+    """
+    if any("\0" in text for text in texts):
+        message = "The slug of an integration holds no NUL character."
+        raise BadRequest(message)
 
 
 def of(slug: str | None) -> Integration | None:

@@ -13,13 +13,17 @@ from uuid import UUID
 from db import ids
 from db.models import ApiKey, ApiKeyScope
 from db.queries import accounts as queries
+from db.queries import administration
 from db.session import Database, Session
 from services import audit, documents, integrations
 from services.actor import Actor
-from services.errors import Invalid, NotFound, Required, TooLarge, WrongState
+from services.errors import Invalid, LimitReached, NotFound, Required, TooLarge, WrongState
 
 PREFIX = "mv_live_"
 NAME_CHARACTERS_MAX = 100
+KEYS_MAX = 100
+KEYS_COUNTED = timedelta(days=1)
+"""Each key has points of its own (services/rates.py): those made of late count too, though they were revoked."""
 NOTES_BYTES_MAX = 4 * 1024
 UNCHANGED: Mapping[str, Any] = MappingProxyType({})
 """Notes that are not given: None would remove them."""
@@ -70,6 +74,7 @@ async def create(
 
     Raises:
         Invalid, Required, TooLarge: the name, the scopes, the integration, the notes or the end are not acceptable.
+        LimitReached: the account has as many as it may have.
 
     """
     if expires_at is not None and expires_at <= now:
@@ -88,6 +93,13 @@ async def create(
         expires_at=expires_at,
     )
     async with db.transaction() as session:
+        # One at a time, and none for an account that is being deleted.
+        if await administration.lock_account(session, account_id) is None:
+            raise NotFound
+        if await queries.count_spendable_keys(session, account_id, now, made_after=now - KEYS_COUNTED) >= KEYS_MAX:
+            raise LimitReached(
+                f"An account has at most {KEYS_MAX} keys, and makes no more in a day. Revoke some first."
+            )
         await queries.add_key(session, key)
     return key, secret
 

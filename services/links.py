@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from db.models import Task, Verdict, VerdictReason
+from db.queries import accounts as account_queries
 from db.queries import tasks as task_queries
 from db.queries.results import ResultConditions
 from db.session import Database
@@ -101,12 +102,13 @@ async def task_of(db: Database, download: Download) -> Task:
     """The task behind a link.
 
     Raises:
-        NotFound: deleted since.
+        NotFound: deleted since, or its owner was suspended or has deleted the account.
 
     """
     async with db.read() as session:
         task = (await task_queries.by_ids(session, [download.task_id])).get(download.task_id)
-    if task is None:
+        owner = (await account_queries.by_ids(session, [task.account_id])).get(task.account_id) if task else None
+    if task is None or owner is None or owner.suspended_at is not None or owner.deleted_at is not None:
         message = "The task behind this link is gone."
         raise NotFound(message)
     return task

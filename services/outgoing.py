@@ -4,9 +4,11 @@ Connecting to the checked address leaves no second look-up for a name server to 
 """
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -18,6 +20,7 @@ ANSWER_BYTES_MAX = 64 * 1024
 TRY_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
 _ADDRESSES_TRIED = 3
+_LOOKUPS_AT_ONCE = 16
 _PORTS = {"http": 80, "https": 443}
 _FREE_PORT_MIN = 1024
 
@@ -34,6 +37,8 @@ class Outgoing:
     ) -> None:
         """`is_http_allowed`: also without TLS; `tls` is the system's unless given."""
         self._allowed = allowed
+        # Names of others may take long: looked up among ours, they would keep us from the database.
+        self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="resolve")
         self._schemes = ("http", "https") if is_http_allowed else ("https",)
         self._client = httpx.AsyncClient(
             transport=_CheckedTransport(self, tls or ssl.create_default_context()),
@@ -46,6 +51,7 @@ class Outgoing:
     async def aclose(self) -> None:
         """Close what is open."""
         await self._client.aclose()
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def check(self, url: str) -> str | None:
         """Say what is wrong with a URL, its host looked up included; None when it may be called now."""
@@ -97,7 +103,8 @@ class Outgoing:
         """
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                looking = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+                found = await asyncio.get_running_loop().run_in_executor(self._threads, looking)
         except (OSError, UnicodeError, TimeoutError) as error:
             raise Refused("The host's name cannot be resolved.") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

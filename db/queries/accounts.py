@@ -124,6 +124,13 @@ async def count_keys(session: ReadSession, account_id: UUID, conditions: KeyCond
     return await session.scalar(select(func.count(ApiKey.id)).where(*_shown(account_id, conditions))) or 0
 
 
+async def count_spendable_keys(session: ReadSession, account_id: UUID, now: datetime, *, made_after: datetime) -> int:
+    """How many keys of an account work, or were made after a moment."""
+    works = and_(ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now))
+    statement = select(func.count(ApiKey.id)).where(ApiKey.account_id == account_id)
+    return await session.scalar(statement.where(or_(works, ApiKey.created_at > made_after))) or 0
+
+
 def _shown(account_id: UUID, conditions: KeyConditions) -> list[ColumnElement[bool]]:
     works, revoked_after = ApiKey.revoked_at.is_(None), conditions.revoked_after
     shown = [

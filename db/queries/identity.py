@@ -44,6 +44,12 @@ async def credential_of(session: ReadSession, account_id: UUID) -> Credential | 
     return await session.scalar(select(Credential).where(Credential.account_id == account_id))
 
 
+async def locked_credential(session: Session, account_id: UUID) -> Credential | None:
+    """The password of an account, locked until the transaction ends."""
+    statement = select(Credential).where(Credential.account_id == account_id)
+    return await session.scalar(statement.with_for_update(key_share=True))
+
+
 async def by_email(session: ReadSession, email: str) -> tuple[Account, Credential] | None:
     """The account of an address, in any case of letters, with its password."""
     statement = select(Account, Credential).join(Credential, Credential.account_id == Account.id)
@@ -189,10 +195,21 @@ async def replace_one_time_token(session: Session, token: OneTimeToken) -> None:
     await session.flush()
 
 
+async def forget_links(session: Session, account_id: UUID) -> None:
+    """Drop every link that was sent for an account."""
+    await session.execute(delete(OneTimeToken).where(OneTimeToken.account_id == account_id))
+
+
 async def last_sent_at(session: ReadSession, account_id: UUID, purpose: TokenPurpose) -> datetime | None:
     """When a link for this purpose was last made."""
     statement = select(func.max(OneTimeToken.created_at))
     return await session.scalar(statement.where(OneTimeToken.account_id == account_id, OneTimeToken.purpose == purpose))
+
+
+async def is_one_time_token(session: ReadSession, token_hash: bytes, purpose: TokenPurpose, now: datetime) -> bool:
+    """This token of a link would be taken for a purpose."""
+    wanted = (OneTimeToken.token_hash == token_hash, OneTimeToken.purpose == purpose, OneTimeToken.expires_at > now)
+    return bool(await session.scalar(select(select(OneTimeToken.token_hash).where(*wanted).exists())))
 
 
 async def spend_one_time_token(

@@ -2,8 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
 
 from db.models import Account, OneTimeToken, TokenPurpose
 from db.queries import identity as queries
@@ -27,6 +30,8 @@ _PATHS = {
 _TOKEN_CHARACTERS_MAX = 512
 _CLOSING_SECONDS = 5.0
 
+log = structlog.get_logger(__name__)
+
 _SUBJECTS = {
     TokenPurpose.CONFIRM_EMAIL: "Confirm your address",
     TokenPurpose.RESET_PASSWORD: "Set a new password",
@@ -43,18 +48,30 @@ _TEXTS = {
 
 
 class Links:
-    """Makes and redeems the tokens of links. Letters leave in the background: how long they take tells nothing."""
+    """Makes and redeems the tokens of links.
+
+    What is done for a letter alone is done in the background: how long it takes tells nobody who has an account.
+    """
 
     def __init__(self, db: Database, mailer: Mailer, public_url: str) -> None:
         """`public_url` is where the web app is."""
         self._db, self._mailer, self._public_url = db, mailer, public_url
         self._sending: set[asyncio.Task[None]] = set()
+        self._preparing = asyncio.Lock()
 
-    async def send(self, account: Account, purpose: TokenPurpose, now: datetime) -> None:
-        """Send a link that replaces the one before, at most once a minute."""
-        letter = await self.prepare(account, purpose, account.email, now)
+    def send(self, account: Account, purpose: TokenPurpose, now: datetime) -> None:
+        """Send a link that replaces the one before, at most once a minute; all of it in the background."""
+        self._begin(self._send(account, purpose, now))
+
+    async def _send(self, account: Account, purpose: TokenPurpose, now: datetime) -> None:
+        try:
+            async with self._preparing:  # in the order in which they were asked for
+                letter = await self.prepare(account, purpose, account.email, now)
+        except Exception:
+            log.exception("a link could not be made", purpose=purpose.value)
+            return
         if letter is not None:
-            self.post(letter)
+            await self._mailer.send(letter)
 
     async def prepare(self, account: Account, purpose: TokenPurpose, to: str, now: datetime) -> Letter | None:
         """The letter with a link that replaces the one before; None within a minute of that."""
@@ -79,7 +96,10 @@ class Links:
 
     def post(self, letter: Letter) -> None:
         """Send a letter in the background."""
-        task = asyncio.create_task(self._mailer.send(letter), name="send a letter")
+        self._begin(self._mailer.send(letter))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="send a letter")
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -92,12 +112,21 @@ class Links:
             InvalidCredentials: unknown, spent or too old.
 
         """
-        if len(token) > _TOKEN_CHARACTERS_MAX or not token.isascii():
-            raise InvalidCredentials
-        found = await queries.spend_one_time_token(session, hashed(token), purposes, now)
+        found = await queries.spend_one_time_token(session, _hash_of(token), purposes, now)
         if found is None:
-            raise InvalidCredentials("This link was used before, or is too old. Ask for a new one.", field=_FIELD)
+            raise _spent()
         return found
+
+    async def look(self, token: str, purpose: TokenPurpose, now: datetime) -> None:
+        """Leave a token as it is, and refuse one that would not be taken: before work is done for whoever made it up.
+
+        Raises:
+            InvalidCredentials: unknown, spent or too old.
+
+        """
+        async with self._db.read() as session:
+            if not await queries.is_one_time_token(session, _hash_of(token), purpose, now):
+                raise _spent()
 
     async def aclose(self) -> None:
         """Wait for the letters on their way, for a few seconds."""
@@ -105,4 +134,12 @@ class Links:
             await asyncio.wait(self._sending, timeout=_CLOSING_SECONDS)
 
 
-_FIELD = ("input", "token")
+def _hash_of(token: str) -> bytes:
+    if len(token) > _TOKEN_CHARACTERS_MAX or not token.isascii():
+        raise InvalidCredentials
+    return hashed(token)
+
+
+def _spent() -> InvalidCredentials:
+    text = "This link was used before, or is too old. Ask for a new one."
+    return InvalidCredentials(text, field=("input", "token"))

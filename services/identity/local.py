@@ -1,5 +1,6 @@
 """Identity kept by the service itself: passwords, sessions and links in its own tables."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,7 +10,7 @@ from db import ids
 from db.models import Account, Credential, TokenPurpose, UserRole
 from db.queries import accounts as account_queries
 from db.queries import identity as queries
-from db.session import Database
+from db.session import Database, Session
 from services import accounts, addresses, documents, profiles
 from services.device import Device
 from services.errors import (
@@ -20,6 +21,7 @@ from services.errors import (
     Required,
     Suspended,
     Taken,
+    TooManyLetters,
 )
 from services.identity import address_change, passwords
 from services.identity.links import LIFETIMES, Links
@@ -116,10 +118,12 @@ class LocalIdentity:
     async def _welcome(self, account: Account, now: datetime, *, is_new: bool) -> None:
         """Send the letter of a sign-up: a link to a new account, a word to the owner of an old one."""
         if is_new:
-            await self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
+            self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
             return
         text = "Somebody, most likely you, tried to sign up with this address, which has an account already: sign in."
-        self._links.post(Letter(account.email, "You have an account already", text))
+        with contextlib.suppress(TooManyLetters):  # the answer stays the same, and nobody's post box is filled
+            await self._throttle.letter(account.email)
+            self._links.post(Letter(account.email, "You have an account already", text))
 
     async def sign_in(self, email: str, password: str, *, device: Device, now: datetime) -> Grant:
         """Begin a session."""
@@ -130,11 +134,13 @@ class LocalIdentity:
             stored = found[1].password_hash if found is not None else None
             is_right = await self._passwords.is_right(password, stored)
             if found is None or stored is None or not is_right:
-                raise InvalidCredentials("E-mail or password is wrong.")
+                raise _wrong()
         account, credential = found
         self._admit(account)
         newer = await self._passwords.hash(password) if self._passwords.needs_rehash(stored) else None
         async with self._db.transaction() as session:
+            if not await _is_in_force(session, account.id, stored):
+                raise _wrong()
             if newer is not None:
                 await queries.set_password(session, account.id, newer, now)
             begun = await self._sessions.begin(session, account, device, now)
@@ -192,8 +198,9 @@ class LocalIdentity:
             await self._prove(account_id, credential, current)
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
-            await queries.set_password(session, account_id, password_hash, now)
-            await queries.end_sessions(session, account_id, but=session_id)
+            if not await _is_in_force(session, account_id, credential.password_hash if credential else None):
+                raise InvalidCredentials("The password was changed meanwhile.", field=_CURRENT)
+            await _replace_password(session, account_id, password_hash, now, but=session_id)
             if session_id is not None:
                 await queries.end_reset(session, session_id)
 
@@ -230,7 +237,7 @@ class LocalIdentity:
         await self._throttle.letter(address)
         account = await self._known(address)
         if account is not None and account.email_confirmed_at is None:
-            await self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
+            self._links.send(account, TokenPurpose.CONFIRM_EMAIL, now)
 
     async def confirm_email(self, token: str, *, device: Device, now: datetime) -> Grant:
         """Confirm the address of an account, or its new one, and begin a session."""
@@ -242,19 +249,19 @@ class LocalIdentity:
         await self._throttle.letter(address)
         account = await self._known(address)
         if account is not None:
-            await self._links.send(account, TokenPurpose.RESET_PASSWORD, now)
+            self._links.send(account, TokenPurpose.RESET_PASSWORD, now)
 
     async def reset_password(self, token: str, new: str, now: datetime) -> Account:
         """Set a new password, and end every session."""
         passwords.check(new, _NEW)
+        await self._links.look(token, TokenPurpose.RESET_PASSWORD, now)  # hashing is dear, and anybody may ask
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
             spent = await self._links.redeem(session, token, (TokenPurpose.RESET_PASSWORD,), now)
             account = await queries.confirm(session, spent.account_id, spent.email, now)
             if account is None:
                 raise InvalidCredentials
-            await queries.set_password(session, account.id, password_hash, now)
-            await queries.end_sessions(session, account.id)
+            await _replace_password(session, account.id, password_hash, now)
         text = "The password of your account was changed, and every device signed out. If it was not you, reset it now."
         self._links.post(Letter(account.email, "Your password was changed", text))
         return account
@@ -288,6 +295,28 @@ class LocalIdentity:
         async with self._db.read() as session:
             account = await account_queries.by_email(session, email)
         return account if account is not None and account.suspended_at is None else None
+
+
+def _wrong() -> InvalidCredentials:
+    return InvalidCredentials("E-mail or password is wrong.")
+
+
+async def _is_in_force(session: Session, account_id: UUID, password_hash: str | None) -> bool:
+    """The password that was looked at is still the account's, and stays so until the transaction ends.
+
+    Looking at one takes long: without this, who knows the old password could get past a change of it.
+    """
+    credential = await queries.locked_credential(session, account_id)
+    return (credential.password_hash if credential is not None else None) == password_hash
+
+
+async def _replace_password(
+    session: Session, account_id: UUID, password_hash: str, now: datetime, *, but: UUID | None = None
+) -> None:
+    """Store a new password; what the old one had opened ends: every session `but` one, and links on their way."""
+    await queries.set_password(session, account_id, password_hash, now)
+    await queries.end_sessions(session, account_id, but=but)
+    await queries.forget_links(session, account_id)
 
 
 def normalised(email: str, field: tuple[str, ...] = _EMAIL) -> str:

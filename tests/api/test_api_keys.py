@@ -4,8 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import pytest
 
 from db.models import Account
+from resolvers.context import Parts
+from services import keys
+from tests import factories
 from tests.client import Client
 
 KEY = "apiKey { id name prefix scopes createdAt lastUsedAt expiresAt revokedAt }"
@@ -162,3 +166,33 @@ async def test_a_key_reaches_no_key(client: Client, http: httpx.AsyncClient) -> 
     create = 'mutation { createApiKey(input: {name: "x", scopes: [VERIFY]}) { secret } }'
     assert await key.codes(create) == ["FORBIDDEN"]
     assert await Client(http).codes(create) == ["UNAUTHENTICATED"]
+
+
+async def test_an_account_has_so_many_keys_for_each_has_points_of_its_own(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "KEYS_MAX", 3)
+    rows = [(await made(client, f"key {n}"))[0] for n in range(3)]
+    await done(client, "revokeApiKey", KEY, apiKeyId=rows[0]["id"])
+    for _ in range(2):  # what was revoked had its points too
+        outcome = await done(client, "createApiKey", KEY, name="one more", scopes=["VERIFY"])
+        assert [error["code"] for error in outcome["userErrors"]] == ["LIMIT_REACHED"]
+
+
+async def test_a_key_that_makes_tasks_does_not_read_their_results(
+    client: Client, parts: Parts, account: Account
+) -> None:
+    task = await factories.finished_task(parts.db, account, rows=2)
+    for scopes, expected in ((["TASKS_WRITE"], ["FORBIDDEN", "FORBIDDEN"]), (["TASKS_WRITE", "TASKS_READ"], [])):
+        _, key = await made(client, scopes=scopes)
+        query = """mutation($id: ID!) { updateTask(input: {taskId: $id, name: "mine"}) {
+          task { id results { nodes { input } } download { url } } } }"""
+        assert await key.codes(query, id=task.global_id) == expected
+
+
+async def test_a_text_that_is_no_slug_is_refused(client: Client) -> None:
+    for query in (
+        'query { apiKeys(integration: "a\\u0000") { totalCount } }',
+        'query { tasks(filter: {integration: ["a\\u0000"]}) { totalCount } }',
+    ):
+        assert await client.codes(query) == ["BAD_USER_INPUT"]

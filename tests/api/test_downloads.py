@@ -135,3 +135,12 @@ async def test_only_reading_is_allowed(client: Client, http: httpx.AsyncClient, 
     assert (head.status_code, head.headers["content-type"]) == (200, "text/csv; charset=utf-8")
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert (await http.request(method, path)).status_code == 405
+
+
+@pytest.mark.parametrize("column", ["suspended_at", "deleted_at"])
+async def test_a_link_ends_with_its_owners_account(
+    client: Client, http: httpx.AsyncClient, task: Task, raw: Any, column: str
+) -> None:
+    path = await link(client, task)
+    await raw(f"UPDATE account SET {column} = now() RETURNING 1")
+    assert (await http.get(path)).status_code == 404

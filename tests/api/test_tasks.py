@@ -7,6 +7,7 @@ import pytest
 
 from conftest import RunningApp
 from db.models import Account
+from resolvers import pages
 from resolvers.context import Parts
 from services.worker import Worker
 from tests import factories
@@ -297,3 +298,18 @@ async def test_results_take_as_many_statements_for_a_hundred_rows_as_for_one(
         assert found["totalCount"] == len(found["nodes"]) == rows
         counts.append(len(seen))
     assert counts[0] == counts[1] <= 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("CREATED_AT", "0001-01-01T00:00:00+23:59"),
+        ("CREATED_AT", "9999-12-31T23:59:59-23:59"),
+        ("NAME", "a\0b"),
+        ("TOTAL", 1 << 63),
+    ],
+)
+async def test_a_cursor_that_no_row_can_have_is_refused(client: Client, field: str, value: str | int) -> None:
+    query = "query($after: String, $by: TaskOrder) { tasks(after: $after, orderBy: $by) { totalCount } }"
+    after = pages.cursor(value, "00000000-0000-7000-8000-000000000000")
+    assert await client.codes(query, after=after, by={"field": field}) == ["BAD_USER_INPUT"]

@@ -106,7 +106,7 @@ async def test_a_key_without_the_scope_is_not_told_of_credits(parts: Parts, acco
 
 
 @pytest.mark.parametrize(
-    "after", ["nonsense", "event_", "event_!!", "task_0000000000000000000000", "event_" + "z" * 40]
+    "after", ["nonsense", "event_", "event_!!", "task_0000000000000000000000", "event_" + "z" * 40, "event_zzzzzzzzzz"]
 )
 async def test_what_is_no_event_is_refused(parts: Parts, account: Account, after: str) -> None:
     stream: Any = await schema.subscribe(

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from starlette.applications import Starlette
 
 from app import datadir, health
@@ -124,3 +124,13 @@ async def test_parts_that_are_away_are_named_while_the_process_lives() -> None:
     assert await ask(Readiness(db, upstream), "/health/live") == (200, {"status": "ok"})
     await upstream.close()
     await db.close()
+
+
+async def test_many_who_ask_at_once_cost_one_look(database: Database, upstream: HttpUpstream) -> None:
+    statements: list[str] = []
+    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+    readiness = Readiness(database, upstream)
+    await readiness.report()
+    of_one = len(statements)
+    await asyncio.gather(*(readiness.report() for _ in range(50)))
+    assert len(statements) == 2 * of_one

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app import logs
 from app.settings import LogFormat
+from db.session import Database
 
 
 @pytest.fixture
@@ -72,3 +75,10 @@ def test_lines_below_the_level_are_not_written(restored: None, capsys: pytest.Ca
     logging.getLogger("library").info("quiet")
     structlog.get_logger("ours").warning("loud")
     assert [line["event"] for line in lines(capsys.readouterr().err)] == ["loud"]
+
+
+async def test_an_error_of_the_database_names_no_value(db: Database) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with db.read() as session:
+            await session.execute(text("SELECT CAST(:value AS text)"), {"value": "what nobody may read\0"})
+    assert "nobody" not in str(refused.value)

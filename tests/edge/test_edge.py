@@ -55,6 +55,12 @@ async def test_a_body_that_does_not_come_is_408(url: str, monkeypatch: pytest.Mo
     assert json.loads(content)["errors"][0]["extensions"]["code"] == "REQUEST_TIMEOUT"
 
 
+async def test_of_two_content_types_the_one_that_is_read_counts(url: str) -> None:
+    lines = ("content-type: multipart/form-data; boundary=x", "authorization: Bearer good", "content-length: 1100000")
+    status, _, _ = await exchange(url, head(*lines), b'{"query": "{ hello }"}' + b" " * (1_100_000 - 22))
+    assert status == 413
+
+
 async def test_a_length_that_is_no_number_is_400() -> None:
     status, _ = await answered(b"12x")
     assert status == 400

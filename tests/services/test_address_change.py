@@ -173,3 +173,21 @@ async def test_the_address_that_one_has_already_changes_nothing(
         await mailing.change_email(ann.account.id, None, "OLD@example.com", PASSWORD, datetime.now(UTC))
     ).email == OLD
     assert postbox.letters == []
+
+
+@pytest.mark.parametrize("way", ["change", "reset"])
+async def test_a_new_password_undoes_a_change_of_address_that_is_on_its_way(
+    mailing: LocalIdentity, postbox: Postbox, ann: Grant, way: str
+) -> None:
+    now = datetime.now(UTC)
+    await mailing.change_email(ann.account.id, ann.session_id, "thief@example.com", PASSWORD, now)
+    link = token((await postbox.emptied(2))["thief@example.com"])
+    if way == "change":
+        await mailing.change_password(ann.account.id, ann.session_id, PASSWORD, "another horse", now)
+    else:
+        await mailing.request_password_reset(OLD, now)
+        await mailing.reset_password(token((await postbox.emptied(1))[OLD]), "another horse", now)
+    with pytest.raises(InvalidCredentials):
+        await mailing.confirm_email(link, device=HERE, now=now)
+    granted = await mailing.sign_in(OLD, "another horse", device=HERE, now=now)
+    assert granted.account.id == ann.account.id

@@ -32,6 +32,7 @@ from services.errors import (
 from services.identity import supabase
 from services.identity.gotrue import GoTrue
 from services.identity.local import LocalIdentity
+from services.identity.passwords import Passwords
 from services.identity.port import Grant, Identity, SignOutScope
 from services.identity.supabase import SupabaseIdentity
 from services.jwks import KeySet
@@ -541,3 +542,43 @@ async def test_a_session_of_a_reset_link_sets_a_password_once_without_the_old_on
     with pytest.raises(Required):
         await confirming.change_password(account_id, granted.session_id, None, "the newest password", now())
     await signed_in(identity, password="a newer password")
+
+
+@ours
+@pytest.mark.parametrize("way", ["sign in", "change"])
+async def test_who_shows_the_old_password_while_it_is_changed_comes_too_late(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch, raw: Any, way: str
+) -> None:
+    granted = await signed_up(identity)
+    looked_at = Passwords.is_right
+
+    async def right_and_then_changed(self: Passwords, password: str, stored: str | None) -> bool:
+        is_right = await looked_at(self, password, stored)
+        monkeypatch.undo()
+        await identity.change_password(granted.account.id, None, PASSWORD, "another horse", now())
+        return is_right
+
+    monkeypatch.setattr(Passwords, "is_right", right_and_then_changed)
+
+    async def show_it() -> None:
+        if way == "sign in":
+            await signed_in(identity)
+        else:
+            await identity.change_password(granted.account.id, granted.session_id, PASSWORD, "third horse", now())
+
+    with pytest.raises(InvalidCredentials):
+        await show_it()
+    assert await raw("SELECT count(*) FROM auth_session") == [(0,)]
+    await signed_in(identity, password="another horse")
+
+
+@ours
+async def test_a_link_that_somebody_made_up_costs_no_hashing(
+    confirming: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_self: Passwords, _password: str) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(Passwords, "hash", never)
+    with pytest.raises(InvalidCredentials):
+        await confirming.reset_password("made-up", "another horse", now())

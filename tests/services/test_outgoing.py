@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
@@ -144,12 +145,12 @@ async def test_a_name_that_changes_its_address_cannot_lead_inside(
     async with receiver.running("127.0.0.2") as outer, receiver.running("127.0.0.3") as inner:
         port = httpx.URL(outer.url).port
 
-        async def turning(host: str, port: int, **_: Any) -> list[Any]:
+        def turning(host: str, port: int, **_: Any) -> list[Any]:
             asked.append(host)
             address = "127.0.0.2" if len(asked) == 1 else "127.0.0.3"
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", turning)
+        monkeypatch.setattr(socket, "getaddrinfo", turning)
         assert (await narrow.post(f"http://turning.test:{port}/hook", b"{}", {})).status_code == 204
         assert asked == ["turning.test"]
         assert outer.messages[0].headers["host"] == f"turning.test:{port}"
@@ -161,10 +162,10 @@ async def test_a_name_that_changes_its_address_cannot_lead_inside(
 async def test_a_name_with_one_private_address_among_public_ones_is_refused(
     strict: Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def mixed(_host: str, port: int, **_: Any) -> list[Any]:
+    def mixed(_host: str, port: int, **_: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in ("1.1.1.1", "10.0.0.1")]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", mixed)
+    monkeypatch.setattr(socket, "getaddrinfo", mixed)
     assert await strict.check("http://mixed.test/") == "The host is not on the public Internet."
 
 
@@ -192,3 +193,26 @@ async def test_an_endless_answer_is_not_read(narrow: Outgoing) -> None:
     port = server.sockets[0].getsockname()[1]
     async with server:
         assert (await narrow.post(f"http://127.0.0.2:{port}/", b"{}", {})).status_code == 200
+
+
+async def test_names_that_are_never_found_do_not_keep_us_from_our_own(
+    strict: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, looked_up = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *rest: Any, **others: Any) -> list[Any]:
+        if host == "slow.test":
+            over.wait(10)
+        return list(looked_up(host, *rest, **others))
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    asking = [asyncio.create_task(strict.check("http://slow.test/")) for _ in range(100)]
+    try:
+        async with asyncio.timeout(2):
+            await asyncio.sleep(0)
+            assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    finally:
+        for one in asking:
+            one.cancel()
+        over.set()
+        await asyncio.gather(*asking, return_exceptions=True)

@@ -18,12 +18,13 @@ from services.identity import passwords
 from services.identity.leaked import is_leaked
 from services.identity.local import LocalIdentity
 from services.identity.port import Grant
-from services.mail import LogMailer
+from services.mail import Letter, LogMailer
 from services.rates import Rates
 from services.sealing import Box
 from services.signing import SigningKeys
 from services.throttle import Throttle
 from services.tokens import Tokens
+from tests.conftest import Raw, Statements
 
 SECRET = "the-secret-of-the-throttle-tests-0123456789"
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
@@ -237,3 +238,46 @@ def test_the_list_of_leaked_passwords_says_where_it_is_from(pytestconfig: pytest
     assert 10_000 < len(body) < 50_000
     assert body == sorted({line.lower() for line in body})
     assert min(map(len, body)) == passwords.CHARACTERS_MIN
+
+
+async def test_who_signs_up_with_anothers_address_again_and_again_does_not_fill_its_post_box(
+    db: Database, identity: LocalIdentity
+) -> None:
+    class Postbox(LogMailer):
+        is_real = True
+        count = 0
+
+        async def send(self, letter: Letter) -> None:
+            self.count += 1
+
+    with coming_from(HOME):
+        await sign_up(identity)
+    postbox, keys = Postbox(is_link_shown=False), SigningKeys(db, Box(SECRET))
+    mailing = LocalIdentity(
+        db, Tokens(None, "http://service.test", keys), keys, postbox, secret=SECRET, public_url="http://service.test"
+    )
+    for n in range(10):
+        with coming_from(f"198.51.100.{n}"):
+            assert (
+                await mailing.sign_up(EMAIL, PASSWORD, user_metadata={}, device=HERE.get(), now=datetime.now(UTC))
+                is None
+            )
+    await mailing.aclose()
+    assert postbox.count == 5
+
+
+@pytest.mark.parametrize("ask", ["request_password_reset", "request_confirmation"])
+async def test_security_30_asking_for_a_letter_costs_the_same_with_and_without_an_account(
+    identity: LocalIdentity, statements: Statements, raw: Raw, ask: str
+) -> None:
+    with coming_from(HOME):
+        await sign_up(identity)
+    await raw("UPDATE account SET email_confirmed_at = NULL RETURNING 1")
+    spent = []
+    for email in (EMAIL, "nobody@example.com"):
+        with statements.counted() as seen:
+            await getattr(identity, ask)(email, datetime.now(UTC))
+        spent.append(len(seen))
+        await identity.aclose()  # what goes on in the background ends first
+    assert spent[0] == spent[1]
+    assert await raw("SELECT count(*) FROM one_time_token") == [(1,)]
