@@ -182,6 +182,21 @@ async def test_one_payment_told_under_two_keys_is_one_grant(db: Database, poor: 
     assert await balance(db, poor.id) == (10, 0, 0)
 
 
+async def test_security_11_credits_held_during_a_chargeback_pay_for_it_when_they_come_back(
+    db: Database, poor: Account, raw: Any
+) -> None:
+    await added(db, poor.id, 10)
+    task = await held(db, poor.id, 8)
+    async with db.transaction() as session:
+        await credits.charge_back(session, poor.id, 10, Request("back", (10,)), NOW)
+    assert await balance(db, poor.id) == (8, 8, 8)
+    await settled(db, task, 3)
+    for _ in range(2):
+        await released(db, task)
+    assert await balance(db, poor.id) == (0, 0, 3)
+    assert (await kinds(raw, poor.id))[-2:] == [("RELEASED", 0, -5, 5), ("CHARGED_BACK", -5, 0, 0)]
+
+
 async def test_a_balance_that_no_answer_could_tell_is_refused(db: Database, poor: Account) -> None:
     await added(db, poor.id, 2_147_483_647)
     with pytest.raises(Invalid):
