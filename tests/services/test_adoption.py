@@ -8,7 +8,7 @@ import pytest
 
 from db.models import Account, Task, TaskSource, TaskStatus
 from resolvers.context import Parts
-from services import adoption
+from services import adoption, tasks
 from services.errors import Invalid
 from services.worker import Worker
 from tests import factories
@@ -96,3 +96,23 @@ async def test_more_tasks_than_a_page_are_looked_at_as_asked(
     for wrong in (0, 1001):
         with pytest.raises(Invalid):
             await refreshed(parts, account, first=wrong)
+
+
+async def test_a_task_made_elsewhere_that_has_no_results_can_be_cancelled(
+    parts: Parts, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    elsewhere(faulty, ["yes-1@example.com"])
+    await refreshed(parts, account)
+    task = await only_task(parts, raw)
+    row = await tasks.cancel(parts.db, parts.announcer, factories.actor(account), task.id, datetime.now(UTC))
+    assert (row.status, row.completed_count, row.total_count) == (TaskStatus.CANCELED, 0, 1)
+
+
+async def test_a_task_made_elsewhere_that_upstream_loses_at_once_ends(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    elsewhere(faulty, ["yes-1@example.com"])
+    await refreshed(parts, account)
+    faulty.tasks.clear()
+    row = await worked(worker, Clock(), await only_task(parts, raw), ticks=5)
+    assert (row.status, row.total_count) == (TaskStatus.COMPLETED, 0)
