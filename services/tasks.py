@@ -101,6 +101,7 @@ async def delete(db: Database, actor: Actor, task_id: UUID | None) -> UUID:
         if await part_queries.has_open(session, task.id):  # with its row it would be forgotten, and go on upstream
             message = "The task is still being stopped. Try again in a moment."
             raise WrongState(message, field=("input", "taskId"))
+        await part_queries.let_go(session, [task.id])
         await queries.remove(session, [task.id])
     return task.id
 

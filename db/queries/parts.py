@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 from db.models import (
     OPEN_STATUSES,
     Account,
+    LetGoUpstreamTask,
     PartState,
     Task,
     TaskAddress,
@@ -296,6 +297,20 @@ async def by_upstream_ids(session: ReadSession, upstream_ids: Sequence[UUID]) ->
     """Parts by their ids upstream, of whatever account; those not known are left out."""
     rows = await session.scalars(select(TaskPart).where(TaskPart.upstream_id.in_(upstream_ids)))
     return {row.upstream_id: row for row in rows if row.upstream_id is not None}
+
+
+async def let_go(session: Session, task_ids: Sequence[UUID]) -> None:
+    """Remember what upstream has of these tasks, before their parts are gone or made again."""
+    p = TaskPart
+    named = select(p.upstream_id, p.account_id).where(p.task_id.in_(task_ids), p.upstream_id.is_not(None))
+    statement = insert(LetGoUpstreamTask).from_select(["upstream_id", "account_id"], named)
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def were_ours(session: ReadSession, upstream_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these ids upstream were of a part here, and are no more."""
+    gone = LetGoUpstreamTask.upstream_id
+    return set(await session.scalars(select(gone).where(gone.in_(upstream_ids))))
 
 
 async def unsent_since(session: ReadSession, account_id: UUID) -> datetime | None:

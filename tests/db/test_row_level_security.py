@@ -364,7 +364,9 @@ async def test_in_a_supabase_project_its_function_is_used_and_its_roles_see_noth
     await db.close()
 
 
-async def test_entries_are_checked_by_their_transaction_not_by_all_of_the_account(db: Database, account: Account) -> None:
+async def test_entries_are_checked_by_their_transaction_not_by_all_of_the_account(
+    db: Database, account: Account
+) -> None:
     """The trigger's own question, as it is planned for good once there is a ledger."""
     many = """
     WITH posted AS (

@@ -116,3 +116,20 @@ async def test_a_task_made_elsewhere_that_upstream_loses_at_once_ends(
     faulty.tasks.clear()
     row = await worked(worker, Clock(), await only_task(parts, raw), ticks=5)
     assert (row.status, row.total_count) == (TaskStatus.COMPLETED, 0)
+
+
+async def test_a_task_that_was_cancelled_and_deleted_does_not_come_back_free_of_charge(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    faulty.settled_a_look = 0
+    task = await factories.task(parts, account, ["yes-1@example.com", "yes-2@example.com"])
+    now, actor = datetime.now(UTC), factories.actor(account)
+    await worker.tick(now)
+    await tasks.cancel(parts.db, parts.announcer, actor, task.id, now)
+    await worker.tick(now + timedelta(seconds=5))
+    await tasks.delete(parts.db, actor, task.id)
+    (known,) = faulty.tasks.values()
+    known.created_at -= timedelta(hours=1)
+    assert await refreshed(parts, account) == 0
+    assert await raw("SELECT count(*) FROM task") == [(0,)]
+    assert await raw("SELECT balance, held FROM credit_account") == [(1_000_000, 0)]

@@ -396,3 +396,9 @@ async def test_a_cancelled_task_frees_what_it_held(parts: Parts, account: Accoun
     task = await factories.task(parts, account, ["a@example.com", "b@example.com"])
     await tasks.cancel(parts.db, parts.announcer, factories.actor(account), task.id, datetime.now(UTC))
     assert await balance(parts.db, account.id) == before
+
+
+async def test_an_error_of_the_database_does_not_name_the_values_of_its_statement(raw: Any) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        await raw("SELECT CAST(1 / 0 AS text) || :note", note="for Lea, +41 44 000 00 00")
+    assert "Lea" not in str(refused.value)

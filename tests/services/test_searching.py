@@ -229,14 +229,14 @@ async def test_sending_a_list_and_cancelling_it_do_not_lock_each_other_out(
         assert row is not None
         await credits.release(session, row, now)
     await moving
-    async with parts.db.read() as session:
-        assert not await part_queries.has_open(session, task.id)
+    async with parts.db.read() as reading:
+        assert not await part_queries.has_open(reading, task.id)
 
 
 async def waited_for(db: Database, session: Session) -> None:
     """Until somebody waits for what this transaction has locked."""
     pid = await session.scalar(text("SELECT pg_backend_pid()"))
     blocked = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
-    async with db.read() as looking:
-        while not await looking.scalar(blocked, {"pid": pid}):
+    async with db.read() as reading:
+        while not await reading.scalar(blocked, {"pid": pid}):
             await asyncio.sleep(0.01)

@@ -7,8 +7,8 @@ down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-# EXISTS may be answered by a hash of every transaction of the account, which the trigger that sees to it that entries add
-# up would then build for each entry written. A subquery for a value is asked for the one row.
+# EXISTS may be answered by a hash of every transaction of the account, and the trigger that adds up entries would build
+# that for each entry written. A subquery for a value is asked for the one row.
 _BY_TRANSACTION = "(SELECT t.account_id FROM credit_transaction t WHERE t.id = transaction_id) = (SELECT auth.uid())"
 _BEFORE = "EXISTS (SELECT FROM credit_transaction t WHERE t.id = transaction_id)"
 
