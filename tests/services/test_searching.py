@@ -229,8 +229,8 @@ async def test_sending_a_list_and_cancelling_it_do_not_lock_each_other_out(
         assert row is not None
         await credits.release(session, row, now)
     await moving
-    async with parts.db.read() as reading:
-        assert not await part_queries.has_open(reading, task.id)
+    async with parts.db.transaction() as session:
+        assert not await part_queries.has_open(session, task.id)
 
 
 async def waited_for(db: Database, session: Session) -> None:
