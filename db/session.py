@@ -52,7 +52,7 @@ class Database:
             max_overflow=0,
             isolation_level="AUTOCOMMIT",  # spares each read its BEGIN and ROLLBACK
             json_deserializer=orjson.loads,
-            hide_parameters=True,  # errors are logged, and the values may be secrets
+            hide_parameters=True,  # errors are logged: values are addresses, notes, cells of files
             connect_args={"server_settings": server_settings},
         )
         return cls(engine, await hot.Reads.open(url, size=pool_size, server_settings=server_settings))

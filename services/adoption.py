@@ -79,13 +79,16 @@ async def _adopt(db: Database, account_id: UUID, found: Sequence[UpstreamTask], 
         return []
     async with db.transaction() as session:
         await part_queries.lock_account(session, account_id)
-        known = await part_queries.by_upstream_ids(session, [task.id for task in found])
+        upstream_ids = [task.id for task in found]
+        known = await part_queries.by_upstream_ids(session, upstream_ids)
+        # What was cancelled and deleted here would come back as if nobody had to pay for it.
+        gone = await part_queries.were_ours(session, upstream_ids)
         # One of ours may be there already, and its answer still on the way: what is as young is left for another time.
         unsent_since = await part_queries.unsent_since(session, account_id)
         horizon = min(now, unsent_since or now) - _CLOCKS_DIFFER_BY
         adopted = []
         for one in found:
-            if one.id in known or one.created_at is None or one.created_at > horizon:
+            if one.id in known or one.id in gone or one.created_at is None or one.created_at > horizon:
                 continue
             task = _adopted(account_id, one, now)
             part = TaskPart(

@@ -162,7 +162,10 @@ async def settle(session: Session, task: Task, amount: int, now: datetime) -> No
 
 
 async def release(session: Session, task: Task, now: datetime) -> None:
-    """Free what is left of a task's hold, once it has ended; what is past its date by now is gone."""
+    """Free what is left of a task's hold, once it has ended; what is past its date by now is gone.
+
+    A payment may have been taken back while the credits that it had paid for were held: they pay for that first.
+    """
     if task.charge_policy is None:
         return
     key = f"release:{task.id}{_run(task)}"
@@ -176,6 +179,12 @@ async def release(session: Session, task: Task, now: datetime) -> None:
         return ledger.release(books, held)
 
     await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held, books=books)
+    if ledger.payable(books, now):
+        request = Request(f"debt:{held.id}", (held.id,), note="Held while the payment for them was taken back")
+        debt = changes.Change(
+            CreditTransactionKind.CHARGED_BACK, request, lambda books: ledger.pay_debt(books, now), now
+        )
+        await _change(session, task.account_id, debt, books=books)
     await changes.sweep(session, books, now)
 
 

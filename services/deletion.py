@@ -57,7 +57,7 @@ async def delete_account(
             raise Invalid("This is not the address of your account.", field=("input", "confirmEmail"))
         await administration.require_another(session, account)
         await queries.close(session, account.id, now)
-        await queries.forget_notes(session, account.id)
+        await queries.forget_notes(session, account.id)  # of most people all; the rest is the worker's
         await audit.record(session, "account.delete", now, actor=None, subject_id=account.global_id)
     return actor.account_id
 
@@ -65,7 +65,8 @@ async def delete_account(
 async def remove_deleted(db: Database, now: datetime) -> int:
     """Remove what is left of deleted accounts, as far as it can go by now; how many steps that took.
 
-    Open tasks are stopped and give back what they hold, then all tasks are emptied and deleted, then the account.
+    What is left of the ledger's notes goes first: there may be millions. Open tasks are stopped and give back what they
+    hold, then all tasks are emptied and deleted, then the account.
     """
     async with db.read() as session:
         account_ids = await queries.waiting(session)
@@ -75,13 +76,18 @@ async def remove_deleted(db: Database, now: datetime) -> int:
 async def _remove(db: Database, account_id: UUID, now: datetime) -> int:
     """Go on with one account, a transaction a step; another worker's account is left to it."""
     steps = 0
-    for take_step in (_stop_a_task, _shrink):
+    for take_step in (_forget_notes, _stop_a_task, _shrink):
         is_moving = True
         while is_moving and steps < _STEPS_MAX:
             async with db.transaction() as session:
                 is_moving = await queries.claim(session, account_id) and await take_step(session, account_id, now)
             steps += is_moving
     return steps
+
+
+async def _forget_notes(session: Session, account_id: UUID, now: datetime) -> bool:  # noqa: ARG001 - as the other steps
+    """Empty some notes of the ledger; False when there are none."""
+    return await queries.forget_notes(session, account_id)
 
 
 async def _stop_a_task(session: Session, account_id: UUID, now: datetime) -> bool:
@@ -101,6 +107,8 @@ async def _shrink(session: Session, account_id: UUID, now: datetime) -> bool:  #
     """Remove a piece of a task, or the empty account; False when a task has still to be stopped upstream."""
     task_id = await queries.ended_task(session, account_id)
     if task_id is None:
+        if await queries.forget_notes(session, account_id):  # another worker has not got to the end of them
+            return True
         is_gone = await queries.delete_account(session, account_id)
         if is_gone:
             log.info("account_removed", account_id=ids.global_id("user", account_id))

@@ -84,6 +84,7 @@ async def send_again(db: Database, key: PartKey, remade_count: int, now: datetim
         await part_queries.change(session, key, remade_count=remade_count, processing=0)
         if not await part_queries.has_waiting(session, key):
             return await _end(session, task, key, _NOTHING, now)
+        await part_queries.let_go(session, [task.id])
         await part_queries.change(session, key, state=PartState.WAITING, upstream_id=None, cursor=0, due_at=now)
         await task_queries.move_counters(session, key[0], now)
         return False

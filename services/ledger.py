@@ -121,6 +121,19 @@ def charge_back(books: Books, amount: int, now: datetime) -> list[Entry]:
     return entries
 
 
+def payable(books: Books, now: datetime) -> int:
+    """What of a debt could be paid with free credits: something only when held ones have come back since."""
+    return min(books.debt, available(books, now))
+
+
+def pay_debt(books: Books, now: datetime) -> list[Entry]:
+    """Pay a debt with what is free."""
+    amount = payable(books, now)
+    books.debt -= amount
+    taken = [entry for entry in take(books, amount, Ledger.DEBT, now) if entry.ledger is Ledger.USER]
+    return [*taken, Entry(Ledger.DEBT, None, amount)]
+
+
 def _is_expired(lot: Lot, now: datetime) -> bool:
     return lot.expires_at is not None and lot.expires_at <= now
 

@@ -106,6 +106,7 @@ async def delete(db: Database, actor: Actor, task_id: UUID | None, now: datetime
         await audit.record_reach(
             session, "task.delete", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
         )
+        await part_queries.let_go(session, [task.id])
         await queries.remove(session, [task.id])
     return task.id
 

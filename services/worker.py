@@ -309,12 +309,16 @@ class Worker:
                 )
 
     async def _fail(self, part: TaskPart, reason: str, now: datetime) -> None:
+        key = (part.task_id, part.n)
         if part.state is PartState.STOPPING:  # its task has ended long ago
             async with self.db.transaction() as session:
-                await queries.change(session, (part.task_id, part.n), state=PartState.ENDED)
+                await queries.change(session, key, state=PartState.ENDED)
             return
         log.error("task_failed", task_id=ids.global_id("task", part.task_id), reason=reason)
         await ingest.fail(self.db, part.task_id, reason, now)
+        if part.state is PartState.SENT:  # the end of its task leaves it to be looked for
+            async with self.db.transaction() as session:
+                await queries.mark_lost(session, key)
         self.announcer.changed([part.task_id, part.account_id])
 
     async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:

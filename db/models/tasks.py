@@ -277,6 +277,15 @@ class TaskPart(Table):
         return f"{self.task_id}:{self.n}" + (f":{self.remade_count}" if self.remade_count else "")
 
 
+class LetGoUpstreamTask(Table):
+    """A task upstream that was ours, and that no part names any more: it is never taken for one made elsewhere."""
+
+    __tablename__ = "let_go_upstream_task"
+
+    upstream_id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id", ondelete="CASCADE"), index=True)
+
+
 class IdempotencyKey(Table):
     """A repeat-safe key, counted per account and operation, with the hash of what was asked."""
 

@@ -42,10 +42,15 @@ def _of_the_person() -> list[FromTable]:
     ]
 
 
-async def forget_notes(session: Session, account_id: UUID) -> None:
-    """Empty the notes of an account's ledger: they may tell of the person. Nothing else of it can be changed."""
-    noted = (CreditTransaction.account_id == account_id, CreditTransaction.note.is_not(None))
-    await session.execute(update(CreditTransaction).where(*noted).values(note=None))
+async def forget_notes(session: Session, account_id: UUID) -> bool:
+    """Empty some notes of an account's ledger: they may tell of the person; False when there are none.
+
+    Nothing else of it can be changed.
+    """
+    t = CreditTransaction
+    noted = select(t.id).where(t.account_id == account_id, t.note.is_not(None)).limit(_ROWS_A_STEP)
+    forgetting = update(t).where(t.id.in_(noted)).values(note=None).execution_options(synchronize_session=False)
+    return bool((await session.execute(forgetting)).rowcount)  # type: ignore[attr-defined]
 
 
 async def waiting(session: ReadSession) -> list[UUID]:

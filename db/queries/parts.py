@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 from db.models import (
     OPEN_STATUSES,
     Account,
+    LetGoUpstreamTask,
     PartState,
     Task,
     TaskAddress,
@@ -210,6 +211,8 @@ async def mark_sent(session: Session, part: TaskPart, now: datetime, look: timed
     One of the same size that is looked for must be found first: the two could not be told apart.
     """
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SENDING})
+    if not await _is_open(session, part.task_id):
+        return False
     alike = select(TaskPart.n).where(TaskPart.state == PartState.SENT, TaskPart.total == part.total).limit(1)
     if await session.scalar(alike) is not None:
         return False
@@ -228,9 +231,23 @@ async def mark_sent(session: Session, part: TaskPart, now: datetime, look: timed
 
 
 async def mark_unsent(session: Session, key: PartKey) -> None:
-    """Put a part back in line that surely did not reach upstream."""
-    await change(session, key, state=PartState.WAITING, sent_at=None)
+    """Put a part back in line that surely did not reach upstream; with a task that was stopped meanwhile it is over."""
+    state = PartState.WAITING if await _is_open(session, key[0]) else PartState.ENDED
+    await change(session, key, state=state, sent_at=None)
     await _await_upstream(session, key[0])
+
+
+async def mark_lost(session: Session, key: PartKey) -> None:
+    """End a part that was sent and is looked for no more."""
+    await _is_open(session, key[0])
+    await change(session, key, state=PartState.ENDED)
+    await _await_upstream(session, key[0])
+
+
+async def _is_open(session: Session, task_id: UUID) -> bool:
+    """Whether a task is open, its row locked: the task before its parts, as everyone locks them."""
+    status = await session.scalar(select(Task.status).where(Task.id == task_id).with_for_update(key_share=True))
+    return status in OPEN_STATUSES
 
 
 async def sent(session: ReadSession) -> dict[PartKey, tuple[TaskPart, int]]:
@@ -257,10 +274,14 @@ async def has_open(session: Session, task_id: UUID) -> bool:
 
 
 async def stop_all(session: Session, task_id: UUID, now: datetime) -> None:
-    """Stop the parts of a task: those upstream are to be stopped there, the others are over."""
+    """Stop the parts of a task: those upstream are to be stopped there, the others are over.
+
+    One that was sent and has no id yet is still looked for, and stopped when it is found.
+    """
     part = TaskPart
-    unsent = part.upstream_id.is_(None)
-    for condition, state in ((unsent, PartState.ENDED), (~unsent, PartState.STOPPING)):
+    is_known = part.upstream_id.is_not(None)
+    is_unsent = ~is_known & (part.state != PartState.SENT)
+    for condition, state in ((is_unsent, PartState.ENDED), (is_known, PartState.STOPPING)):
         statement = update(part).where(part.task_id == task_id, part.state != PartState.ENDED, condition)
         await session.execute(statement.values(state=state, due_at=now).execution_options(synchronize_session=False))
     await _await_upstream(session, task_id)
@@ -276,6 +297,20 @@ async def by_upstream_ids(session: ReadSession, upstream_ids: Sequence[UUID]) ->
     """Parts by their ids upstream, of whatever account; those not known are left out."""
     rows = await session.scalars(select(TaskPart).where(TaskPart.upstream_id.in_(upstream_ids)))
     return {row.upstream_id: row for row in rows if row.upstream_id is not None}
+
+
+async def let_go(session: Session, task_ids: Sequence[UUID]) -> None:
+    """Remember what upstream has of these tasks, before their parts are gone or made again."""
+    p = TaskPart
+    named = select(p.upstream_id, p.account_id).where(p.task_id.in_(task_ids), p.upstream_id.is_not(None))
+    statement = insert(LetGoUpstreamTask).from_select(["upstream_id", "account_id"], named)
+    await session.execute(statement.on_conflict_do_nothing())
+
+
+async def were_ours(session: ReadSession, upstream_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these ids upstream were of a part here, and are no more."""
+    gone = LetGoUpstreamTask.upstream_id
+    return set(await session.scalars(select(gone).where(gone.in_(upstream_ids))))
 
 
 async def unsent_since(session: ReadSession, account_id: UUID) -> datetime | None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    literal,
     literal_column,
     select,
     text,
@@ -276,22 +277,22 @@ async def finish(
     """Put an open task into its final state, its counters counted from the verdicts that it really holds."""
     a = TaskAddress
     of_verdict = {v: func.count().filter(a.verdict == v) for v in Verdict}
+    # One row even of none: a task that was made elsewhere has no addresses before its first results.
     counts = (
         select(
-            a.task_id,
+            literal(task_id, Uuid()).label("task_id"),
             func.count(a.verdict).label("done"),
             func.count().filter(a.is_role.is_(True)).label("role"),
             func.count().filter(a.is_disposable.is_(True)).label("disposable"),
             *(n.label(v.value.lower()) for v, n in of_verdict.items()),
         )
         .where(a.task_id == task_id)
-        .group_by(a.task_id)
         .subquery()
     )
     failed = select(func.coalesce(func.sum(TaskPart.failed), 0)).where(TaskPart.task_id == task_id).scalar_subquery()
     await session.execute(
         update(Task)
-        .where(Task.id == task_id, Task.id == counts.c.task_id, Task.status.in_(OPEN_STATUSES))
+        .where(Task.id == counts.c.task_id, Task.status.in_(OPEN_STATUSES))
         .values(
             status=status,
             failure_reason=failure_reason,

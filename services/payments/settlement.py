@@ -167,11 +167,10 @@ def _mismatch(purchase: Purchase, event: PaymentEvent) -> str | None:
     """Why an event cannot be right about its purchase; None when it can be."""
     if event.currency != purchase.currency:
         return f"The purchase is in {purchase.currency}, this in {event.currency}."
-    if event.fact is not PaymentFact.PAID:
-        return None
-    if event.amount_minor != purchase.price_minor:
+    if event.fact is PaymentFact.PAID and event.amount_minor != purchase.price_minor:
         return f"The price is {purchase.price_minor}, {event.amount_minor} was paid."
-    if purchase.payment_ref not in (None, event.payment_ref):
+    # A second payment bought nothing, so that nothing is taken back when it is refunded.
+    if event.fact is not PaymentFact.CANCELED and purchase.payment_ref not in (None, event.payment_ref):
         return "The purchase was paid by another payment."
     return None
 

@@ -370,3 +370,31 @@ async def test_in_a_supabase_project_its_function_is_used_and_its_roles_see_noth
         await connection.execute("RESET ROLE")
     await connection.close()
     await db.close()
+
+
+async def test_entries_are_checked_by_their_transaction_not_by_all_of_the_account(
+    db: Database, account: Account
+) -> None:
+    """The trigger's own question, as it is planned for good once there is a ledger."""
+    many = """
+    WITH posted AS (
+        INSERT INTO credit_transaction (id, account_id, kind, amount, reserved_amount, balance_after, idempotency_key,
+            request_hash, created_at)
+        SELECT gen_random_uuid(), account_id, 'GRANTED', 0, 0, balance, n::text, '', now()
+        FROM credit_account, generate_series(1, 3000) n WHERE account_id = :id RETURNING id
+    )
+    INSERT INTO credit_entry (transaction_id, n, ledger, amount)
+    SELECT id, side, 'USER', 2 * side - 1 FROM posted, generate_series(0, 1) side
+    """
+    async with db.transaction() as session:
+        await session.execute(text(many), {"id": account.id})
+    async with db.transaction(account.id) as session:
+        await session.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        asked = "SELECT sum(amount) FROM credit_entry WHERE transaction_id = $1"
+        await session.execute(text(f"PREPARE balance_of (uuid) AS {asked}"))
+        explained = await session.scalars(text(f"EXPLAIN EXECUTE balance_of ('{account.id}')"))
+        plan = "\n".join(explained)
+        await session.execute(text("DEALLOCATE balance_of"))
+    assert "credit_transaction_pkey" in plan or "pk_credit_transaction" in plan, plan
+    assert "hashed" not in plan
+    assert "Seq Scan" not in plan

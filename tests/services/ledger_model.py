@@ -92,3 +92,7 @@ class LedgerModel:
             one.task_id = None
         if there:
             self.sweep()
+            free = [one for one in self.credits if one.task_id is None]
+            paid = self.drawn(min(self.debt, len(free)))
+            self.forget(paid)
+            self.debt -= len(paid)

@@ -8,7 +8,7 @@ import pytest
 
 from db.models import Account, Task, TaskSource, TaskStatus
 from resolvers.context import Parts
-from services import adoption
+from services import adoption, tasks
 from services.errors import Invalid
 from services.worker import Worker
 from tests import factories
@@ -109,3 +109,40 @@ async def test_it_is_asked_for_by_graphql(client: Client, faulty: FaultyUpstream
     }
     found = (await client.ask("{ tasks { nodes { source isAwaitingUpstream creditsReserved } } }"))["tasks"]["nodes"]
     assert found == [{"source": "UPSTREAM", "isAwaitingUpstream": False, "creditsReserved": 0}]
+
+
+async def test_a_task_made_elsewhere_that_has_no_results_can_be_cancelled(
+    parts: Parts, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    elsewhere(faulty, ["yes-1@example.com"])
+    await refreshed(parts, account)
+    task = await only_task(parts, raw)
+    row = await tasks.cancel(parts.db, parts.announcer, factories.actor(account), task.id, datetime.now(UTC))
+    assert (row.status, row.completed_count, row.total_count) == (TaskStatus.CANCELED, 0, 1)
+
+
+async def test_a_task_made_elsewhere_that_upstream_loses_at_once_ends(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    elsewhere(faulty, ["yes-1@example.com"])
+    await refreshed(parts, account)
+    faulty.tasks.clear()
+    row = await worked(worker, Clock(), await only_task(parts, raw), ticks=5)
+    assert (row.status, row.total_count) == (TaskStatus.COMPLETED, 0)
+
+
+async def test_a_task_that_was_cancelled_and_deleted_does_not_come_back_free_of_charge(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    faulty.settled_a_look = 0
+    task = await factories.task(parts, account, ["yes-1@example.com", "yes-2@example.com"])
+    now, actor = datetime.now(UTC), factories.actor(account)
+    await worker.tick(now)
+    await tasks.cancel(parts.db, parts.announcer, actor, task.id, now)
+    await worker.tick(now + timedelta(seconds=5))
+    await tasks.delete(parts.db, actor, task.id, now)
+    (known,) = faulty.tasks.values()
+    known.created_at -= timedelta(hours=1)
+    assert await refreshed(parts, account) == 0
+    assert await raw("SELECT count(*) FROM task") == [(0,)]
+    assert await raw("SELECT balance, held FROM credit_account") == [(1_000_000, 0)]

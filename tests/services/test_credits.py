@@ -182,6 +182,21 @@ async def test_one_payment_told_under_two_keys_is_one_grant(db: Database, poor: 
     assert await balance(db, poor.id) == (10, 0, 0)
 
 
+async def test_security_11_credits_held_during_a_chargeback_pay_for_it_when_they_come_back(
+    db: Database, poor: Account, raw: Any
+) -> None:
+    await added(db, poor.id, 10)
+    task = await held(db, poor.id, 8)
+    async with db.transaction() as session:
+        await credits.charge_back(session, poor.id, 10, Request("back", (10,)), NOW)
+    assert await balance(db, poor.id) == (8, 8, 8)
+    await settled(db, task, 3)
+    for _ in range(2):
+        await released(db, task)
+    assert await balance(db, poor.id) == (0, 0, 3)
+    assert (await kinds(raw, poor.id))[-2:] == [("RELEASED", 0, -5, 5), ("CHARGED_BACK", -5, 0, 0)]
+
+
 async def test_a_balance_that_no_answer_could_tell_is_refused(db: Database, poor: Account) -> None:
     await added(db, poor.id, 2_147_483_647)
     with pytest.raises(Invalid):
@@ -381,3 +396,9 @@ async def test_a_cancelled_task_frees_what_it_held(parts: Parts, account: Accoun
     task = await factories.task(parts, account, ["a@example.com", "b@example.com"])
     await tasks.cancel(parts.db, parts.announcer, factories.actor(account), task.id, datetime.now(UTC))
     assert await balance(parts.db, account.id) == before
+
+
+async def test_an_error_of_the_database_does_not_name_the_values_of_its_statement(raw: Any) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        await raw("SELECT CAST(1 / 0 AS text) || :note", note="for Lea, +41 44 000 00 00")
+    assert "Lea" not in str(refused.value)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db import ids
 from db.models import Account, ApiKeyScope, Table, UserRole
+from db.queries import deletion as queries
 from db.session import Database
 from resolvers.context import Parts
 from services import authentication, deletion, keys
@@ -123,6 +124,19 @@ async def test_the_rest_is_removed_and_the_ledger_stays(
         await raw("SELECT 1 FROM credit_hold WHERE account_id = :id AND closed_at IS NULL", id=leaver.account.id) == []
     )
     assert await deletion.remove_deleted(parts.db, datetime.now(UTC)) == 0
+
+
+async def test_the_notes_of_a_long_ledger_are_forgotten_step_by_step(
+    parts: Parts, leaver: Grant, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await with_things(parts, raw, leaver)
+    noted = "SELECT 1 FROM credit_transaction WHERE note IS NOT NULL"
+    count = len(await raw(noted))
+    monkeypatch.setattr(queries, "_ROWS_A_STEP", 1)
+    await leave(parts, leaver)
+    assert len(await raw(noted)) == count - 1 > 0
+    await deletion.remove_deleted(parts.db, datetime.now(UTC))
+    assert await raw(noted) == []
 
 
 async def test_a_task_is_stopped_upstream_before_it_goes(parts: Parts, leaver: Grant, worker: Worker, raw: Raw) -> None:

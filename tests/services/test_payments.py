@@ -404,3 +404,22 @@ def test_where_a_purchase_stands_does_not_depend_on_the_order_in_which_it_was_to
     )  # fmt: skip
     found = {settlement.standing(purchase, order) for order in itertools.permutations(told)}
     assert found == {settlement.Standing(PurchaseStatus.CHARGED_BACK, 500)}
+
+
+async def test_the_refund_of_a_second_payment_takes_nothing_of_the_first(
+    stripe_shop: Shop, db: Database, buyer: Account, raw: Any
+) -> None:
+    purchase = await stripe_shop.buy(buyer)
+    await stripe_shop.happens(purchase, PAID)
+    await stripe_shop.settle()
+    stripe = stripe_shop.stripe
+    assert stripe is not None
+    (session,) = stripe.sessions.values()
+    twin = session | {"id": session["id"] + "_again"}
+    for event in (stripe.paid(twin), stripe.refunded(twin)):
+        assert (await stripe.send(event)).is_success
+    await stripe_shop.settle()
+    assert (await stripe_shop.now(purchase)).status is PurchaseStatus.PAID
+    assert await balance(db, buyer.id) == (PACKAGE.credits, 0, 0)
+    problems = await raw("SELECT problem, due_at FROM payment_event WHERE applied_at IS NULL")
+    assert problems == [("The purchase was paid by another payment.", None)] * 2

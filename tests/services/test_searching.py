@@ -1,5 +1,6 @@
 """An upstream that never tells an id: what was sent is found in its list, or given up; never lost, never mistaken."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -7,12 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
-from db.models import Account, TaskPart, TaskStatus
+from db.models import Account, PartState, TaskPart, TaskStatus
+from db.queries import parts as part_queries
+from db.queries import tasks as task_queries
 from db.queries.parts import Snapshot
-from db.session import Database
+from db.session import Database, Session
 from resolvers.context import Parts
-from services import searching, upstream_keys
+from services import adoption, credits, searching, tasks, upstream_keys
+from services.errors import WrongState
 from services.sealing import Box
 from services.upstream.contract import UpstreamTask
 from services.upstream.hosted import HostedUpstream
@@ -158,3 +163,80 @@ def test_what_is_linked_and_what_is_left_alone(
 ) -> None:
     made = searching.matches(dict(parts_sent), found, lambda key: f"mark-{UUID(key.partition(':')[0]).int}")
     assert {task_id.int: upstream_id.int for (task_id, _), upstream_id in made.items()} == links
+
+
+async def test_a_list_cancelled_before_it_was_found_is_stopped_there_and_never_adopted(
+    parts: Parts, worker: Worker, account: Account, hosted: HostedFake, raw: Any
+) -> None:
+    clock, actor = Clock(), factories.actor(account)
+    task = await factories.task(parts, account, ["yes-1@example.com"])
+    await worker.tick(datetime.now(UTC))
+    assert (await row_of(parts.db, task.id)).is_awaiting_upstream
+    await tasks.cancel(parts.db, parts.announcer, actor, task.id, datetime.now(UTC))
+    with pytest.raises(WrongState, match="still being stopped"):
+        await tasks.delete(parts.db, actor, task.id)
+    for _ in range(2):
+        await worker.tick(clock.on())
+    ((known, state),) = await raw("SELECT upstream_id, state FROM task_part")
+    assert ([known], state) == (list(hosted.tasks), "ENDED")
+    assert not (await row_of(parts.db, task.id)).is_awaiting_upstream
+    later = datetime.now(UTC) + timedelta(hours=1)
+    new = await adoption.refresh(
+        parts.db, parts.announcer, parts.upstream, parts.upstream_keys, actor, first=10, now=later
+    )
+    assert (new, await raw("SELECT count(*) FROM task")) == (0, [(1,)])
+
+
+async def test_a_cancelled_list_that_never_shows_up_is_over_after_a_day(
+    parts: Parts, worker: Worker, account: Account, hosted: HostedFake, raw: Any
+) -> None:
+    hosted.appears_after = timedelta(days=9)
+    task = await factories.task(parts, account, ["yes-1@example.com"])
+    now = datetime.now(UTC)
+    await worker.tick(now)
+    await tasks.cancel(parts.db, parts.announcer, factories.actor(account), task.id, now)
+    await worker.tick(now + timedelta(hours=25))
+    row = await row_of(parts.db, task.id)
+    assert (row.status, row.is_awaiting_upstream) == (TaskStatus.CANCELED, False)
+    assert await raw("SELECT state FROM task_part") == [("ENDED",)]
+
+
+@pytest.mark.parametrize("is_sending", [True, False])
+async def test_sending_a_list_and_cancelling_it_do_not_lock_each_other_out(
+    parts: Parts, account: Account, is_sending: bool
+) -> None:
+    task = await factories.task(parts, account, ["yes-1@example.com"])
+    now, poll = datetime.now(UTC), timedelta(seconds=1)
+    async with parts.db.transaction() as session:
+        (part,) = await part_queries.lease_due(session, now, [PartState.WAITING], limit=1, lease=poll)
+    if not is_sending:
+        async with parts.db.transaction() as session:
+            assert await part_queries.mark_sent(session, part, now, poll)
+
+    async def move() -> None:
+        async with parts.db.transaction() as session:
+            if is_sending:
+                assert not await part_queries.mark_sent(session, part, now, poll)
+            else:
+                await part_queries.mark_unsent(session, (task.id, 1))
+
+    async with asyncio.timeout(10), parts.db.transaction() as session:
+        row = await task_queries.lock(session, task.id)
+        moving = asyncio.create_task(move())
+        await waited_for(parts.db, session)
+        await part_queries.stop_all(session, task.id, now)
+        await task_queries.finish(session, task.id, TaskStatus.CANCELED, now)
+        assert row is not None
+        await credits.release(session, row, now)
+    await moving
+    async with parts.db.transaction() as session:
+        assert not await part_queries.has_open(session, task.id)
+
+
+async def waited_for(db: Database, session: Session) -> None:
+    """Until somebody waits for what this transaction has locked."""
+    pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
+    async with db.read() as reading:
+        while not await reading.scalar(blocked, {"pid": pid}):
+            await asyncio.sleep(0.01)
