@@ -258,6 +258,12 @@ LAWS: tuple[Law, ...] = (
         replace("schema/pages.py", "More items follow this page.", "More follow."),
     ),
     Law(
+        "What was released is kept",
+        SCHEMA,
+        "nothing_that_was_released",
+        replace("schema/schema.graphql", "  viewer: User\n", "  watcher: User\n"),
+    ),
+    Law(
         "A field is described",
         SCHEMA,
         "everything_in_the_sdl",
