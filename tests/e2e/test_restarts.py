@@ -20,7 +20,7 @@ from tests.e2e.test_sessions import following
 CREATE = """mutation($emails: [String!]!) { createTask(input: {emails: $emails}) {
   task { id } userErrors { message } } }"""
 CALLERS = 4
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.05
 SECONDS = 30.0
 
 
@@ -88,11 +88,11 @@ async def test_security_04_while_postgresql_restarts_callers_are_told_to_come_ba
         load = Load(app)
         (pid_file,) = app.data_dir.glob("postgres-*/cluster/postmaster.pid")
         async with load.running():
-            await load.until("done", 20)
+            await load.until("done", 10)
             os.kill(int(pid_file.read_text().split()[0]), signal.SIGINT)  # PostgreSQL's fast shutdown
-            await load.until("come back", 5)
+            await load.until("come back", 2)
             seen = load.answers["done"]
-            await load.until("done", seen + 20)
+            await load.until("done", seen + 10)
         assert set(load.answers) <= {"done", "come back", "interrupted"}
         await assert_all_are_completed(app, load.task_ids)
         assert alive.is_alive(app.pid)
@@ -106,7 +106,7 @@ async def test_security_03_a_service_that_is_stopped_under_load_drains_and_loses
             following(app, Client(http, app.token)) as socket,
             load.running(),
         ):
-            await load.until("done", 20)
+            await load.until("done", 10)
             os.kill(app.pid, signal.SIGTERM)
             began = time.monotonic()
             with contextlib.suppress(websockets.ConnectionClosed):
