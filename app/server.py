@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from app import auth_routes, callbacks, cors, downloads, health, payment_routes
+from app import auth_routes, callbacks, cors, downloads, health, payment_routes, published_sdl
 from app.edge import Edge
 from app.graphql import routes as graphql
 from app.graphql.door import Caller, Door
@@ -50,6 +50,7 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
             *downloads.routes(parts.db, parts.links, parts.meter),
             *payment_routes.routes(parts),
             *callbacks.routes(),
+            *published_sdl.routes(),
             Route("/", _front),
         ],
         exception_handlers={404: _not_found, 405: _not_found},

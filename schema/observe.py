@@ -15,6 +15,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionContext, StreamExecutionResult
 
+from db import away
 from resolvers.context import Context
 from schema import limits
 from services import errors as service_errors
@@ -26,6 +27,8 @@ OPERATION_SECONDS_MAX = 35.0  # more than the longest wait that verifyEmail allo
 
 FAULT = "INTERNAL_SERVER_ERROR"
 TIMEOUT = "OPERATION_TIMEOUT"
+AWAY = "SERVICE_UNAVAILABLE"
+AWAY_SECONDS = 2
 
 _SUGGESTION = re.compile(r"\s*Did you mean .*", re.DOTALL)
 
@@ -132,7 +135,7 @@ class ErrorCodes(SchemaExtension):
                 exc_info=cause,
             )
         extensions["code"] = code
-        if (seconds := _retry_after_seconds(error)) is not None:
+        if (seconds := AWAY_SECONDS if code == AWAY else _retry_after_seconds(error)) is not None:
             extensions["retryAfterSeconds"] = seconds
         request_id = getattr(self.execution_context.context, "request_id", None)
         if request_id is not None:
@@ -201,6 +204,8 @@ def _of_cause(cause: Exception) -> tuple[str, str]:
         return "BAD_REQUEST", "There is no document in the request."
     if isinstance(cause, RecursionError):
         return "GRAPHQL_PARSE_FAILED", "The document is nested too deeply."
+    if away.is_told_by(cause):
+        return AWAY, "The service was interrupted. Try again in a few seconds, a change with its idempotency key."
     return FAULT, "Internal server error."
 
 

@@ -80,7 +80,7 @@ async def test_a_file_without_a_header_loses_no_row(client: Client) -> None:
         (GOOD, "l.csv", {"columnMapping": {"firstName": {"index": 9}}}, "INVALID", ["columnMapping", "firstName"]),
     ],
 )
-async def test_a_bad_file_is_a_clear_user_error_and_writes_nothing(
+async def test_security_28_a_bad_file_is_a_clear_user_error_and_writes_nothing(
     client: Client, raw: Any, content: bytes, name: str, given: dict[str, Any], code: str, field: list[str]
 ) -> None:
     outcome = await client.upload(content, name, SELECTION, **given)

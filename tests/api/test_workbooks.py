@@ -117,7 +117,7 @@ async def test_a_workbook_of_our_own_is_read_again_and_hidden_or_empty_sheets_ar
         pytest.param(workbook(["id", "name"], [1, "Ann"]), "INVALID", "No column", id="no addresses"),
     ],
 )
-async def test_a_bad_workbook_is_told_why_and_leaves_nothing_behind(
+async def test_security_28_a_bad_workbook_is_told_why_and_leaves_nothing_behind(
     client: Client, raw: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, content: bytes, code: str, words: str
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -129,7 +129,9 @@ async def test_a_bad_workbook_is_told_why_and_leaves_nothing_behind(
     assert await raw("SELECT count(*) FROM task") == [(0,)]
 
 
-async def test_a_reader_that_dies_or_hangs_is_told_and_gone(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_security_28_a_reader_that_dies_or_hangs_is_told_and_gone(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from services import spreadsheets
 
     for program, words in (("import os; os.abort()", "damaged"), ("import time; time.sleep(60)", "too long")):

@@ -61,7 +61,9 @@ async def identity(db: Database) -> tuple[str, str]:
     return role, claims or ""
 
 
-async def test_without_a_where_only_ones_own_rows_are_there(db: Database, account: Account, other: Account) -> None:
+async def test_security_24_without_a_where_only_ones_own_rows_are_there(
+    db: Database, account: Account, other: Account
+) -> None:
     assert await counts(db, None) == dict.fromkeys(WALLED, 2) | {"credit_entry": 4}
     for one in (account, other):
         assert await counts(db, one.id) == dict.fromkeys(WALLED, 1) | {"credit_entry": 2}
@@ -123,7 +125,7 @@ async def test_a_row_of_another_is_not_written(
             await session.execute(text(statement), given)
 
 
-async def test_a_change_without_a_where_leaves_the_rows_of_others(
+async def test_security_24_a_change_without_a_where_leaves_the_rows_of_others(
     db: Database, account: Account, other: Account
 ) -> None:
     async with db.transaction(account.id) as session:
@@ -193,7 +195,7 @@ async def test_what_failed_or_was_cancelled_is_rolled_back(service_database_url:
     await single.close()
 
 
-async def test_cancelled_requests_leave_no_identity_behind(
+async def test_security_24_cancelled_requests_leave_no_identity_behind(
     service_database_url: str, db: Database, account: Account, other: Account
 ) -> None:
     small = await Database.open(service_database_url, pool_size=2)

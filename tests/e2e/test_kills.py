@@ -90,7 +90,7 @@ async def assert_all_is_told_once_and_true(client: Client, task_id: str) -> None
     assert not wrong, wrong[:10]
 
 
-async def test_a_killed_worker_of_the_verifier_loses_and_doubles_nothing(start_app: StartApp) -> None:
+async def test_security_01_a_killed_worker_of_the_verifier_loses_and_doubles_nothing(start_app: StartApp) -> None:
     with start_app("killed-worker", **SLOW) as app:
         async with client_of(app) as client:
             task_id = await started_task(client)
@@ -100,7 +100,7 @@ async def test_a_killed_worker_of_the_verifier_loses_and_doubles_nothing(start_a
             await assert_all_is_told_once_and_true(client, task_id)
 
 
-async def test_a_killed_app_loses_and_doubles_nothing_and_starts_again(start_app: StartApp) -> None:
+async def test_security_01_a_killed_app_loses_and_doubles_nothing_and_starts_again(start_app: StartApp) -> None:
     with start_app("killed-app", **SLOW) as app:
         async with client_of(app) as client:
             task_id = await started_task(client)

@@ -55,7 +55,7 @@ def nested(depth: int) -> str:
         ("{ tasks(first: 3) { unknown { unknown(first: 99) { x } } } }", None),
     ],
 )
-def test_each_limit_holds_and_is_named(document: str, expected: str | None) -> None:
+def test_security_25_each_limit_holds_and_is_named(document: str, expected: str | None) -> None:
     assert excess(document) == expected
 
 
@@ -80,7 +80,7 @@ def test_the_cost_is_one_point_an_object_times_the_pages_above(document: str, ex
     assert cost(document) == expected
 
 
-def test_a_bomb_of_fragments_is_measured_in_no_time() -> None:
+def test_security_25_a_bomb_of_fragments_is_measured_in_no_time() -> None:
     levels = 100
     bomb = "{ ...f0 } " + " ".join(
         f"fragment f{n} on Task {{ child {{ ...f{n + 1} ...f{n + 1} }} }}" for n in range(levels)

@@ -34,7 +34,7 @@ async def test_a_file_is_uploaded(client: httpx.AsyncClient, header: str) -> Non
     assert response.json()["data"] == {"size": 20}
 
 
-async def test_a_file_that_another_site_could_send_is_403(client: httpx.AsyncClient) -> None:
+async def test_security_26_a_file_that_another_site_could_send_is_403(client: httpx.AsyncClient) -> None:
     response = await client.post("/graphql", files=form())
     assert response.status_code == 403
     assert response.json()["errors"][0]["extensions"]["code"] == "CSRF_PREVENTED"
@@ -54,7 +54,7 @@ async def test_files_are_put_into_nested_input_and_lists(client: httpx.AsyncClie
     assert response.json()["data"]["sizes"][2] == 2
 
 
-async def test_a_file_up_to_the_cap_is_taken_and_a_longer_one_is_413(client: httpx.AsyncClient) -> None:
+async def test_security_28_a_file_up_to_the_cap_is_taken_and_a_longer_one_is_413(client: httpx.AsyncClient) -> None:
     for size, status in ((small.UPLOAD_BYTES_MAX, 200), (small.UPLOAD_BYTES_MAX + 2 * 1024 * 1024, 413)):
         parts = [*form()[:2], ("0", ("big.csv", b"a" * size))]
         response = await client.post("/graphql", files=parts, headers=GOOD)
@@ -104,7 +104,7 @@ DEEP = json.dumps({"query": MUTATION, "variables": {"file": {"a": None}}})
         pytest.param([*form(), *[(f"x{number}", CSV) for number in range(30)]], id="thirty more files"),
     ],
 )
-async def test_a_malformed_form_is_400(client: httpx.AsyncClient, parts: Parts) -> None:
+async def test_security_28_a_malformed_form_is_400(client: httpx.AsyncClient, parts: Parts) -> None:
     response = await client.post("/graphql", files=parts, headers=GUARD)
     assert response.status_code == 400, response.text
     assert response.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"

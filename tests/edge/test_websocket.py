@@ -164,7 +164,7 @@ async def test_a_caller_whose_role_has_changed_has_to_come_in_anew(guests: small
         ('{"type":"subscribe","id":"1","payload":{"query":"{hello}"}}', 4401),
     ],
 )
-async def test_a_frame_that_breaks_the_protocol_closes(url: str, frame: str | bytes, code: int) -> None:
+async def test_security_22_a_frame_that_breaks_the_protocol_closes(url: str, frame: str | bytes, code: int) -> None:
     async with opened(url) as socket:
         await socket.send(frame)
         assert await close_code(socket) == code
@@ -207,7 +207,7 @@ async def test_a_second_operation_of_the_same_id_closes_with_4409(url: str) -> N
         assert await close_code(socket) == 4409
 
 
-async def test_silence_closes_with_4408_after_three_seconds(url: str) -> None:
+async def test_security_22_silence_closes_with_4408_after_three_seconds(url: str) -> None:
     async with opened(url) as socket:
         started = asyncio.get_running_loop().time()
         assert await close_code(socket) == 4408
@@ -215,7 +215,7 @@ async def test_silence_closes_with_4408_after_three_seconds(url: str) -> None:
 
 
 @pytest.mark.parametrize("protocols", [("graphql-ws",), ("nonsense",), None])
-async def test_other_protocols_are_refused(url: str, protocols: Protocols) -> None:
+async def test_security_22_other_protocols_are_refused(url: str, protocols: Protocols) -> None:
     try:
         async with opened(url, protocols) as socket:
             assert socket.subprotocol is None
@@ -228,7 +228,7 @@ async def test_other_protocols_are_refused(url: str, protocols: Protocols) -> No
     ("origin", "is_let_in"),
     [("https://evil.example", False), ("null", False), ("https://app.example", True), ("http://127.0.0.1:1", False)],
 )
-async def test_only_pages_of_known_origins_open_a_socket(url: str, origin: str, is_let_in: bool) -> None:
+async def test_security_22_only_pages_of_known_origins_open_a_socket(url: str, origin: str, is_let_in: bool) -> None:
     if is_let_in:
         async with opened(url, headers={"origin": origin}) as socket:
             await begin(socket)
@@ -275,7 +275,7 @@ async def test_a_broken_stream_tells_nothing_of_its_cause(url: str) -> None:
         assert heard[2]["type"] == "complete"
 
 
-async def test_too_many_operations_are_refused_one_by_one(url: str) -> None:
+async def test_security_22_too_many_operations_are_refused_one_by_one(url: str) -> None:
     async with opened(url) as socket:
         await begin(socket)
         most = view.OPERATIONS_ON_A_SOCKET_MAX
@@ -327,7 +327,7 @@ async def until_closed(name: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_flood_of_operations_and_garbage_leaves_another_connection_alone(url: str) -> None:
+async def test_security_22_a_flood_of_operations_and_garbage_leaves_another_connection_alone(url: str) -> None:
     async with opened(url) as calm, opened(url) as wild:
         await begin(calm)
         await begin(wild)

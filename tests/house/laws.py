@@ -204,6 +204,12 @@ LAWS: tuple[Law, ...] = (
     Law(
         "Papers name files that are there", PAPERS, "paper_names_is_there", add("README.md", "See `docs/" + "gone.md`.")
     ),
+    Law(
+        "The security page names the tests that hold it",
+        PAPERS,
+        "security_page",
+        replace("docs/security.md", "`tests/services/test_exports.py`", "`tests/services/test_files.py`"),
+    ),
     Law("Papers name commands that are", PAPERS, "paper_names_is_one", add("README.md", "`uv run -m app " + "dance`")),
     Law("The README's commands", PAPERS, "commands_that_are", replace("README.md", "uv run pytest", "make test")),
     Law("CI runs the README's tests", PAPERS, "ci_runs_the_tests", replace(".ci/run", "uv run pytest", "uv run true")),
@@ -256,6 +262,12 @@ LAWS: tuple[Law, ...] = (
         SCHEMA,
         "committed_sdl",
         replace("schema/pages.py", "More items follow this page.", "More follow."),
+    ),
+    Law(
+        "What was released is kept",
+        SCHEMA,
+        "nothing_that_was_released",
+        replace("schema/schema.graphql", "  viewer: User\n", "  watcher: User\n"),
     ),
     Law(
         "A field is described",

@@ -123,3 +123,18 @@ def test_every_decision_has_the_same_five_parts() -> None:
 def test_decisions_are_numbered_without_a_gap() -> None:
     numbers = sorted(int(path.name[:4]) for path in papers() if path.parent == Path("docs/decisions"))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_line_of_the_security_page_is_held_by_the_tests_that_it_names() -> None:
+    named = {}
+    for number, files in re.findall(r"^\| (\d+) \|.*\| ([^|]+) \|$", tree.read("docs/security.md"), re.MULTILINE):
+        named[int(number)] = sorted(re.findall(r"`([^`]+)`", files))
+    held: dict[int, set[str]] = {}
+    for path in tree.python():
+        for numbers in re.findall(
+            r"^\s*(?:async )?def test_security_(\d+(?:_and_\d+)*)_", tree.read(path), re.MULTILINE
+        ):
+            for number in numbers.split("_and_"):
+                held.setdefault(int(number), set()).add(str(path))
+    assert named == {number: sorted(files) for number, files in sorted(held.items())}
+    assert list(named) == list(range(1, len(named) + 1))

@@ -12,6 +12,8 @@ from graphql import (
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
+    build_schema,
+    find_breaking_changes,
     is_introspection_type,
     is_specified_directive,
     is_specified_scalar_type,
@@ -75,6 +77,12 @@ def undescribed(one: GraphQLNamedType) -> Iterator[str]:
 def test_the_committed_sdl_is_what_the_code_prints() -> None:
     printed = root.schema.as_str().rstrip() + "\n"
     assert tree.read("schema/schema.graphql") == printed, "print it: uv run -m app sdl --write"
+
+
+def test_nothing_that_was_released_is_broken() -> None:
+    released, now = build_schema(tree.read("schema/released.graphql")), build_schema(tree.read("schema/schema.graphql"))
+    broken = [f"{change.type.name}: {change.description}" for change in find_breaking_changes(released, now)]
+    assert not broken, tree.report([*broken, "this breaks callers: see docs/changing.md, 'Make a release'"])
 
 
 def test_everything_in_the_sdl_is_described() -> None:

@@ -55,7 +55,7 @@ def sheet(content: bytes) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_a_cell_that_would_start_a_formula_is_neutralised(start: str) -> None:
+def test_security_29_a_cell_that_would_start_a_formula_is_neutralised(start: str) -> None:
     assert exports.neutralised(f"{start}cmd|'/c calc'!A1") == f"'{start}cmd|'/c calc'!A1"
 
 
@@ -64,7 +64,7 @@ def test_any_other_cell_is_left_alone(cell: str) -> None:
     assert exports.neutralised(cell) == cell
 
 
-async def test_every_cell_of_a_file_is_neutralised_header_included(parts: Parts, account: Account) -> None:
+async def test_security_29_every_cell_of_a_file_is_neutralised_header_included(parts: Parts, account: Account) -> None:
     content = 'email,=evil(),note\n=1+1,@sum,"-2,+3"\na@example.com,"\t=x",fine\n'
     task = await uploaded(parts, account, content)
     header, first, second = await table(parts.db, task)

@@ -142,7 +142,9 @@ def test_a_mapping_that_cannot_be_kept_is_refused_at_its_field(mapping: dict[str
         ("," * 3_000_000, "list.csv", UnreadableFile),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_a_reason(content: bytes | str, name: str, error: type[Exception]) -> None:
+def test_security_28_what_cannot_be_read_is_refused_with_a_reason(
+    content: bytes | str, name: str, error: type[Exception]
+) -> None:
     with pytest.raises(error) as refused:
         rows(content, name)
     assert isinstance(refused.value, ServiceError)
@@ -167,7 +169,7 @@ def test_a_fault_far_into_the_file_is_found_while_it_is_read() -> None:
         list(files.read(file, layout))
 
 
-def test_nuls_far_into_a_file_become_text() -> None:
+def test_security_28_nuls_far_into_a_file_become_text() -> None:
     good = "".join(f"p{n}@example.com,x\n" for n in range(5000))
     file, layout = opened(("email,note\n" + good).encode() + b"a@example.com,b\0d\n")
     assert list(files.read(file, layout))[-1].text == "a@example.com"

@@ -101,7 +101,7 @@ async def narrow() -> AsyncIterator[Outgoing]:
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_a_private_address_is_not_called(address: str) -> None:
+def test_security_27_a_private_address_is_not_called(address: str) -> None:
     assert not may_be_called(address)
 
 
@@ -117,7 +117,9 @@ def test_an_allowed_network_is_called_and_its_neighbour_is_not() -> None:
 
 
 @pytest.mark.parametrize("url", HOSTILE)
-async def test_a_hostile_url_is_refused_when_it_is_given_and_when_it_is_called(strict: Outgoing, url: str) -> None:
+async def test_security_27_a_hostile_url_is_refused_when_it_is_given_and_when_it_is_called(
+    strict: Outgoing, url: str
+) -> None:
     assert await strict.check(url) is not None
     with pytest.raises(Refused):
         await strict.post(url, b"{}", {})
@@ -129,14 +131,14 @@ async def test_without_tls_nothing_is_called_where_it_is_required() -> None:
     await client.aclose()
 
 
-async def test_a_redirect_is_an_answer_and_is_not_followed(narrow: Outgoing) -> None:
+async def test_security_27_a_redirect_is_an_answer_and_is_not_followed(narrow: Outgoing) -> None:
     async with receiver.running("127.0.0.2") as outer, receiver.running("127.0.0.3") as inner:
         outer.redirects_to = inner.url
         assert (await narrow.post(outer.url, b"{}", {})).status_code == 302
         assert (len(outer.messages), inner.messages) == (1, [])
 
 
-async def test_a_name_that_changes_its_address_cannot_lead_inside(
+async def test_security_27_a_name_that_changes_its_address_cannot_lead_inside(
     narrow: Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DNS rebinding: what is called is what was checked, and the next call is checked anew."""
@@ -159,7 +161,7 @@ async def test_a_name_that_changes_its_address_cannot_lead_inside(
         assert inner.messages == []
 
 
-async def test_a_name_with_one_private_address_among_public_ones_is_refused(
+async def test_security_27_a_name_with_one_private_address_among_public_ones_is_refused(
     strict: Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mixed(_host: str, port: int, **_: Any) -> list[Any]:
@@ -169,7 +171,9 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused(
     assert await strict.check("http://mixed.test/") == "The host is not on the public Internet."
 
 
-async def test_a_receiver_that_hangs_is_left_in_time(narrow: Outgoing, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_security_27_a_receiver_that_hangs_is_left_in_time(
+    narrow: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "TRY_SECONDS", 0.2)
     async with receiver.running("127.0.0.2") as slow:
         slow.hang_seconds = 1
@@ -179,7 +183,7 @@ async def test_a_receiver_that_hangs_is_left_in_time(narrow: Outgoing, monkeypat
         assert time.monotonic() - began < 1
 
 
-async def test_an_endless_answer_is_not_read(narrow: Outgoing) -> None:
+async def test_security_27_an_endless_answer_is_not_read(narrow: Outgoing) -> None:
     async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
         try:

@@ -73,7 +73,7 @@ async def test_a_purchase_is_made_once_for_a_key_even_when_the_provider_was_away
     assert (again.id, again.checkout_page) == (made[0].id, made[0].checkout_page)
 
 
-async def test_security_8_payment_webhooks_duplicated_and_disordered_grant_once(
+async def test_security_08_payment_webhooks_duplicated_and_disordered_grant_once(
     shop: Shop, db: Database, buyer: Account, raw: Any
 ) -> None:
     orders = [*itertools.permutations([PAID, CANCELED, REFUNDED]), *itertools.permutations([PAID, CHARGED_BACK])]
@@ -92,14 +92,14 @@ async def test_security_8_payment_webhooks_duplicated_and_disordered_grant_once(
     assert await balance(db, buyer.id) == (0, 0, 0)
 
 
-async def test_security_8_workers_side_by_side_grant_once(shop: Shop, db: Database, buyer: Account) -> None:
+async def test_security_08_workers_side_by_side_grant_once(shop: Shop, db: Database, buyer: Account) -> None:
     made = [await shop.buy(buyer, f"k{n}") for n in range(4)]
     await asyncio.gather(*(shop.happens(purchase, PAID, times=10) for purchase in made))
     await asyncio.gather(*(shop.settle() for _ in range(8)))
     assert await balance(db, buyer.id) == (4 * PACKAGE.credits, 0, 0)
 
 
-async def test_security_9_a_forged_or_stale_webhook_leaves_no_row(shop: Shop, buyer: Account, raw: Any) -> None:
+async def test_security_09_a_forged_or_stale_webhook_leaves_no_row(shop: Shop, buyer: Account, raw: Any) -> None:
     purchase = await shop.buy(buyer)
     secret = shop.payments._webhook_secret  # type: ignore[attr-defined]
     public_id = purchase.global_id.encode()
@@ -140,7 +140,7 @@ async def test_security_9_a_forged_or_stale_webhook_leaves_no_row(shop: Shop, bu
 
 
 @pytest.mark.parametrize("provider", ["none", "stripe"])
-async def test_security_9_without_a_secret_there_is_no_endpoint(parts: Parts, raw: Any, provider: str) -> None:
+async def test_security_09_without_a_secret_there_is_no_endpoint(parts: Parts, raw: Any, provider: str) -> None:
     async with open_shop(parts, provider, webhook_secret="") as shop:
         body = b"{}"
         header = signature.sign("", body, datetime.now(UTC))

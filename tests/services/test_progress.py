@@ -96,7 +96,7 @@ async def test_everyone_looks_again_when_something_may_have_been_missed() -> Non
         await waiter.end()
 
 
-async def test_a_waiter_looks_for_itself_after_a_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_security_16_a_waiter_looks_for_itself_after_a_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "QUIET", timedelta(seconds=0.05))
     wakes = Wakes(Hub(), ids.new_uuid(), timedelta(0))
     await when(lambda: wakes.count >= 3)

@@ -41,7 +41,7 @@ async def test_a_short_wait_that_is_asked_for_is_kept(upstream: HttpUpstream, fa
     assert time.monotonic() - started >= 1.0
 
 
-async def test_a_long_wait_that_is_asked_for_is_told_to_the_caller(
+async def test_security_15_a_long_wait_that_is_asked_for_is_told_to_the_caller(
     upstream: HttpUpstream, faulty: FaultyUpstream
 ) -> None:
     faulty.err("create", Fault(429, headers={"retry-after": "120"}))
@@ -98,7 +98,7 @@ GARBAGE = [
 ]
 
 
-async def test_an_answer_that_is_garbage_is_a_fault_of_upstreams(
+async def test_security_15_an_answer_that_is_garbage_is_a_fault_of_upstreams(
     faulty: FaultyUpstream, upstream: HttpUpstream
 ) -> None:
     for body in GARBAGE:

@@ -26,7 +26,7 @@ from tests.services.worker.following import (
 )
 
 
-async def test_an_upstream_that_errs_again_and_again_only_takes_longer(
+async def test_security_15_an_upstream_that_errs_again_and_again_only_takes_longer(
     worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
 ) -> None:
     faulty.page_size, faulty.settled_a_look = 10, 15
@@ -39,7 +39,7 @@ async def test_an_upstream_that_errs_again_and_again_only_takes_longer(
     assert len(faulty.tasks) == 1
 
 
-async def test_a_refusal_fails_the_task_with_upstreams_reason(
+async def test_security_15_a_refusal_fails_the_task_with_upstreams_reason(
     worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
 ) -> None:
     faulty.err("create", Fault(400))
@@ -89,7 +89,7 @@ async def test_an_upstream_that_is_away_leaves_the_task_queued_until_it_is_back(
     await is_whole(raw, await worked(worker, clock, task))
 
 
-async def test_waits_double_up_to_a_minute(
+async def test_security_15_waits_double_up_to_a_minute(
     worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
 ) -> None:
     faulty.err_always("create", Fault(429))
@@ -103,7 +103,7 @@ async def test_waits_double_up_to_a_minute(
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-async def test_after_a_day_without_a_word_the_task_fails(
+async def test_security_15_after_a_day_without_a_word_the_task_fails(
     worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
 ) -> None:
     await faulty.stop()

@@ -67,7 +67,7 @@ def held(lab: Lab) -> None:
     assert not [line for line in sent if "eve@" in line or "evil" in line]
 
 
-async def test_no_list_can_smuggle_a_command_to_a_mail_server(working: Rest, lab: Lab) -> None:
+async def test_security_31_no_list_can_smuggle_a_command_to_a_mail_server(working: Rest, lab: Lab) -> None:
     task = await working.create([*INJECTED, f"alice@{HOST}"])
     await working.finished(task["id"])
     results = {result["email"]: result for result in await working.all_results(task["id"])}

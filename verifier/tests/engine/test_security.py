@@ -91,7 +91,7 @@ def _is_random(path: str) -> bool:
     known=_reply_texts,
     unknown=_reply_texts,
 )
-def test_no_address_and_no_reply_makes_an_extra_command_leave(
+def test_security_31_no_address_and_no_reply_makes_an_extra_command_leave(
     emails: list[str], banner: str, ehlo: list[str], known: str, unknown: str
 ) -> None:
     lines = [*(f"250-{text}" for text in ehlo), "250-PIPELINING", "250 SMTPUTF8"]
@@ -144,7 +144,7 @@ async def test_a_sender_that_holds_more_than_an_address_is_never_said(names: Nam
     assert host.said("MAIL") == 0
 
 
-async def test_a_mail_host_in_private_space_is_not_connected_to(names: Names) -> None:
+async def test_security_32_a_mail_host_in_private_space_is_not_connected_to(names: Names) -> None:
     host = MailHost(ALICE)
     names.mail("a.test", (10, "inside.test", "127.0.0.1"))
     async with servers.serving_mail(host) as port:
@@ -154,7 +154,7 @@ async def test_a_mail_host_in_private_space_is_not_connected_to(names: Names) ->
     assert not host.talks
 
 
-async def test_of_a_host_with_a_private_address_too_only_the_other_one_is_asked(names: Names) -> None:
+async def test_security_32_of_a_host_with_a_private_address_too_only_the_other_one_is_asked(names: Names) -> None:
     allowed, private = MailHost(ALICE, address="127.0.0.1"), MailHost(ALICE, address="127.0.0.2")
     names.mail("a.test", (10, "mx.test", "127.0.0.1"))
     names.records["mx.test", "A"] = ["127.0.0.2", "127.0.0.1"]
@@ -174,7 +174,9 @@ class Rebinding(Names):
             self.records["mx.test", "A"] = ["127.0.0.2"]
 
 
-async def test_a_name_that_moves_into_private_space_between_look_up_and_connection_leads_nowhere_new() -> None:
+async def test_security_32_a_name_that_moves_into_private_space_between_look_up_and_connection_leads_nowhere_new() -> (
+    None
+):
     allowed, private = MailHost(ALICE, address="127.0.0.1"), MailHost(ALICE, address="127.0.0.2")
     async with servers.serving_names(Rebinding(ttl_seconds=0)) as names, servers.serving_mail(allowed, private) as port:
         names.mail("a.test", (10, "mx.test", "127.0.0.1"))

@@ -1,0 +1,83 @@
+"""Requests that want to cost more than they are worth, or come from another site: refused before anything is done."""
+
+import json
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.client import Client
+from tests.conftest import Raw, Statements
+
+NEWEST = {"accept": "application/graphql-response+json", "content-type": "application/json"}
+SECONDS = 0.05
+SIGN_UP = 'mutation { signUp(input: {email: "eve@example.com", password: "correct horse"}) { user { id } } }'
+FRAGMENTS = " ".join(f"fragment f{n} on Task {{ owner {{ id }} ...f{n + 1} ...f{n + 1} }}" for n in range(60))
+
+
+def body(query: str, **variables: Any) -> bytes:
+    return json.dumps({"query": query, "variables": variables}).encode()
+
+
+HOSTILE = {
+    "depth": body("{ tasks { nodes { results { nodes " + "{ verification " * 12 + "{ email }" + " }" * 12 + " } } } }"),
+    "aliases": body("{ " + " ".join(f"a{n}: viewer {{ id }}" for n in range(31)) + " }"),
+    "root fields": body("{ " + " ".join(f"a{n}: rateLimit {{ limit }}" for n in range(21)) + " }"),
+    "fragments": body(f"{{ tasks {{ nodes {{ ...f0 }} }} }} {FRAGMENTS} fragment f60 on Task {{ id }}"),
+    "a circle of fragments": body("{ viewer { ...a } } fragment a on User { ...b } fragment b on User { ...a }"),
+    "tokens": body("{ viewer { " + "id " * 2000 + "} }"),
+    "cost": body("{ tasks(first: 100) { nodes { results(first: 100) { nodes { id } } } } }"),
+    "directives": body("{ viewer @include(if: true) " + "@skip(if: false) " * 30 + "{ id } }"),
+    "a batch": b"[" + b",".join([body("{ viewer { id } }")] * 50) + b"]",
+    "10 MB": body("{ viewer { id } }" + " " * 10_000_000),
+    "deep JSON": b'{"query": "{ viewer { id } }", "variables": ' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}",
+    "deep lists": b"[" * 200_000 + b"]" * 200_000,
+    "invalid UTF-8": b'{"query": "{ viewer { id } } #\xff\xfe"}',
+    "an integer of 5,000 digits": b'{"query": "query($n: Int) { tasks(first: $n) { totalCount } }", "variables": {"n": '
+    + b"9" * 5000
+    + b"}}",
+    "a literal of 5,000 digits": body("{ tasks(first: " + "9" * 5000 + ") { totalCount } }"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_security_25_what_asks_for_too_much_is_4xx_without_any_sql_and_at_once(
+    http: httpx.AsyncClient, statements: Statements, name: str
+) -> None:
+    await http.post("/graphql", content=body("{ viewer { id } }"), headers=NEWEST)  # the first loads what all need
+    spent = []
+    for _ in range(3):
+        with statements.counted() as sent:
+            began = time.process_time()
+            answer = await http.post("/graphql", content=HOSTILE[name], headers=NEWEST)
+            spent.append(time.process_time() - began)
+        assert 400 <= answer.status_code < 500, answer.text
+        assert answer.json()["errors"][0]["extensions"]["code"] != "INTERNAL_SERVER_ERROR"
+        assert sent == []
+    assert min(spent) < SECONDS
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"content": body(SIGN_UP), "headers": {"content-type": "text/plain"}},
+        {"content": body(SIGN_UP)},
+        {"data": {"query": SIGN_UP}},
+        {"files": {"operations": (None, body(SIGN_UP)), "map": (None, b"{}")}},
+        {"method": "GET", "params": {"query": SIGN_UP}},
+        {"method": "GET", "params": {"query": SIGN_UP}, "headers": {"accept": "text/event-stream"}},
+    ],
+    ids=["text", "no type", "form", "multipart", "get", "get of a stream"],
+)
+async def test_security_26_what_another_sites_page_can_send_is_refused_and_changes_nothing(
+    http: httpx.AsyncClient, raw: Raw, request_: dict[str, Any]
+) -> None:
+    answer = await http.request(**{"method": "POST", "url": "/graphql", **request_})
+    assert 400 <= answer.status_code < 500 or '"OPERATION_NOT_ALLOWED"' in answer.text, answer.text
+    assert await raw("SELECT count(*) FROM account") == [(0,)]
+
+
+async def test_security_26_no_answer_sets_a_cookie_so_that_no_browser_adds_a_credential(client: Client) -> None:
+    answer = await client.post("{ viewer { id } }")
+    assert "set-cookie" not in answer.headers
