@@ -174,7 +174,7 @@ async def test_a_list_cancelled_before_it_was_found_is_stopped_there_and_never_a
     assert (await row_of(parts.db, task.id)).is_awaiting_upstream
     await tasks.cancel(parts.db, parts.announcer, actor, task.id, datetime.now(UTC))
     with pytest.raises(WrongState, match="still being stopped"):
-        await tasks.delete(parts.db, actor, task.id)
+        await tasks.delete(parts.db, actor, task.id, datetime.now(UTC))
     for _ in range(2):
         await worker.tick(clock.on())
     ((known, state),) = await raw("SELECT upstream_id, state FROM task_part")
