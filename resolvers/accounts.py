@@ -38,15 +38,13 @@ async def sessions_page(
     context = info.context
     if not context.require(None).reaches(root.id):
         return None
-    db, now = context.parts.db, context.parts.now()
+    load, now = context.load, context.parts.now
     window = pages.window(first, after, last, before, _sort_values)
-    async with db.read() as session:
-        found = await queries.sessions_page(session, root.id, window, now)
-    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
+    found = await load.below(queries.sessions_by_accounts, now, window).load(root.id)
+    edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
     async def count() -> int:
-        async with db.read() as session:
-            return await queries.count_sessions(session, root.id, now)
+        return await load.below(queries.count_sessions, now).load(root.id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
 

@@ -68,15 +68,12 @@ async def transactions(
     """The ledger of an account, newest first."""
     window = pages.window(first, after, last, before, lambda values: (_seq(values),))
     conditions = _conditions(filter)
-    db, acting_for = info.context.parts.db, info.context.require(ApiKeyScope.CREDITS_READ).acting_for
-    async with db.read(acting_for) as session:
-        found = await queries.page(session, root.account_id, conditions, window)
-    rows: list[models.CreditTransaction] = [row for (row,) in found.rows]
-    edges = [pages.Edge((row.seq,), row) for row in rows]
+    load, acting_for = info.context.load, info.context.require(ApiKeyScope.CREDITS_READ).acting_for
+    found = await load.below(queries.by_owners, conditions, window, acting_for=acting_for).load(root.account_id)
+    edges = [pages.Edge((row.seq,), row) for _, row in found.rows]
 
     async def count() -> int:
-        async with db.read(acting_for) as session:
-            return await queries.count(session, root.account_id, conditions)
+        return await load.below(queries.counts, conditions, acting_for=acting_for).load(root.account_id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
 
@@ -94,7 +91,8 @@ def _conditions(given: Filter | None) -> TransactionConditions:
     if given.kind is not None and not given.kind:
         message = "`kind` takes at least one value."
         raise BadRequest(message)
-    return TransactionConditions(given.kind, given.created_after, given.created_before)
+    kinds = tuple(given.kind) if given.kind is not None else None
+    return TransactionConditions(kinds, given.created_after, given.created_before)
 
 
 async def actor(info: Info, root: models.CreditTransaction) -> models.Account | None:

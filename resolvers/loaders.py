@@ -1,6 +1,6 @@
 """Loaders: many look-ups of one operation become one statement, or one call upstream."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -47,6 +47,8 @@ class Loaders:
     ) -> None:
         """All empty. What is the caller's own is read on its behalf: the database shows it nothing else."""
         acting_for = actor.acting_for if actor is not None else _NOBODY
+        self._db = db
+        self._below: dict[Hashable, DataLoader[UUID, Any]] = {}
         self.account: DataLoader[UUID, Account | None] = _hot(db, accounts.hot_by_ids)
         self.api_key: DataLoader[UUID, ApiKey | None] = _reads(db, accounts.keys_by_ids)
         self.task: DataLoader[UUID, Task | None] = _hot(db, tasks.hot_by_ids)
@@ -65,6 +67,28 @@ class Loaders:
             return [found.get(task_id) for task_id in task_ids]
 
         self.refreshed_task: DataLoader[UUID, Task | None] = _Lazy(refresh)
+
+    def below(
+        self,
+        query: Callable[..., Awaitable[Mapping[UUID, RowT]]],
+        *given: Hashable,
+        acting_for: UUID | None = None,
+    ) -> DataLoader[UUID, RowT]:
+        """The loader of what lies below many rows, by the id of each: a page of a list, or a count.
+
+        `query` takes a session, the ids and what is `given`, and finds something for every id. Nothing is kept: a list
+        that is asked for again, after a mutation or in a later event, is read again.
+        """
+        key = (query, given, acting_for)
+        if key not in self._below:
+
+            async def batch(parent_ids: list[UUID]) -> list[RowT]:
+                async with self._db.read(acting_for) as session:
+                    found = await query(session, list(dict.fromkeys(parent_ids)), *given)
+                return [found[parent_id] for parent_id in parent_ids]
+
+            self._below[key] = DataLoader(batch, cache=False)
+        return self._below[key]
 
 
 class _Lazy(DataLoader[KeyT, RowT]):

@@ -38,14 +38,12 @@ async def results(
     info.context.require(ApiKeyScope.TASKS_READ)
     window = pages.window(first, after, last, before, lambda values: (_row_number(values),))
     conditions = _conditions(filter)
-    db = info.context.parts.db
-    async with db.read() as session:
-        found = await queries.page(session, root.id, conditions, window)
+    load = info.context.load
+    found = await load.below(queries.by_tasks, conditions, window).load(root.id)
     edges = [pages.Edge((row.row_number,), queries.to_result(row)) for row in found.rows]
 
     async def count() -> int:
-        async with db.read() as session:
-            return await queries.count(session, root.id, conditions)
+        return await load.below(queries.counts, conditions).load(root.id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
 
@@ -68,7 +66,12 @@ def _conditions(given: Filter | None) -> ResultConditions:
         if text is not None and not (1 <= len(text) <= _TEXT_CHARACTERS_MAX and "\0" not in text):
             message = f"`{name}` takes 1 to {_TEXT_CHARACTERS_MAX} characters."
             raise BadRequest(message)
-    return ResultConditions(given.verdict, given.reason, given.domain, given.email_contains)
+    return ResultConditions(
+        tuple(given.verdict) if given.verdict is not None else None,
+        tuple(given.reason) if given.reason is not None else None,
+        given.domain,
+        given.email_contains,
+    )
 
 
 async def download(

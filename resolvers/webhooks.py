@@ -55,15 +55,13 @@ async def deliveries(
     before: str | None = None,
 ) -> pages.Page[models.WebhookDelivery]:
     """What a webhook was told, newest first."""
-    db = info.context.parts.db
+    load = info.context.load
     window = pages.window(first, after, last, before, _sort_values)
-    async with db.read() as session:
-        found = await queries.deliveries_page(session, root.id, window)
-    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
+    found = await load.below(queries.deliveries_by_webhooks, window).load(root.id)
+    edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
     async def count() -> int:
-        async with db.read() as session:
-            return await queries.count_deliveries(session, root.id)
+        return await load.below(queries.count_deliveries).load(root.id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
 

@@ -87,8 +87,8 @@ class Links:
             message = "This link is not valid, or has run out: they work for 15 minutes. Ask for a new one."
             raise NotFound(message) from error
         conditions = ResultConditions(
-            verdict=[Verdict(v) for v in verdicts] if verdicts is not None else None,
-            reason=[VerdictReason(r) for r in reasons] if reasons is not None else None,
+            verdict=tuple(Verdict(v) for v in verdicts) if verdicts is not None else None,
+            reason=tuple(VerdictReason(r) for r in reasons) if reasons is not None else None,
             domain=domain,
             email_contains=email_contains,
         )

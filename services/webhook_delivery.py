@@ -11,7 +11,6 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import httpx
 import orjson
@@ -33,6 +32,8 @@ _SWITCHED_OFF_AFTER = timedelta(days=5)
 _RETRY_AFTER_MAX_SECONDS = 86400
 _GONE = 410
 _AT_ONCE = 20
+_AT_ONCE_OF_ACCOUNT = 5
+"""So that receivers of one account that do not answer leave room for others."""
 _POLL_SECONDS = 0.5
 _RECOVER_SECONDS = 1.0
 _PURGE_SECONDS = 3600.0
@@ -60,14 +61,14 @@ class Deliveries:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; what is under way then is tried again when its lease is over."""
-        sending: dict[asyncio.Task[WebhookDelivery], UUID] = {}
+        sending: dict[asyncio.Task[WebhookDelivery], WebhookDelivery] = {}
         stopping = asyncio.create_task(stop.wait())
         purging = asyncio.create_task(self._purge())
         try:
             while not stop.is_set():
                 try:
-                    for delivery in await self._due(list(sending.values())):
-                        sending[asyncio.create_task(self.deliver(delivery))] = _receiver(delivery)
+                    for delivery in await self._due(sending.values(), datetime.now(UTC)):
+                        sending[asyncio.create_task(self.deliver(delivery))] = delivery
                 except Exception:  # the loop outlives a lost database: it logs, waits and goes on
                     log.exception("deliveries_not_taken")
                     await asyncio.sleep(_RECOVER_SECONDS)
@@ -83,8 +84,7 @@ class Deliveries:
 
     async def tick(self, now: datetime) -> int:
         """Try once what is due, to the end; how many tries those were."""
-        async with self.db.transaction() as session:
-            due = await queries.lease_due(session, now, limit=_AT_ONCE, lease=LEASE, busy=())
+        due = await self._due((), now)
         await asyncio.gather(*map(self.deliver, due))
         return len(due)
 
@@ -100,12 +100,12 @@ class Deliveries:
         result = await self._send(url, delivery, self.secrets.open(row, now), now)
         return await self._note(delivery, result, is_last=is_last)
 
-    async def _due(self, busy: Collection[UUID]) -> Sequence[WebhookDelivery]:
+    async def _due(self, busy: Collection[WebhookDelivery], now: datetime) -> Sequence[WebhookDelivery]:
         if len(busy) >= _AT_ONCE:
             return ()
         async with self.db.transaction() as session:
-            free = _AT_ONCE - len(busy)
-            return await queries.lease_due(session, datetime.now(UTC), limit=free, lease=LEASE, busy=busy)
+            free, share = _AT_ONCE - len(busy), _AT_ONCE_OF_ACCOUNT
+            return await queries.lease_due(session, now, limit=free, share=share, lease=LEASE, busy=busy)
 
     async def _webhook(self, session: Session, delivery: WebhookDelivery) -> Webhook | None:
         if delivery.webhook_id is None:
@@ -114,7 +114,7 @@ class Deliveries:
 
     async def _secret(self, session: Session, delivery: WebhookDelivery) -> WebhookSecret:
         """The secret of the receiver; an account's is made when it is first needed."""
-        owner_id = _receiver(delivery)
+        owner_id = delivery.receiver_id
         row = await queries.secret(session, owner_id)
         if row is None:
             made, _ = self.secrets.new(owner_id, delivery.account_id)
@@ -206,7 +206,3 @@ async def _keep_health(session: Session, delivery: WebhookDelivery, result: Try,
         webhook.is_enabled = False
         await queries.give_up(session, webhook.id)
         log.warning("webhook_switched_off", webhook=webhook.global_id)
-
-
-def _receiver(delivery: WebhookDelivery) -> UUID:
-    return delivery.webhook_id or delivery.account_id

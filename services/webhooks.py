@@ -10,6 +10,7 @@ from uuid import UUID
 
 from db import ids
 from db.models import ApiKeyScope, Task, TaskStatus, Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
+from db.queries import administration
 from db.queries import webhooks as queries
 from db.session import Database, Session
 from services.actor import Actor
@@ -71,6 +72,7 @@ async def create(
     Raises:
         Invalid, Required: the URL may not be called, or no event is asked for.
         LimitReached: the account has as many as it may have.
+        NotFound: the account is being deleted.
 
     """
     actor.require(ApiKeyScope.WEBHOOKS_WRITE)
@@ -84,6 +86,9 @@ async def create(
     )
     row, secret = secrets.new(webhook.id, actor.account_id)
     async with db.transaction() as session:
+        # One at a time, and none for an account that is being deleted.
+        if await administration.lock_account(session, actor.account_id) is None:
+            raise NotFound
         if await queries.count(session, actor.account_id) >= WEBHOOKS_MAX:
             raise LimitReached(f"An account has at most {WEBHOOKS_MAX} webhooks. Delete one first.")
         await queries.add(session, webhook, row)

@@ -94,6 +94,11 @@ class WebhookDelivery(Table):
         return ids.global_id("delivery", self.id)
 
     @property
+    def receiver_id(self) -> UUID:
+        """The webhook, or the account for an address that a task named."""
+        return self.webhook_id or self.account_id
+
+    @property
     def is_delivered(self) -> bool:
         """The receiver answered with 2xx."""
         return self.delivered_at is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select, text
+from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from db import hot
@@ -19,7 +19,7 @@ from db.session import ReadSession, Session
 class TransactionConditions:
     """Which transactions to list; all given conditions must hold."""
 
-    kind: Sequence[CreditTransactionKind] | None = None
+    kind: tuple[CreditTransactionKind, ...] | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
 
@@ -66,9 +66,8 @@ async def with_expired_lots(session: ReadSession, now: datetime, *, limit: int) 
     return (await session.scalars(statement)).all()
 
 
-def _matching(account_id: UUID, conditions: TransactionConditions, statement: Select[Any]) -> Select[Any]:
+def _matching(conditions: TransactionConditions, statement: Select[Any]) -> Select[Any]:
     t = CreditTransaction
-    statement = statement.where(t.account_id == account_id)
     if conditions.kind is not None:
         statement = statement.where(t.kind.in_(conditions.kind))
     if conditions.created_after is not None:
@@ -78,18 +77,22 @@ def _matching(account_id: UUID, conditions: TransactionConditions, statement: Se
     return statement
 
 
-async def page(
-    session: ReadSession, account_id: UUID, conditions: TransactionConditions, window: pages.Window
-) -> pages.Slice[Any]:
-    """One window of an account's transactions, newest first; each row holds one."""
-    statement = _matching(account_id, conditions, select(CreditTransaction))
-    return await pages.read(session, statement, (CreditTransaction.seq,), window, is_descending=True)  # type: ignore[arg-type]
+async def by_owners(
+    session: ReadSession, account_ids: Sequence[UUID], conditions: TransactionConditions, window: pages.Window
+) -> dict[UUID, pages.Slice[tuple[UUID, CreditTransaction]]]:
+    """The same window of each account's transactions, newest first. One statement."""
+    statement, row = _matching(conditions, select(CreditTransaction)), CreditTransaction.__table__.c
+    return await pages.read_below(
+        session, statement, [row.seq], window, row.account_id, account_ids, is_descending=True
+    )
 
 
-async def count(session: ReadSession, account_id: UUID, conditions: TransactionConditions) -> int:
-    """How many transactions match."""
-    statement = _matching(account_id, conditions, select(func.count()).select_from(CreditTransaction))
-    return await session.scalar(statement) or 0
+async def counts(
+    session: ReadSession, account_ids: Sequence[UUID], conditions: TransactionConditions
+) -> dict[UUID, int]:
+    """How many transactions of each account match. One statement."""
+    statement = _matching(conditions, select().select_from(CreditTransaction))
+    return await pages.count_below(session, statement, CreditTransaction.__table__.c.account_id, account_ids)
 
 
 async def violations(session: ReadSession) -> Sequence[tuple[int, str, UUID]]:

@@ -1,11 +1,11 @@
 """Passwords, sessions and their tokens, links, and signing keys."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Select, Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy import DateTime, Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -168,23 +168,22 @@ async def session_by_id(session: ReadSession, session_id: UUID) -> AuthSession |
     return await session.scalar(select(AuthSession).where(AuthSession.id == session_id))
 
 
-async def sessions_page(
-    session: ReadSession, account_id: UUID, window: pages.Window, now: datetime
-) -> pages.Slice[tuple[AuthSession]]:
-    """One page of an account's live sessions, newest first."""
-    statement = _live(select(AuthSession), account_id, now)
-    return await pages.read(
-        session, statement, [*AuthSession.__table__.c["created_at", "id"]], window, is_descending=True
+async def sessions_by_accounts(
+    session: ReadSession, account_ids: Sequence[UUID], now: Callable[[], datetime], window: pages.Window
+) -> dict[UUID, pages.Slice[tuple[UUID, AuthSession]]]:
+    """The same window of each account's sessions that are live when it is read, newest first. One statement."""
+    statement, row = select(AuthSession).where(AuthSession.expires_at > now()), AuthSession.__table__.c
+    return await pages.read_below(
+        session, statement, [row.created_at, row.id], window, row.account_id, account_ids, is_descending=True
     )
 
 
-async def count_sessions(session: ReadSession, account_id: UUID, now: datetime) -> int:
-    """How many live sessions an account has."""
-    return await session.scalar(_live(select(func.count()).select_from(AuthSession), account_id, now)) or 0
-
-
-def _live(statement: Select[Any], account_id: UUID, now: datetime) -> Select[Any]:
-    return statement.where(AuthSession.account_id == account_id, AuthSession.expires_at > now)
+async def count_sessions(
+    session: ReadSession, account_ids: Sequence[UUID], now: Callable[[], datetime]
+) -> dict[UUID, int]:
+    """How many live sessions each account has. One statement."""
+    statement = select().select_from(AuthSession).where(AuthSession.expires_at > now())
+    return await pages.count_below(session, statement, AuthSession.__table__.c.account_id, account_ids)
 
 
 async def replace_one_time_token(session: Session, token: OneTimeToken) -> None:

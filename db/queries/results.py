@@ -25,8 +25,8 @@ from db.session import ReadSession, Session
 class ResultConditions:
     """Which results to list; all given conditions must hold."""
 
-    verdict: Sequence[Verdict] | None = None
-    reason: Sequence[VerdictReason] | None = None
+    verdict: tuple[Verdict, ...] | None = None
+    reason: tuple[VerdictReason, ...] | None = None
     domain: str | None = None
     email_contains: str | None = None
 
@@ -157,8 +157,7 @@ def _joined(*columns: Any) -> Select[Any]:  # noqa: ANN401 - columns to select
     return select(*columns).select_from(TaskRow).join(TaskAddress, on)
 
 
-def _matching(task_id: UUID, conditions: ResultConditions, statement: Select[Any]) -> Select[Any]:
-    statement = statement.where(TaskRow.task_id == task_id)
+def _matching(conditions: ResultConditions, statement: Select[Any]) -> Select[Any]:
     if conditions.verdict is not None:
         statement = statement.where(TaskAddress.verdict.in_(conditions.verdict))
     if conditions.reason is not None:
@@ -196,16 +195,17 @@ def to_verification(row: Row[Any]) -> EmailVerification | None:
     )
 
 
-async def page(
-    session: ReadSession, task_id: UUID, conditions: ResultConditions, window: pages.Window
-) -> pages.Slice[Row[Any]]:
-    """One window of a task's rows in the order of the input."""
-    return await pages.read(session, _matching(task_id, conditions, _joined(*_COLUMNS)), (TaskRow.row_number,), window)  # type: ignore[arg-type]
+async def by_tasks(
+    session: ReadSession, task_ids: Sequence[UUID], conditions: ResultConditions, window: pages.Window
+) -> dict[UUID, pages.Slice[Row[Any]]]:
+    """The same window of each task's rows, in the order of the input. One statement."""
+    statement, row = _matching(conditions, _joined(*_COLUMNS)), TaskRow.__table__.c
+    return await pages.read_below(session, statement, [row.row_number], window, row.task_id, task_ids)
 
 
-async def count(session: ReadSession, task_id: UUID, conditions: ResultConditions) -> int:
-    """How many rows match."""
-    return await session.scalar(_matching(task_id, conditions, _joined(func.count()))) or 0
+async def counts(session: ReadSession, task_ids: Sequence[UUID], conditions: ResultConditions) -> dict[UUID, int]:
+    """How many rows of each task match. One statement."""
+    return await pages.count_below(session, _matching(conditions, _joined()), TaskRow.__table__.c.task_id, task_ids)
 
 
 async def has_any(session: ReadSession, task_id: UUID) -> bool:

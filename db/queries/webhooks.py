@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from db.models import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
@@ -94,22 +93,35 @@ async def add_deliveries(session: Session, deliveries: Sequence[WebhookDelivery]
 
 
 async def lease_due(
-    session: Session, now: datetime, *, limit: int, lease: timedelta, busy: Collection[UUID]
+    session: Session,
+    now: datetime,
+    *,
+    limit: int,
+    share: int,
+    lease: timedelta,
+    busy: Collection[WebhookDelivery],
 ) -> Sequence[WebhookDelivery]:
-    """Take deliveries that are due, one a receiver and none for those that are `busy`. One statement.
+    """Take deliveries that are due, one a receiver, and of each account `share` with those that are `busy`.
 
-    A receiver is a webhook, or an account for its tasks' own addresses. Nobody else tries the same until the lease
-    runs out.
+    A receiver is a webhook, or an account for its tasks' own addresses; one that is busy gets none. Nobody else tries
+    the same until the lease runs out. One statement.
     """
     d = WebhookDelivery
     receiver = func.coalesce(d.webhook_id, d.account_id)
-    statement = select(d.id, receiver.label("receiver"), d.due_at).where(d.due_at <= now)
+    busy_accounts = bindparam("busy_accounts", [one.account_id for one in busy], type_=ARRAY(Uuid()))
+    busy_of_account = func.cardinality(func.array_positions(busy_accounts, d.account_id))
+    statement = select(d.id, d.account_id, receiver.label("receiver"), d.due_at, busy_of_account.label("busy"))
+    statement = statement.where(d.due_at <= now, busy_of_account < share)
     if busy:
-        statement = statement.where(receiver.not_in(busy))
+        statement = statement.where(receiver.not_in([one.receiver_id for one in busy]))
     # Of each receiver the one that is due first; the inner limit bounds the work when one has thousands waiting.
     waiting = statement.order_by(d.due_at).limit(limit * 50).subquery()
-    first = select(waiting.c.id).ext(distinct_on(waiting.c.receiver)).order_by(waiting.c.receiver, waiting.c.due_at)
-    locked_ids = select(d.id).where(d.id.in_(first), d.due_at <= now).limit(limit).with_for_update(skip_locked=True)
+    of_receiver = select(waiting).ext(distinct_on(waiting.c.receiver)).order_by(waiting.c.receiver, waiting.c.due_at)
+    first = of_receiver.subquery()
+    place = func.row_number().over(partition_by=first.c.account_id, order_by=first.c.due_at)
+    ranked = select(first.c.id, (first.c.busy + place).label("place")).subquery()
+    allowed = select(ranked.c.id).where(ranked.c.place <= share)
+    locked_ids = select(d.id).where(d.id.in_(allowed), d.due_at <= now).limit(limit).with_for_update(skip_locked=True)
     taking = update(d).where(d.id.in_(locked_ids)).values(due_at=now + lease).returning(d)
     return (await session.scalars(taking.execution_options(synchronize_session=False))).all()
 
@@ -126,17 +138,21 @@ async def deliveries_by_ids(session: ReadSession, delivery_ids: Sequence[UUID]) 
     return {row.id: row for row in rows}
 
 
-async def deliveries_page(session: ReadSession, webhook_id: UUID, window: pages.Window) -> pages.Slice[Any]:
-    """One page of a webhook's deliveries, newest first."""
-    statement = select(WebhookDelivery).where(WebhookDelivery.webhook_id == webhook_id)
-    columns = [*WebhookDelivery.__table__.c["created_at", "id"]]
-    return await pages.read(session, statement, columns, window, is_descending=True)
+async def deliveries_by_webhooks(
+    session: ReadSession, webhook_ids: Sequence[UUID], window: pages.Window
+) -> dict[UUID, pages.Slice[tuple[UUID, WebhookDelivery]]]:
+    """The same window of each webhook's deliveries, newest first. One statement."""
+    row = WebhookDelivery.__table__.c
+    columns = [row.created_at, row.id]
+    return await pages.read_below(
+        session, select(WebhookDelivery), columns, window, row.webhook_id, webhook_ids, is_descending=True
+    )
 
 
-async def count_deliveries(session: ReadSession, webhook_id: UUID) -> int:
-    """How many deliveries of a webhook are kept."""
-    statement = select(func.count(WebhookDelivery.id)).where(WebhookDelivery.webhook_id == webhook_id)
-    return await session.scalar(statement) or 0
+async def count_deliveries(session: ReadSession, webhook_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """How many deliveries of each webhook are kept. One statement."""
+    statement = select().select_from(WebhookDelivery)
+    return await pages.count_below(session, statement, WebhookDelivery.__table__.c.webhook_id, webhook_ids)
 
 
 async def give_up(session: Session, webhook_id: UUID) -> None:

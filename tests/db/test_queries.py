@@ -225,8 +225,8 @@ async def test_a_page_of_results_is_read_by_row_number(plans: Plans) -> None:
     for window in (Window(50), Window(50, after=(2000,)), Window(50, is_backward=True)):
         with plans.seen():
             async with plans.db.read() as session:
-                found = await results.page(session, plans.task_id, ResultConditions(), window)
-        assert len(found.rows) == 50
+                found = await results.by_tasks(session, [plans.task_id], ResultConditions(), window)
+        assert len(found[plans.task_id].rows) == 50
         assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
 
 

@@ -261,7 +261,7 @@ async def test_the_ledger_of_one_account_is_read_from_its_index(db: Database, ac
     )
     async with db.read(account.id) as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
-        await queries.page(session, account.id, TransactionConditions(), Window(20))
+        await queries.by_owners(session, [account.id], TransactionConditions(), Window(20))
         driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
         sql, values = seen[-1]
         plan = await driver.fetch(f"EXPLAIN {sql}", *values)

@@ -19,7 +19,7 @@ LINKS = Links("a-secret-of-the-tests", "http://service.test/")
 FILTERED = Download(
     ids.new_uuid(),
     DownloadFormat.CSV,
-    ResultConditions([Verdict.EXISTS], [VerdictReason.ACCEPTED, VerdictReason.OTHER], "bücher.de", "a%b"),
+    ResultConditions((Verdict.EXISTS,), (VerdictReason.ACCEPTED, VerdictReason.OTHER), "bücher.de", "a%b"),
 )
 
 

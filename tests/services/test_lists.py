@@ -163,16 +163,20 @@ def is_list(field: GraphQLField) -> bool:
 
 
 def selection(kind: Any, levels: int = LEVELS) -> str:
-    """Everything of a type that can be asked for without an argument, objects included as deep as that, lists not."""
+    """Everything of a type that can be asked for without an argument, objects and lists included as deep as that."""
     if not isinstance(kind, GraphQLObjectType):
         return "__typename"
     names = ["__typename"]
     for name, field in kind.fields.items():
         below = get_named_type(field.type)
-        if is_list(field) or any(is_required_argument(argument) for argument in field.args.values()):
+        if any(is_required_argument(argument) for argument in field.args.values()):
             continue
         if not isinstance(below, GraphQLObjectType):
             names.append(name)
+        elif is_list(field):
+            row: Any = get_named_type(below.fields["nodes"].type)
+            rows = f"nodes {{ {selection(row, levels - 1)} }} " if levels > 1 else ""
+            names.append(f"{name}(first: 2) {{ totalCount {rows}pageInfo {{ hasNextPage }} }}")
         elif levels > 1:
             names.append(f"{name} {{ {selection(below, levels - 1)} }}")
     return " ".join(names)
