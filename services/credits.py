@@ -150,8 +150,10 @@ async def settle(session: Session, task: Task, amount: int, now: datetime) -> No
     key = f"settle:{task.id}:{task.chargeable_count + amount}"
     books = await queries.open_books(session, task.account_id, now, keys=[key], task_id=task.id)
     held = books.hold
+    if books.posted:  # the batch has come again, perhaps after the last of the hold was paid
+        return
     if held is None:
-        message = f"task {task.id} has no hold"
+        message = f"{amount} credits were to be settled of task {task.id}, which has no hold"
         raise ValueError(message)
     request, kind = Request(key, (task.id, amount)), CreditTransactionKind.SPENT
 

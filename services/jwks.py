@@ -11,6 +11,8 @@ import jwt
 import orjson
 import structlog
 
+from services import trust
+
 FRESH_SECONDS = 300.0
 """Older keys are fetched again, while they go on being used."""
 KEPT_SECONDS = 24 * 3600.0
@@ -88,7 +90,9 @@ class KeySet:
 async def _document(url: str) -> bytes:
     """What stands at the URL. Raises ValueError where that is no answer, or too long."""
     async with (
-        httpx.AsyncClient(follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS_MAX) as client,
+        httpx.AsyncClient(
+            verify=trust.context(), follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS_MAX
+        ) as client,
         client.stream("GET", url, headers={"accept": "application/json"}) as response,
     ):
         if response.status_code != 200:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from services import networks
+from services import networks, trust
 from services.networks import Network
 
 URL_CHARACTERS_MAX = 2048
@@ -41,7 +41,7 @@ class Outgoing:
         self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="resolve")
         self._schemes = ("http", "https") if is_http_allowed else ("https",)
         self._client = httpx.AsyncClient(
-            transport=_CheckedTransport(self, tls or ssl.create_default_context()),
+            transport=_CheckedTransport(self, tls or trust.context()),
             follow_redirects=False,
             trust_env=False,
             timeout=httpx.Timeout(TRY_SECONDS, connect=_CONNECT_SECONDS),

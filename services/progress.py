@@ -87,7 +87,7 @@ class Announcer:
         self._notifier = notifier
         self._changed: set[UUID] = set()
         self._wake = asyncio.Event()
-        self._is_closing = False
+        self._closing = asyncio.Event()
 
     def changed(self, subject_ids: Iterable[UUID]) -> None:
         """Note that tasks, or things of accounts, have changed; it is announced within 0.2 seconds."""
@@ -97,16 +97,17 @@ class Announcer:
 
     async def run(self) -> None:
         """Send until `close` is called."""
-        while not self._is_closing:
+        while not self._closing.is_set():
             await self._wake.wait()
             self._wake.clear()
             await self.flush()
-            if not self._is_closing:
-                await asyncio.sleep(_FLUSH_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self._closing.wait()
 
     def close(self) -> None:
         """Let `run` send what is gathered and end. Not by cancelling it: a connection cut off in a query is noisy."""
-        self._is_closing = True
+        self._closing.set()
         self._wake.set()
 
     async def flush(self) -> None:

@@ -65,13 +65,18 @@ async def db(service_database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+TABLES = [table.name for table in reversed(Table.metadata.sorted_tables)]
+EMPTY = f"""BEGIN; SET LOCAL session_replication_role = replica;
+{"".join(f"DELETE FROM {name};" for name in TABLES)} COMMIT"""
+"""One message that deletes every row; as a replica, because the ledger refuses that. TRUNCATE takes much longer."""
+
+
 async def empty(database: Database) -> None:
     """Delete every row, once the ledger was found sound: whatever a test did, no invariant may be broken."""
-    async with database.transaction() as session:
-        violations = list(await session.execute(text("SELECT invariant, problem, subject_id FROM credit_violation")))
-        await session.execute(text("SET LOCAL session_replication_role = replica"))  # the ledger refuses deletions
-        for table in reversed(Table.metadata.sorted_tables):  # DELETE takes 0.6 ms here, TRUNCATE 12
-            await session.execute(table.delete())
+    async with database.engine.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        violations = await driver.fetch("SELECT invariant, problem, subject_id FROM credit_violation")
+        await driver.execute(EMPTY)
     assert violations == []
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import structlog
 
-from services import errors
+from services import errors, trust
 
 _TIMEOUT_SECONDS = 10.0
 _CONNECT_SECONDS = 3.0
@@ -39,6 +39,7 @@ class GoTrue:
     def __init__(self, url: str, key: str) -> None:
         """`url` is the project's; `key` is its publishable one, sent as `apikey`."""
         self._client = httpx.AsyncClient(
+            verify=trust.context(),
             base_url=f"{url}/auth/v1",
             headers={"apikey": key, **_VERSION},
             timeout=httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS),

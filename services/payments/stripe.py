@@ -10,6 +10,7 @@ import httpx
 import structlog
 
 from db import ids
+from services import trust
 from services.errors import PaymentsDown, PaymentsRefused, WebhookRefused
 from services.payments import signature, wire
 from services.payments.port import Order, Told
@@ -34,6 +35,7 @@ class StripePayments:
         """`url` is the API's without `/v1`; `return_url` is where buyers come back to, with or without having paid."""
         self._webhook_secret, self._return_url = webhook_secret, return_url
         self._client = httpx.AsyncClient(
+            verify=trust.context(),
             base_url=url,
             headers={"Authorization": f"Bearer {secret_key}", "Stripe-Version": API_VERSION},
             timeout=httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS),

@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx
 
 from db.models import EmailVerification
+from services import trust
 from services.errors import UpstreamDown, UpstreamKeyRefused, UpstreamMissing, UpstreamRefused
 from services.upstream import wire
 from services.upstream.contract import RESULTS_MAX, ResultPage, UpstreamTask
@@ -38,6 +39,7 @@ class HttpUpstream:
         `breaker_seconds`: for how long upstream is left alone after five failures one after another.
         """
         self._client = httpx.AsyncClient(
+            verify=trust.context(),
             base_url=url.rstrip("/"),
             timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),

@@ -110,6 +110,18 @@ async def test_a_settlement_that_comes_again_is_paid_once(db: Database, poor: Ac
     assert await balance(db, poor.id) == (6, 3, 0)
 
 
+async def test_a_settlement_of_all_that_is_held_may_come_again(db: Database, poor: Account) -> None:
+    await added(db, poor.id, 10)
+    task = await held(db, poor.id, 4)
+    for _ in range(2):
+        async with db.transaction() as session:
+            await credits.settle(session, task, 4, NOW)
+    assert await balance(db, poor.id) == (6, 0, 0)
+    task.chargeable_count = 4
+    with pytest.raises(ValueError, match="no hold"):
+        await settled(db, task, 1)
+
+
 async def test_no_more_than_the_hold_can_be_paid(db: Database, poor: Account) -> None:
     await added(db, poor.id, 10)
     task = await held(db, poor.id, 3)
