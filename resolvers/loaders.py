@@ -62,7 +62,13 @@ class Loaders:
         self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
         self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
 
+        is_asked = False
+
         async def refresh(task_ids: list[UUID]) -> list[Task | None]:
+            nonlocal is_asked
+            if is_asked:  # once an operation: what lies deeper in it is shown as it is stored
+                return [None] * len(task_ids)
+            is_asked = True
             found = await freshness.refresh(db, upstream, keys, task_ids, now())
             return [found.get(task_id) for task_id in task_ids]
 

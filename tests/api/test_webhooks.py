@@ -1,13 +1,16 @@
 """Webhooks through GraphQL: made, changed, told of what happens, tried again, switched off."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from standardwebhooks import WebhookVerificationError
 
-from db.models import Account, UserRole
+from db.models import Account, UserRole, WebhookDelivery
+from db.queries import webhooks as queries
 from resolvers.context import Parts
 from services import billing
 from services.actor import Actor
@@ -84,6 +87,17 @@ async def test_an_account_has_at_most_twenty(client: Client, hook: Receiver) -> 
         await new(client, hook)
     outcome = await done(client, "createWebhook", WEBHOOK, url=hook.url, events=ALL)
     assert [error["code"] for error in outcome["userErrors"]] == ["LIMIT_REACHED"]
+
+
+async def test_the_twentieth_is_made_once_however_many_are_made_at_the_same_moment(
+    client: Client, hook: Receiver
+) -> None:
+    for _ in range(18):
+        await new(client, hook)
+    given = {"url": hook.url, "events": ALL}
+    outcomes = await asyncio.gather(*(done(client, "createWebhook", WEBHOOK, **given) for _ in range(6)))
+    assert sum(outcome["webhook"] is not None for outcome in outcomes) == 2
+    assert (await client.ask(LIST))["webhooks"]["totalCount"] == 20
 
 
 async def test_a_webhook_is_its_owners_alone(client: Client, stranger: Client, hook: Receiver) -> None:
@@ -262,6 +276,32 @@ async def test_receivers_share_the_sender_fairly(
     hook.messages.clear()
     assert await parts.deliveries.tick(datetime.now(UTC)) == 2
     assert {message.id for message in hook.messages} > {outcome["delivery"]["id"]}
+
+
+async def test_an_account_has_at_most_five_tries_under_way(
+    client: Client, stranger: Client, parts: Parts, hook: Receiver, raw: Any
+) -> None:
+    """Twenty receivers of one account that do not answer leave room for those of others."""
+    for _ in range(20):
+        await new(client, hook)
+    await new(stranger, hook)
+    await raw(
+        "INSERT INTO webhook_delivery (id, account_id, webhook_id, url, event, data, attempts, due_at, created_at) "
+        "SELECT gen_random_uuid(), account_id, id, url, 'CREDITS_LOW', '{}', 0, now() - interval '1 hour', now() "
+        "FROM webhook RETURNING id"
+    )
+
+    async def taken(busy: Sequence[WebhookDelivery]) -> Sequence[WebhookDelivery]:
+        async with parts.db.transaction() as session:
+            lease = timedelta(minutes=1)
+            return await queries.lease_due(session, datetime.now(UTC), limit=20, share=5, lease=lease, busy=busy)
+
+    first = await taken(())
+    assert sorted(Counter(one.account_id for one in first).values()) == [1, 5]
+    assert await taken(first) == []
+    more = await taken(first[2:])
+    assert 1 <= len(more) <= 2
+    assert max(Counter(one.account_id for one in [*first[2:], *more]).values()) == 5
 
 
 async def test_low_credits_are_told_once_each_time_that_they_fall_below_the_level(
