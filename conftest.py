@@ -28,8 +28,45 @@ NewDatabase = Callable[..., Awaitable[str]]
 NewDataDir = Callable[[str], Path]
 
 
+SLOW = (
+    "tests/app/test_admin_command.py",
+    "tests/app/test_devdb.py",
+    "tests/app/test_doors.py",
+    "tests/app/test_one_command.py",
+    "tests/app/test_production.py",
+    "tests/app/test_reconcile.py",
+    "tests/app/test_upstream_key.py",
+    "tests/app/test_verify.py",
+    "tests/contract/test_auth_js.py",
+    "tests/contract/test_hosted_contract.py",
+    "tests/e2e/test_guide.py",
+    "tests/e2e/test_restarts.py",
+    "tests/edge/test_execution.py",
+    "tests/services/test_charged_once.py",
+    "tests/services/test_deletion.py",
+    "tests/services/test_payments_kills.py",
+    "tests/services/test_replicas.py",
+    "tests/services/test_searching.py",
+    "tests/services/test_supabase.py",
+    "tests/services/test_throttle.py",
+    "tests/services/worker/test_faults.py",
+    "verifier/tests/dispatch/test_processes.py",
+    "verifier/tests/dispatch/test_rests.py",
+    "verifier/tests/lab/test_bulk_on_the_lab.py",
+    "verifier/tests/lab/test_engine_on_the_lab.py",
+)
+"""Files whose tests start programs, wait for clocks, or try very many things: `pytest -m slow` runs these alone."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take longest, so that no process is left alone with one of them at the end."""
+    """Mark the slow ones, before they are chosen by it; begin with those that take longest.
+
+    So no process is left alone with one of them at the end.
+    """
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: "tests/e2e" not in item.nodeid)
 
 

@@ -85,7 +85,8 @@ def test_the_readme_gives_the_commands_that_are_promised(command: str) -> None:
 
 
 def test_ci_runs_the_tests_with_the_command_of_the_readme() -> None:
-    assert '"tests" uv run pytest\n' in tree.read(".ci/run")
+    for command in ('"tests" uv run pytest\n', '"slow tests" uv run pytest -m slow\n'):
+        assert command in tree.read(".ci/run")
     assert ".ci/run" in tree.read("CONTRIBUTING.md")
     assert ".ci/run" in tree.read(".github/workflows/ci.yml")
 
