@@ -26,7 +26,8 @@ async def stop_event() -> AsyncIterator[asyncio.Event]:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    watch = asyncio.create_task(_watch_parent(stop), name="watch uv") if processes.parent_is_uv() else None
+    parent = os.getppid()  # now: the task begins later, and the parent may be gone by then
+    watch = asyncio.create_task(_watch(parent, stop), name="watch uv") if processes.parent_is_uv() else None
     try:
         yield stop
     finally:
@@ -57,8 +58,7 @@ async def first_of(stop: asyncio.Event, fault: Coroutine[Any, Any, None]) -> Non
         await unless_stopped(stop, fault)
 
 
-async def _watch_parent(stop: asyncio.Event) -> None:
-    parent = os.getppid()
+async def _watch(parent: int, stop: asyncio.Event) -> None:
     while os.getppid() == parent:  # noqa: ASYNC110 - there is nothing that would set an event
         await asyncio.sleep(PARENT_LOOK_SECONDS)
     stop.set()
