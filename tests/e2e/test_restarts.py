@@ -7,11 +7,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import websockets
 
 from app import processes as alive
+from app.devdb import DevCluster
 from conftest import RunningApp, StartApp
 from tests.client import Client
 from tests.e2e.test_kills import SLOW, has_ended, task_when
@@ -82,15 +84,19 @@ async def assert_all_are_completed(app: RunningApp, task_ids: list[str]) -> None
 
 
 async def test_security_04_while_postgresql_restarts_callers_are_told_to_come_back_and_then_all_goes_on(
-    start_app: StartApp,
+    start_app: StartApp, open_temp_dir: Path
 ) -> None:
-    with start_app("restarted-postgresql") as app:
+    """A PostgreSQL of the test's own: the embedded one is revived before anybody has to be told."""
+    with (
+        DevCluster(open_temp_dir / "restarted", is_durable=False) as cluster,
+        start_app("restarted-postgresql", DATABASE_URL=cluster.url("mailverdict")) as app,
+    ):
         load = Load(app)
-        (pid_file,) = app.data_dir.glob("postgres-*/cluster/postmaster.pid")
         async with load.running():
             await load.until("done", 10)
-            os.kill(int(pid_file.read_text().split()[0]), signal.SIGINT)  # PostgreSQL's fast shutdown
+            cluster.stop()
             await load.until("come back", 2)
+            cluster.start()
             seen = load.answers["done"]
             await load.until("done", seen + 10)
         assert set(load.answers) <= {"done", "come back", "interrupted"}
