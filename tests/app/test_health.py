@@ -27,6 +27,8 @@ async def database(new_database: Callable[..., Awaitable[str]]) -> AsyncIterator
     await asyncio.to_thread(migrations.upgrade, url)
     db = await Database.open(url, pool_size=2)
     yield db
+    # The ledger is looked at beside the answers: a look that is under way has a connection of this database.
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "look at the ledger"))
     await db.close()
 
 
