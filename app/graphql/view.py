@@ -206,7 +206,7 @@ def _negotiated(request: Request) -> str:
     """Give the media type of the answer. Raises Refused for a method, a body or an Accept that cannot be served."""
     if request.method not in ("GET", "POST"):
         raise Refused(405, "GraphQL takes GET and POST.", headers={"allow": "GET, POST"})
-    answers: typing.Sequence[str] = negotiation.ANSWERS
+    answers: tuple[str, ...] = negotiation.ANSWERS
     if request.method == "POST":
         sent, is_utf8 = negotiation.content_type(request.headers.get("content-type"))
         if sent not in (negotiation.JSON, negotiation.MULTIPART):
