@@ -20,6 +20,7 @@ from services.payments import packages, settlement
 from services.payments.mock import MockPayments
 from services.payments.port import Payments
 from services.payments.stripe import StripePayments
+from tests.conftest import Raw
 from tests.services.stripe_stand_in import SECRET_KEY, WEBHOOK_SECRET, StripeStandIn
 
 WEB = "http://service.test"
@@ -87,6 +88,12 @@ class Shop:
         """Something comes to the endpoint of webhooks."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.http.post(payment_routes.WEBHOOK_PATH, content=body, headers=named)
+
+
+async def event_count(raw: Raw) -> int:
+    """How much was told by a provider, and kept."""
+    ((count,),) = await raw("SELECT count(*) FROM payment_event")
+    return int(count)
 
 
 @contextlib.asynccontextmanager
