@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Mapped
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 
-from schema import root
+from schema import field, root
 
 NOTHING = type(None)
 ROOTS = ("Query", "Mutation", "Subscription")
@@ -35,8 +35,7 @@ def definitions() -> dict[str, StrawberryObjectDefinition]:
 
 def row_of(definition: StrawberryObjectDefinition) -> type | None:
     """Return the row class that a type declares itself to be a picture of."""
-    row: type | None = getattr(definition.origin, "row", None)
-    return row
+    return field.ROWS.get(definition.origin)
 
 
 def shows_a_row(name: str) -> bool:
