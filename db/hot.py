@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 from sqlalchemy import Enum, Select, inspect
-from sqlalchemy.dialects.postgresql import asyncpg as dialect
+from sqlalchemy.engine import make_url
 
 from db import acting
 
@@ -22,6 +22,7 @@ RowT = TypeVar("RowT")
 ACQUIRE_SECONDS = 30.0
 IDLE_SECONDS = 300.0
 
+_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -42,7 +43,7 @@ class Read(Generic[RowT]):
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *tables: type) -> None:
         """Compile the statement."""
-        compiled = statement.compile(dialect=dialect.dialect())  # type: ignore[no-untyped-call]
+        compiled = statement.compile(dialect=_DIALECT)
         self.text = str(compiled)
         self.parameters: Sequence[str] = compiled.positiontup or ()
         self.make: Callable[[Any], RowT] = _maker(list(statement.selected_columns), tables)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
+from graphql.execution import SubsequentIncrementalExecutionResult
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -105,9 +106,8 @@ class ErrorCodes(SchemaExtension):
             result.errors = self._all_tellable(result.errors)
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
-        errors = getattr(result, "errors", None)
-        if errors:
-            result.errors = self._all_tellable(errors)  # type: ignore[union-attr]
+        if not isinstance(result, SubsequentIncrementalExecutionResult) and result.errors:
+            result.errors = self._all_tellable(result.errors)
         yield
 
     def _all_tellable(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
