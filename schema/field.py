@@ -158,7 +158,7 @@ def _signed(resolve: Callable[..., Any], arguments: Mapping[str, inspect.Paramet
     signature = inspect.signature(resolve)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     declared = [parameter.replace(name=name) for name, parameter in arguments.items()]
-    resolve.__signature__ = signature.replace(parameters=[*own, *declared])  # type: ignore[attr-defined]  # inspect's own
+    resolve.__signature__ = signature.replace(parameters=[*own, *declared])  # type: ignore[attr-defined]  # for inspect
     resolve.__annotations__ |= {p.name: p.annotation for p in declared}
     return resolve
 

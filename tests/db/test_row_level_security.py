@@ -107,12 +107,13 @@ async def test_security_24_a_change_without_a_where_leaves_the_rows_of_others(
     db: Database, account: Account, other: Account
 ) -> None:
     async with db.transaction(account.id) as session:
+        connection = await session.connection()
         for statement in (
             "UPDATE profile SET display_name = 'mine'",
             "UPDATE credit_account SET debt = 1",
             "UPDATE credit_lot SET held = 0",
         ):
-            assert (await session.execute(text(statement))).rowcount == 1  # type: ignore[attr-defined]
+            assert (await connection.execute(text(statement))).rowcount == 1
         await session.execute(text("UPDATE credit_account SET debt = 0"))
     async with db.read() as session:
         query = "SELECT display_name, version FROM profile ORDER BY account_id = :id"

@@ -16,7 +16,9 @@ from resolvers.context import Parts
 from services import cashier, credits, progress, purchases
 from services.cashier import Cashier
 from services.payments import settlement, signature
+from services.payments.mock import MockPayments
 from services.payments.port import Told
+from services.payments.stripe import StripePayments
 from tests.services.ledger import balance, kinds, taken
 from tests.services.shop import PACKAGE, Shop, event_count, open_shop
 
@@ -82,7 +84,8 @@ async def test_security_08_workers_side_by_side_grant_once(shop: Shop, db: Datab
 
 async def test_security_09_a_forged_or_stale_webhook_leaves_no_row(shop: Shop, buyer: Account, raw: Any) -> None:
     purchase = await shop.buy(buyer)
-    secret = shop.payments._webhook_secret  # type: ignore[attr-defined]
+    assert isinstance(shop.payments, MockPayments | StripePayments)
+    secret = shop.payments._webhook_secret
     public_id = purchase.global_id.encode()
     body = (
         b'{"id": "evt_1", "object": "event", "type": "checkout.session.completed", "data": {"object": {"id": "cs_1",'
