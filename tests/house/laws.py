@@ -180,7 +180,20 @@ LAWS: tuple[Law, ...] = (
     Law("No mocks", HOUSE, "is_mocked", add(TEST, "from unittest" + ".mock import Mock")),
     Law("No registry's host", HOUSE, "host_of_a_registry", add("README.md", "See pypi" + ".org.")),
     Law("No machine's path", HOUSE, "path_of_somebodys", add("README.md", "It is in /ho" + "me/somebody/here.")),
-    Law("A noqa has its reason", HOUSE, "each_noqa", add("services/errors.py", "X = 1  # no" + "qa: E501")),
+    Law("A noqa has its reason", HOUSE, "told_to_pass_over", add("services/errors.py", "X = 1  # no" + "qa: E501")),
+    Law(
+        "An ignored type has its reason",
+        HOUSE,
+        "told_to_pass_over",
+        add("services/errors.py", 'X: int = ""  # type: ' + "ignore[assignment]"),
+    ),
+    Law(
+        "The reason of one is not that of another",
+        HOUSE,
+        "told_to_pass_over",
+        add("services/errors.py", 'X: int = ""  # type: ' + "ignore[assignment]  # no" + "qa: S105 - a word"),
+    ),
+    Law("No file is passed over", HOUSE, "told_to_pass_over", add("services/errors.py", "# ru" + "ff: no" + "qa")),
     Law(
         "A rule switched off has its reason",
         HOUSE,
