@@ -173,6 +173,7 @@ LAWS: tuple[Law, ...] = (
     ),
     Law("No package is called like ours", HOUSE, "ships_a_package_named", foreign_package),
     Law("A file ends at 400 lines", HOUSE, "short_enough_to_be_read", add("services/errors.py", "X = 1\n" * 400)),
+    Law("A file of tests too", HOUSE, "short_enough_to_be_read", add("tests/conftest.py", "X = 1\n" * 400)),
     Law("A function ends at 60 lines", HOUSE, "short_enough_to_be_seen", add("services/errors.py", long_function(61))),
     Law("A module is named for what it holds", HOUSE, "named_for_what", add("services/utils.py", '"""Things."""')),
     Law("Nothing is unfinished", HOUSE, "left_unfinished", add("services/errors.py", "# TO" + "DO: later")),
