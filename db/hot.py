@@ -12,12 +12,13 @@ from uuid import UUID
 import asyncpg
 import orjson
 from sqlalchemy import Enum, Select, inspect
-from sqlalchemy.dialects.postgresql import asyncpg as dialect
+from sqlalchemy.engine import make_url
 
 from db.pool import Pool
 
 RowT = TypeVar("RowT")
 
+_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -38,7 +39,7 @@ class Read(Generic[RowT]):
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *tables: type) -> None:
         """Compile the statement."""
-        compiled = statement.compile(dialect=dialect.dialect())  # type: ignore[no-untyped-call]
+        compiled = statement.compile(dialect=_DIALECT)
         self.text = str(compiled)
         self.parameters: Sequence[str] = compiled.positiontup or ()
         self.make: Callable[[Any], RowT] = _maker(list(statement.selected_columns), tables)

@@ -14,6 +14,7 @@ from typing import Self
 
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
+from graphql.execution import SubsequentIncrementalExecutionResult
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -113,9 +114,8 @@ class ErrorCodes(SchemaExtension):
             result.errors = all_tellable(result.errors, self.execution_context)
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
-        errors = getattr(result, "errors", None)
-        if errors:
-            result.errors = all_tellable(errors, self.execution_context)  # type: ignore[union-attr]  # it has some
+        if not isinstance(result, SubsequentIncrementalExecutionResult) and result.errors:
+            result.errors = all_tellable(result.errors, self.execution_context)
         yield
 
 

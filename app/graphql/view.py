@@ -176,10 +176,10 @@ class GraphQLView(GraphQL[object, None]):
             variable_values=operation.variables,
             context_value=context,
             operation_name=operation.operation_name,
-            allowed_operation_types=OperationType.from_http(request.method),  # type: ignore[arg-type]
+            allowed_operation_types=OperationType.from_http("GET" if request.method == "GET" else "POST"),
             operation_extensions=operation.extensions,
         )
-        events = self._stream_result(request, results, stream.EventStream())()  # type: ignore[arg-type]
+        events = self._stream_result(request, results, stream.EventStream())()  # type: ignore[arg-type]  # it only iterates, and asks for more
         over = refusal.formatted(
             "The credentials have expired or were revoked.", "UNAUTHENTICATED", request.state.request_id
         )
