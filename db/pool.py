@@ -16,6 +16,8 @@ import asyncpg
 from db import acting
 
 WAIT_SECONDS = 30.0
+PASSED_OVER_MAX = 8
+"""So often in a row one that waits for the identity that a connection has goes before the first in the queue."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,11 +41,12 @@ class Pool:
         self._opened_count = 0
         self._free: list[Held] = []  # the last given back stands last
         self._used: set[Held] = set()
-        self._waiting: deque[asyncio.Future[Held | None]] = deque()
+        self._waiting: deque[tuple[UUID | None, asyncio.Future[Held | None]]] = deque()
+        self._passed_over_count = 0
 
     async def take(self, acting_for: UUID | None) -> Held:
         """A connection that acts for an account, or for nobody (None); to be given back or dropped by the caller."""
-        held = self._found(acting_for) or await self._opened_or_waited_for()
+        held = self._found(acting_for) or await self._opened_or_waited_for(acting_for)
         self._used.add(held)
         try:
             if held.acting_for != acting_for:
@@ -90,11 +93,11 @@ class Pool:
             self.drop(held)
         return None
 
-    async def _opened_or_waited_for(self) -> Held:
+    async def _opened_or_waited_for(self, acting_for: UUID | None) -> Held:
         async with asyncio.timeout(WAIT_SECONDS):
             while self._opened_count >= self._size:
                 turn: asyncio.Future[Held | None] = asyncio.get_running_loop().create_future()
-                self._waiting.append(turn)
+                self._waiting.append((acting_for, turn))
                 try:
                     held = await turn
                 except BaseException:
@@ -114,11 +117,23 @@ class Pool:
                 raise
 
     def _pass_on(self, held: Held | None) -> None:
-        """Give a connection, or the room for one, to whom waits longest."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(held)
-                return
-        if held is not None:
-            self._free.append(held)
+        """Give a connection, or the room for one, to who waits longest, or to one whom it need not be told of."""
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        if not self._waiting:
+            if held is not None:
+                self._free.append(held)
+            return
+        place = self._place_of(held.acting_for) if held is not None else 0
+        self._passed_over_count = self._passed_over_count + 1 if place else 0
+        turn = self._waiting[place][1]
+        del self._waiting[place]
+        turn.set_result(held)
+
+    def _place_of(self, acting_for: UUID | None) -> int:
+        """Where the first waits in the queue who wants this identity; 0 where nobody does, or it is the first's turn."""
+        if self._passed_over_count < PASSED_OVER_MAX:
+            for place, (wanted, turn) in enumerate(self._waiting):
+                if wanted == acting_for and not turn.done():
+                    return place
+        return 0

@@ -88,6 +88,23 @@ async def test_who_waits_is_served_in_turn_and_not_for_ever(url: str, monkeypatc
     connections.close()
 
 
+async def test_one_for_the_same_account_goes_first_but_not_for_ever(url: str) -> None:
+    connections, account_id = Pool(lambda: asyncpg.connect(url), 1), uuid4()
+    held = await connections.take(account_id)
+    served: list[UUID | None] = []
+
+    async def wait(wanted: UUID | None) -> None:
+        connections.give(await connections.take(wanted))
+        served.append(wanted)
+
+    waiting = [asyncio.create_task(wait(wanted)) for wanted in [None, *[account_id] * 20]]
+    await asyncio.sleep(0)
+    connections.give(held)
+    await asyncio.gather(*waiting)
+    assert served.index(None) == pool.PASSED_OVER_MAX
+    connections.close()
+
+
 async def test_those_that_the_server_has_closed_are_replaced(url: str) -> None:
     connections = Pool(lambda: asyncpg.connect(url), 2)
     both = [await connections.take(None) for _ in range(2)]
