@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from verifier.engine import findings, wire
@@ -120,8 +120,8 @@ class Session:
         await self._send(*(wire.envelope(Verb.RCPT, recipient) for recipient in recipients))
 
     async def rcpt_reply(self) -> Reply:
-        """Read the next reply to a RCPT."""
-        return await self._read(Stage.RCPT)
+        """Read the next reply to a RCPT, without its single lines: it is remembered, and many lines take much room."""
+        return replace(await self._read(Stage.RCPT), lines=())
 
     async def reset(self) -> None:
         """Forget the open transaction."""

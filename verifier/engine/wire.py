@@ -14,6 +14,7 @@ from verifier.engine.replies import Reply
 
 LINE_BYTES_MAX = 64 * 1024
 _REPLY_LINES_MAX = 256
+_REPLY_BYTES_MAX = 2 * LINE_BYTES_MAX
 _READ_BYTES = 64 * 1024
 
 _WORD = re.compile(r"[A-Za-z0-9.:_\-\[\]]{1,255}")
@@ -170,8 +171,11 @@ class Wire:
 
     async def _whole_reply(self) -> Reply:
         texts: list[str] = []
-        while len(texts) < _REPLY_LINES_MAX:
-            line = replies.decode(await self._line())
+        size = 0
+        while len(texts) < _REPLY_LINES_MAX and size < _REPLY_BYTES_MAX:
+            received = await self._line()
+            size += len(received)
+            line = replies.decode(received)
             parts = replies.split(line)
             if parts is None:
                 raise Broken(Cause.NOT_SMTP, line[:120])
