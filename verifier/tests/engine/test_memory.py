@@ -71,7 +71,9 @@ async def test_a_host_that_hangs_up_at_ehlo_and_at_helo_is_greeted_properly_next
 @pytest.mark.parametrize("code", [250, 550])
 async def test_of_long_replies_only_their_head_is_kept(names: Names, code: int) -> None:
     async def rcpt(_: servers.Talk, path: str) -> str:
-        return "\r\n".join([*(f"{code}-2.1.5 {path} {number} {'at length ' * 3000}" for number in range(3)), f"{code} x"])
+        return "\r\n".join(
+            [*(f"{code}-2.1.5 {path} {number} {'at length ' * 3000}" for number in range(3)), f"{code} x"]
+        )
 
     host = MailHost(rcpt=rcpt)
     names.mail("a.test", (10, "mx.test", "127.0.0.1"))
