@@ -141,11 +141,7 @@ class Session:
             await self.connection.quit(self.config.budgets.quit_seconds, is_said=self.has_said_quit)
 
     async def _say_ehlo(self) -> None:
-        name = self.way.helo or self.config.helo
-        if "." not in name:
-            # RFC 5321 section 4.1.4: who has no name gives its address.
-            local = self.connection.local_address
-            name = f"[IPv6:{local}]" if ":" in local else f"[{local}]"
+        name = wire.own_name(self.way.helo or self.config.helo, self.connection.local_address)
         self.extensions = {}
         if not self.memory.wants_helo:
             await self._send(wire.greeting(Verb.EHLO, name))

@@ -55,6 +55,13 @@ def is_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None
 
 
+def own_name(name: str, local_address: str) -> str:
+    """Return how we call ourselves: by name, or by our address where it has no dot (RFC 5321 section 4.1.4)."""
+    if "." in name:
+        return name
+    return f"[IPv6:{local_address}]" if ":" in local_address else f"[{local_address}]"
+
+
 def greeting(verb: Verb, name: str) -> bytes:
     """Return the EHLO or HELO command."""
     if not is_name(name):
