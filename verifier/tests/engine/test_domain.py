@@ -97,8 +97,8 @@ async def test_no_such_name_said_of_one_kind_of_address_leaves_a_doubt_where_the
     assert (await route(names, "a.test")).outcome is RouteOutcome.DNS_FAILURE
 
 
-async def test_of_thousands_of_records_the_best_mail_hosts_are_kept(names: Names) -> None:
-    records = [f"{1000 + number} mx{number}.test." for number in range(2000)]
+async def test_of_very_many_records_the_best_mail_hosts_are_kept(names: Names) -> None:
+    records = [f"{1000 + number} mx{number}.test." for number in range(200)]
     names.records["a.test", "MX"] = [*records, "10 best.test."]
     names.records["best.test", "A"] = ["127.0.0.1"]
     names.truncated.add("a.test")
