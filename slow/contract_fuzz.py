@@ -70,7 +70,7 @@ async def verifier(postgres_url: str) -> AsyncIterator[str]:
     await connection.close()
     database_url = urlsplit(postgres_url)._replace(path="/fuzzed").geturl()
     await asyncio.to_thread(migrations.upgrade, database_url)
-    setattr(socket, "getaddrinfo", only_here)  # noqa: B010  a function
+    setattr(socket, "getaddrinfo", only_here)  # noqa: B010 - a function
     async with Lab() as lab:
         environment = {
             "VERIFIER_DATABASE_URL": database_url,
