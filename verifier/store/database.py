@@ -19,6 +19,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,  # no connection is left, or no memory, or no disk
     asyncpg.InvalidCatalogNameError,  # the server is there, the database is not
 )
 

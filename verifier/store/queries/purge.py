@@ -64,8 +64,12 @@ async def _results(connection: Connection, purged: Purged, read_for: timedelta, 
 
 
 async def _queue_log(connection: Connection, purged: Purged) -> None:
-    """Delete the queue's log and statistics, which nobody reads after a day."""
-    for table, since in (("pgqueuer_log", "created"), ("pgqueuer_statistics", "created")):
+    """Delete the queue's log and statistics, and the jobs that failed, which nobody reads after a day."""
+    for table, since in (
+        ("pgqueuer_log", "created"),
+        ("pgqueuer_statistics", "created"),
+        ("pgqueuer", "status = 'failed' AND updated"),
+    ):
         while True:
             status = await connection.execute(
                 f"""

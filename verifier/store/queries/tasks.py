@@ -91,8 +91,9 @@ async def _same_again(connection: Connection, new: NewTask) -> Task:
     row = await connection.fetchrow(
         f"""
         SELECT body_hash, {COLUMNS} FROM task
-        WHERE user_id IS NOT DISTINCT FROM $1 AND idempotency_key = $2
-        """,  # noqa: S608 - our own column names
+        WHERE coalesce(user_id, '{UUID(int=0)}'::uuid) = coalesce($1::uuid, '{UUID(int=0)}'::uuid)
+        AND idempotency_key = $2
+        """,  # noqa: S608 - our own column names, in the words of the index
         new.user_id, new.idempotency_key,
     )  # fmt: skip
     if row is None or row["body_hash"] != new.body_hash:

@@ -85,6 +85,14 @@ async def test_what_is_wrong_is_told_with_what_to_do(
     assert found.advice
 
 
+async def test_who_has_no_name_greets_with_its_address_as_it_would_in_a_check(sound: Names) -> None:
+    sound.records[HOST, "AAAA"] = ["::1"]
+    del sound.records[HOST, "A"]
+    host = MailHost(address="::1")
+    await examined(sound, host, helo="box", allow_networks=(ip_network("::1/128"),))
+    assert host.commands == ["EHLO [IPv6:::1]", "QUIT"]
+
+
 @pytest.mark.parametrize("helo", ["box", "box.local", "mail.example"])
 async def test_a_name_that_is_not_public_cannot_greet(sound: Names, helo: str) -> None:
     found = (await examined(sound, helo=helo))["HELO name"]
