@@ -131,7 +131,7 @@ class Pool:
         turn.set_result(held)
 
     def _place_of(self, acting_for: UUID | None) -> int:
-        """Where the first waits in the queue who wants this identity; 0 where nobody does, or it is the first's turn."""
+        """Where the first that wants this identity waits; 0 where nobody does, or it is the turn of the very first."""
         if self._passed_over_count < PASSED_OVER_MAX:
             for place, (wanted, turn) in enumerate(self._waiting):
                 if wanted == acting_for and not turn.done():

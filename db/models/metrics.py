@@ -1,7 +1,7 @@
 """Counts of a task, in the upstream verifier's words. Kept in columns of the row, never counted on the hot path."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class JobStatusCounts(NamedTuple):
@@ -33,6 +33,32 @@ class TaskMetrics(NamedTuple):
     verification_status: VerificationStatusCounts
     last_verification_requested_at: datetime | None
     last_verification_completed_at: datetime | None
+
+    @classmethod
+    def of(  # noqa: PLR0913, PLR0917 - as many as counters
+        cls,
+        total: int,
+        processing: int,
+        completed: int,
+        failed: int,
+        exists: int,
+        not_exists: int,
+        catchall: int,
+        invalid_syntax: int,
+        unknown: int,
+        role_based: int,
+        disposable: int,
+        requested_at: datetime | None,
+        completed_at: datetime | None,
+    ) -> Self:
+        """The metrics of counters, in the order in which rows have them."""
+        return cls(
+            total,
+            JobStatusCounts(total - processing - completed - failed, processing, completed, failed),
+            VerificationStatusCounts(exists, not_exists, catchall, invalid_syntax, unknown, role_based, disposable),
+            requested_at,
+            completed_at,
+        )
 
     @property
     def progress(self) -> float:

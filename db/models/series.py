@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
+from db.models.metrics import TaskMetrics
 from db.models.table import Table, words
 from db.models.tasks import TaskStatus
 
@@ -32,29 +32,16 @@ class TaskDay(Table):
     @property
     def metrics(self) -> TaskMetrics:
         """The counts in the words of a task's; all of them are of addresses that have their verdict."""
-        verdicts = VerificationStatusCounts(
-            exists=self.exists_count,
-            not_exists=self.not_exists_count,
-            catchall=self.catchall_count,
-            invalid_syntax=self.invalid_syntax_count,
-            unknown=self.unknown_count,
-            role_based=self.role_based_count,
-            disposable_domain_emails=self.disposable_count,
+        verdicts = (
+            self.exists_count,
+            self.not_exists_count,
+            self.catchall_count,
+            self.invalid_syntax_count,
+            self.unknown_count,
         )
-        total = (
-            self.exists_count
-            + self.not_exists_count
-            + self.catchall_count
-            + self.invalid_syntax_count
-            + self.unknown_count
-        )
-        return TaskMetrics(
-            total_email_addresses=total,
-            job_status=JobStatusCounts(pending=0, processing=0, completed=total, failed=0),
-            verification_status=verdicts,
-            last_verification_requested_at=None,
-            last_verification_completed_at=self.last_verified_at,
-        )
+        total = sum(verdicts)
+        flags = (self.role_based_count, self.disposable_count)
+        return TaskMetrics.of(total, 0, total, 0, *verdicts, *flags, None, self.last_verified_at)
 
 
 class AccountDay(Table):

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db import ids
-from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
+from db.models.metrics import TaskMetrics
 from db.models.table import Table, words
 
 
@@ -204,21 +204,20 @@ class Task(Table):
     @property
     def metrics(self) -> TaskMetrics:
         """Counts so far."""
-        pending = self.total_count - self.processing_count - self.completed_count - self.failed_count
-        return TaskMetrics(
-            total_email_addresses=self.total_count,
-            job_status=JobStatusCounts(pending, self.processing_count, self.completed_count, self.failed_count),
-            verification_status=VerificationStatusCounts(
-                exists=self.exists_count,
-                not_exists=self.not_exists_count,
-                catchall=self.catchall_count,
-                invalid_syntax=self.invalid_syntax_count,
-                unknown=self.unknown_count,
-                role_based=self.role_based_count,
-                disposable_domain_emails=self.disposable_count,
-            ),
-            last_verification_requested_at=self.last_verification_requested_at,
-            last_verification_completed_at=self.last_verification_completed_at,
+        return TaskMetrics.of(
+            self.total_count,
+            self.processing_count,
+            self.completed_count,
+            self.failed_count,
+            self.exists_count,
+            self.not_exists_count,
+            self.catchall_count,
+            self.invalid_syntax_count,
+            self.unknown_count,
+            self.role_based_count,
+            self.disposable_count,
+            self.last_verification_requested_at,
+            self.last_verification_completed_at,
         )
 
     @property

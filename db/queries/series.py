@@ -105,12 +105,9 @@ async def tasks_by_status(
 def _added_up(rows: Sequence[Sequence[Any]]) -> TaskMetrics:
     """Add up rows of `_SUMS` and `_LATEST_OF`."""
     columns = list(zip(*rows, strict=True)) or [()] * (len(_SUMMED) + len(_LATEST))
-    sums = {column.key: sum(values) for column, values in zip(_SUMMED, columns, strict=False)}
-    latest = {
-        column.key: max((value for value in values if value is not None), default=None)
-        for column, values in zip(_LATEST, columns[len(_SUMMED) :], strict=True)
-    }
-    return Task(**sums, **latest).metrics
+    sums = [sum(values) for values in columns[: len(_SUMMED)]]
+    latest = [max((v for v in values if v is not None), default=None) for values in columns[len(_SUMMED) :]]
+    return TaskMetrics.of(*sums, *latest)
 
 
 async def of_tasks(session: ReadSession, spans: Sequence[TaskDays]) -> dict[TaskDays, list[TaskDay]]:

@@ -76,8 +76,9 @@ class _Compiler:
         self._names: dict[str, Any] = {"Surprise": Surprise, "date": dt.date, "datetime": dt.datetime, "utc": dt.UTC}
 
     def function(self, kind: GraphQLOutputType, selections: Sequence[SelectionSetNode]) -> Complete:
-        expression = self._value(kind, selections, "value")
-        self._lines += ["def complete(value):", f"    return {expression}"]
+        lines: list[str] = []
+        expression = self._value(kind, selections, "value", lines)
+        self._lines += ["def complete(value):", *lines, f"    return {expression}"]
         exec("\n".join(self._lines), self._names)  # noqa: S102 - the text is made above, of names alone
         complete: Complete = self._names["complete"]
         return complete
@@ -88,24 +89,22 @@ class _Compiler:
         self._names[name] = value
         return name
 
-    def _value(self, kind: GraphQLOutputType, selections: Sequence[SelectionSetNode], of: str) -> str:
-        """Write the expression that completes the variable `of`."""
+    def _value(self, kind: GraphQLOutputType, selections: Sequence[SelectionSetNode], of: str, lines: list[str]) -> str:
+        """Write the expression that completes the variable `of`, and into `lines` what has to be done before it."""
+        is_nullable = not isinstance(kind, GraphQLNonNull)
         if isinstance(kind, GraphQLNonNull):
-            return self._present(kind.of_type, selections, of, is_nullable=False)
-        return self._present(kind, selections, of, is_nullable=True)
-
-    def _present(
-        self, kind: GraphQLOutputType, selections: Sequence[SelectionSetNode], of: str, *, is_nullable: bool
-    ) -> str:
+            kind = kind.of_type
         if isinstance(kind, GraphQLScalarType | GraphQLEnumType):
             return self._leaf(kind, of, is_nullable=is_nullable)
+        # What is null where it must not be has no attributes and is no list: that raises.
+        if isinstance(kind, GraphQLObjectType) and not is_nullable:
+            return self._object(kind, selections, of, lines)
         if isinstance(kind, GraphQLObjectType):
-            written = f"{self._object(kind, selections)}({of})"
+            written = f"{self._function(kind, selections)}({of})"
         elif isinstance(kind, GraphQLList):
             written = f"{self._list(kind, selections)}({of})"
         else:
             raise Uncompilable
-        # What is null where it must not be has no attributes and is no list: that raises.
         return f"(None if {of} is None else {written})" if is_nullable else written
 
     def _leaf(self, kind: GraphQLScalarType | GraphQLEnumType, of: str, *, is_nullable: bool) -> str:
@@ -122,31 +121,45 @@ class _Compiler:
         return f"({of} if {f'{of} is None or ' if is_nullable else ''}{condition} else {slow})"
 
     def _list(self, kind: GraphQLList[Any], selections: Sequence[SelectionSetNode]) -> str:
-        name = self._name()
-        item = self._value(kind.of_type, selections, "item")
+        """Write a function for a list; gives its name."""
+        name, lines = self._name(), list[str]()
+        item = self._value(kind.of_type, selections, "item", lines)
         self._lines += [
             f"def {name}(items):",
             "    if items.__class__ is not list and items.__class__ is not tuple: raise Surprise",
-            f"    return [{item} for item in items]",
+            "    found = []",
+            "    for item in items:",
+            *[f"    {line}" for line in lines],
+            f"        found.append({item})",
+            "    return found",
         ]
         return name
 
-    def _object(self, kind: GraphQLObjectType, selections: Sequence[SelectionSetNode]) -> str:
-        name = self._name()
-        lines, items = [f"def {name}(row):"], []
+    def _function(self, kind: GraphQLObjectType, selections: Sequence[SelectionSetNode]) -> str:
+        """Write a function for an object; gives its name."""
+        name, lines = self._name(), list[str]()
+        written = self._object(kind, selections, "row", lines)
+        self._lines += [f"def {name}(row):", *lines, f"    return {written}"]
+        return name
+
+    def _object(
+        self, kind: GraphQLObjectType, selections: Sequence[SelectionSetNode], of: str, lines: list[str]
+    ) -> str:
+        """Write the expression of an object that is the variable `of`."""
+        items = []
         if kind.is_type_of is not None:
-            lines.append(f"    if {self._name(kind.is_type_of)}(row, None) is not True: raise Surprise")
-        lines.append("    if isinstance(row, Exception): raise Surprise")
-        for number, (key, nodes) in enumerate(self._fields(kind, selections).items()):
+            lines.append(f"    if {self._name(kind.is_type_of)}({of}, None) is not True: raise Surprise")
+        lines.append(f"    if isinstance({of}, Exception): raise Surprise")
+        for key, nodes in self._fields(kind, selections).items():
             if nodes[0].name.value == "__typename":
                 items.append(f"{key!r}: {kind.name!r}")
                 continue
             field = kind.fields[nodes[0].name.value]
-            lines.append(f"    f{number} = row.{_attribute(field, nodes)}")
+            value = self._name()
+            lines.append(f"    {value} = {of}.{_attribute(field, nodes)}")
             below = [node.selection_set for node in nodes if node.selection_set is not None]
-            items.append(f"{key!r}: {self._value(field.type, below, f'f{number}')}")
-        self._lines += [*lines, f"    return {{{', '.join(items)}}}"]
-        return name
+            items.append(f"{key!r}: {self._value(field.type, below, value, lines)}")
+        return f"{{{', '.join(items)}}}"
 
     def _fields(self, kind: GraphQLObjectType, selections: Iterable[SelectionSetNode]) -> dict[str, list[FieldNode]]:
         """Collect the fields that are asked of an object, by response key (specification, section 6.3.2)."""
