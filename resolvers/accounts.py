@@ -1,6 +1,5 @@
 """Who is signed in, with which sessions, and the mutations of accounts."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +38,7 @@ async def sessions_page(
     if not context.require(None).reaches(root.id):
         return None
     load, now = context.load, context.parts.now
-    window = pages.window(first, after, last, before, _sort_values)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     found = await load.below(queries.sessions_by_accounts, now, window).load(root.id)
     edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
@@ -47,11 +46,6 @@ async def sessions_page(
         return await load.below(queries.count_sessions, now).load(root.id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
-
-
-def _sort_values(values: list[Any]) -> tuple[Any, ...]:
-    created_at, row_id = values
-    return datetime.fromisoformat(created_at), UUID(row_id)
 
 
 async def session_by_uuid(context: Context, session_id: UUID | None) -> models.AuthSession | None:

@@ -313,3 +313,10 @@ async def test_a_cursor_that_no_row_can_have_is_refused(client: Client, field: s
     query = "query($after: String, $by: TaskOrder) { tasks(after: $after, orderBy: $by) { totalCount } }"
     after = pages.cursor(value, "00000000-0000-7000-8000-000000000000")
     assert await client.codes(query, after=after, by={"field": field}) == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize("row_id", [5, ["00000000-0000-7000-8000-000000000000"], {}, None, "", "0" * 33])
+@pytest.mark.parametrize("name", ["tasks", "apiKeys", "purchases", "webhooks"])
+async def test_a_cursor_whose_row_id_is_none_is_refused(client: Client, name: str, row_id: Any) -> None:
+    query = f"query($after: String) {{ {name}(after: $after) {{ nodes {{ id }} }} }}"
+    assert await client.codes(query, after=pages.cursor("2026-01-31T00:00:00Z", row_id)) == ["BAD_USER_INPUT"]
