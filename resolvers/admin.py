@@ -6,10 +6,9 @@ from uuid import UUID
 from db import ids, models
 from db.models import UserRole
 from db.queries import administration, audit
-from resolvers import outcomes, pages, tasks
+from resolvers import filters, outcomes, pages, tasks
 from resolvers.context import Context, Info
 from services import administration as service
-from services.errors import BadRequest
 
 _SEARCH_CHARACTERS_MAX = 100
 _NOBODY = UUID(int=0)
@@ -35,9 +34,7 @@ async def users(
     search: str | None = None,
 ) -> pages.Page[models.Account]:
     """Accounts, newest first."""
-    if search is not None and not (1 <= len(search) <= _SEARCH_CHARACTERS_MAX and "\0" not in search):
-        message = f"`search` takes 1 to {_SEARCH_CHARACTERS_MAX} characters."
-        raise BadRequest(message)
+    filters.text("search", search, characters_max=_SEARCH_CHARACTERS_MAX)
     window = pages.window(first, after, last, before, pages.time_and_id)
     db = info.context.parts.db
     async with db.read() as session:

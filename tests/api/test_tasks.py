@@ -285,6 +285,14 @@ async def test_a_list_takes_as_many_statements_for_twenty_tasks_as_for_one(
     assert counts[0] == counts[1] <= 4  # the caller, the page, the count, the owners
 
 
+async def test_results_are_found_by_a_domain_in_any_spelling(client: Client, account: Account, parts: Parts) -> None:
+    task = await factories.task(parts, account, ["a@münchen.de", "b@example.com"])
+    query = "query($id: ID!, $d: String) { task(id: $id) { results(filter: {domain: $d}) { nodes { input } } } }"
+    for domain in ("münchen.de", "MÜNCHEN.de", "xn--mnchen-3ya.de", "XN--mnchen-3ya.DE"):
+        found = (await client.ask(query, id=task.global_id, d=domain))["task"]["results"]["nodes"]
+        assert found == [{"input": "a@münchen.de"}]
+
+
 async def test_results_take_as_many_statements_for_a_hundred_rows_as_for_one(
     client: Client, account: Account, parts: Parts, statements: Statements
 ) -> None:
