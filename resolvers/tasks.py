@@ -1,6 +1,7 @@
 """Tasks: one, many, and the mutations that make and stop them."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -250,8 +251,9 @@ async def update_task(
     uuid = ids.parse("task", task_id)
     mapping = _mapping(column_mapping) if column_mapping is not None else None
     url = webhook_url if isinstance(webhook_url, Keep) else await _webhook_url(parts, webhook_url)
-    info.context.take_longer(_LIST_SECONDS_MAX)
-    async with parts.reading:
+    if mapping is not None:
+        info.context.take_longer(_LIST_SECONDS_MAX)
+    async with parts.reading if mapping is not None else contextlib.nullcontext():
         return await drafts.update(
             parts.db, parts.announcer, actor, uuid, name=name, mapping=mapping, webhook_url=url, now=parts.now()
         )

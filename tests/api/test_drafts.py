@@ -1,6 +1,7 @@
 """Uploads that wait: their quote, columns mapped anew, the start, and what is too dear."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -146,6 +147,16 @@ async def test_without_the_credits_a_draft_stays_what_it_is(
     refused = await own.upload(b"email\na@b.co\nb@b.co\n", "list.csv", SELECTION)
     assert [error["code"] for error in refused["userErrors"]] == ["INSUFFICIENT_CREDITS"]
     assert await raw("SELECT count(*) FROM task") == [(1,)]
+
+
+async def test_a_new_name_does_not_wait_for_lists_that_are_read(client: Client, parts: Parts) -> None:
+    task = await drafted(client)
+    async with contextlib.AsyncExitStack() as busy:
+        while not parts.reading.locked():
+            await busy.enter_async_context(parts.reading)
+        async with asyncio.timeout(5):
+            outcome = await mutated(client, "updateTask", taskId=task["id"], name="Mine")
+    assert (outcome["task"]["name"], outcome["userErrors"]) == ("Mine", [])
 
 
 @pytest.mark.parametrize("operation", ["startTask", "updateTask", "deleteTask", "retryTask"])
