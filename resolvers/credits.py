@@ -92,8 +92,11 @@ def _conditions(given: Filter | None) -> TransactionConditions:
 
 
 async def actor(info: Info, root: models.CreditTransaction) -> models.Account | None:
-    """Who moved the credits; None for the service itself."""
-    return await info.context.load.account.load(root.actor_id) if root.actor_id is not None else None
+    """Who moved the credits; None for the service itself, and for whom the caller may not see: an administrator."""
+    caller = info.context.actor
+    if root.actor_id is None or caller is None or not caller.reaches(root.actor_id):
+        return None
+    return await info.context.load.account.load(root.actor_id)
 
 
 async def purchase(info: Info, root: models.CreditTransaction) -> models.Purchase | None:
