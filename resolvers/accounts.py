@@ -7,11 +7,9 @@ from db import ids, models
 from db.queries import identity as queries
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
-from services import deletion, device
-from services.errors import NotFound, Required
+from services import deletion, device, profiles
+from services.errors import Invalid, NotFound
 from services.identity.port import SignOutScope
-
-_NAME_CHARACTERS_MAX = 200
 
 
 async def viewer(info: Info) -> models.Account | None:
@@ -68,13 +66,14 @@ async def is_current(info: Info, root: models.AuthSession) -> bool:
 @outcomes.gives_all
 async def sign_up(info: Info, *, email: str, password: str, name: str | None = None) -> dict[str, Any]:
     """Make an account."""
-    if name is not None and not 1 <= len(name.strip()) <= _NAME_CHARACTERS_MAX:
-        raise Required(f"A name has 1 to {_NAME_CHARACTERS_MAX} characters.", field=("input", "name"))
+    display_name = profiles.usable_name(name)
+    if name is not None and display_name is None:
+        raise Invalid(f"A name has 1 to {profiles.NAME_CHARACTERS_MAX} characters.", field=("input", "name"))
     parts = info.context.parts
     granted = await parts.identity.sign_up(
         email,
         password,
-        user_metadata={"name": name.strip()} if name is not None else {},
+        user_metadata={"name": display_name} if display_name is not None else {},
         device=device.HERE.get(),
         now=parts.now(),
     )
