@@ -35,7 +35,9 @@ def routes(db: Database, links: signed_links.Links, meter: Meter) -> list[BaseRo
             "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",
         }
-        content = exports.stream(db, task, wanted.format, wanted.conditions)
+        # Programs that look whether a link works ask for the head alone: nothing is exported for that.
+        is_wanted = request.method != "HEAD"
+        content = exports.stream(db, task, wanted.format, wanted.conditions) if is_wanted else ()
         return StreamingResponse(content, media_type=exports.MEDIA_TYPES[wanted.format], headers=headers)
 
     return [Route("/downloads/{token}", download)]

@@ -22,7 +22,7 @@ _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"""[^\s@<>"'(),;:=\[\]{}]+@(?:[\w-]+\.)+[\w-]+"""), "<address>"),
 )
 # What every such text holds: most have none of it, and are let through after one look.
-_SUSPECT = re.compile(r"[@.]|bearer|basic|mv_live_|/downloads/", re.IGNORECASE)
+_SUSPECT = re.compile(r"[@.]|bearer|basic|mvk_|mv_live_|/downloads/", re.IGNORECASE)
 _QUIET = ("asyncio", "httpx", "httpcore", "pgqueuer", "alembic", "uvicorn", "websockets")
 
 
@@ -70,13 +70,13 @@ def configure(log_format: LogFormat, log_level: LogLevel) -> None:
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take secrets out of a log line: values by their names, and texts by their shape. A structlog processor."""
     for name, value in event.items():
-        if name.startswith("_"):
-            continue
-        if value is not None and _is_secret(name):
-            event[name] = "***"
-        else:
-            event[name] = _cleaned(value)
+        if not name.startswith("_"):
+            event[name] = _named(name, value)
     return event
+
+
+def _named(name: str, value: object) -> object:
+    return "***" if value is not None and _is_secret(name) else _cleaned(value)
 
 
 @functools.lru_cache(maxsize=1000)
@@ -91,7 +91,7 @@ def _cleaned(value: object) -> object:
                 value = pattern.sub(instead, value)
             return value
         case dict():
-            return {key: _cleaned(inner) for key, inner in value.items()}
+            return {key: _named(str(key), inner) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_cleaned(inner) for inner in value]
         case None | str() | bool() | int() | float():

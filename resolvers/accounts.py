@@ -1,6 +1,5 @@
 """Who is signed in, with which sessions, and the mutations of accounts."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -8,11 +7,9 @@ from db import ids, models
 from db.queries import identity as queries
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
-from services import deletion, device
-from services.errors import NotFound, Required
+from services import deletion, device, profiles
+from services.errors import Invalid, NotFound
 from services.identity.port import SignOutScope
-
-_NAME_CHARACTERS_MAX = 200
 
 
 async def viewer(info: Info) -> models.Account | None:
@@ -39,7 +36,7 @@ async def sessions_page(
     if not context.require(None).reaches(root.id):
         return None
     load, now = context.load, context.parts.now
-    window = pages.window(first, after, last, before, _sort_values)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     found = await load.below(queries.sessions_by_accounts, now, window).load(root.id)
     edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
@@ -47,11 +44,6 @@ async def sessions_page(
         return await load.below(queries.count_sessions, now).load(root.id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
-
-
-def _sort_values(values: list[Any]) -> tuple[Any, ...]:
-    created_at, row_id = values
-    return datetime.fromisoformat(created_at), UUID(row_id)
 
 
 async def session_by_uuid(context: Context, session_id: UUID | None) -> models.AuthSession | None:
@@ -74,13 +66,14 @@ async def is_current(info: Info, root: models.AuthSession) -> bool:
 @outcomes.gives_all
 async def sign_up(info: Info, *, email: str, password: str, name: str | None = None) -> dict[str, Any]:
     """Make an account."""
-    if name is not None and not 1 <= len(name.strip()) <= _NAME_CHARACTERS_MAX:
-        raise Required(f"A name has 1 to {_NAME_CHARACTERS_MAX} characters.", field=("input", "name"))
+    display_name = profiles.usable_name(name)
+    if name is not None and display_name is None:
+        raise Invalid(f"A name has 1 to {profiles.NAME_CHARACTERS_MAX} characters.", field=("input", "name"))
     parts = info.context.parts
     granted = await parts.identity.sign_up(
         email,
         password,
-        user_metadata={"name": name.strip()} if name is not None else {},
+        user_metadata={"name": display_name} if display_name is not None else {},
         device=device.HERE.get(),
         now=parts.now(),
     )

@@ -1,17 +1,14 @@
 """Views over every account, and the mutations of administrators."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from db import ids, models
 from db.models import UserRole
 from db.queries import administration, audit
-from resolvers import outcomes, pages, tasks
+from resolvers import filters, outcomes, pages, tasks
 from resolvers.context import Context, Info
 from services import administration as service
-from services.errors import BadRequest
 
 _SEARCH_CHARACTERS_MAX = 100
 _NOBODY = UUID(int=0)
@@ -37,10 +34,8 @@ async def users(
     search: str | None = None,
 ) -> pages.Page[models.Account]:
     """Accounts, newest first."""
-    if search is not None and not (1 <= len(search) <= _SEARCH_CHARACTERS_MAX and "\0" not in search):
-        message = f"`search` takes 1 to {_SEARCH_CHARACTERS_MAX} characters."
-        raise BadRequest(message)
-    window = pages.window(first, after, last, before, _sort_values)
+    filters.text("search", search, characters_max=_SEARCH_CHARACTERS_MAX)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     db = info.context.parts.db
     async with db.read() as session:
         found = await administration.page(session, search, window)
@@ -76,7 +71,7 @@ async def audit_events(
     actor_id: str | None = None,
 ) -> pages.Page[models.AuditEvent]:
     """The audit log, newest first."""
-    window = pages.window(first, after, last, before, _sort_values)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     actor, db = _account_id(actor_id), info.context.parts.db
     async with db.read() as session:
         found = await audit.page(session, actor, window)
@@ -125,8 +120,3 @@ async def restore_user(info: Info, *, user_id: str) -> models.Account:
 
 def _account_id(text: str | None) -> UUID | None:
     return None if text is None else ids.parse("user", text) or _NOBODY
-
-
-def _sort_values(values: list[Any]) -> tuple[Any, ...]:
-    created_at, row_id = values
-    return datetime.fromisoformat(created_at), UUID(row_id)

@@ -91,6 +91,10 @@ class Context:
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
         return Context(self.parts, self.actor, self.request_id, self.connection_params)
 
+    def look_anew(self) -> None:
+        """Forget what was loaded: what one event of a stream shows is as it is then, not as at the first."""
+        self._load = None
+
     def take_longer(self, seconds: float) -> None:
         """Let the operation last so long from now: reading a long list is not done in what others have."""
         if self.time_limit is not None:

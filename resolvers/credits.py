@@ -8,10 +8,10 @@ from db import ids, models
 from db.models import ApiKeyScope, CreditTransactionKind
 from db.queries import credits as queries
 from db.queries.credits import TransactionConditions
-from resolvers import outcomes, pages, purchases, tasks
+from resolvers import filters, outcomes, pages, purchases, tasks
 from resolvers.context import Context, Info
 from services import billing, credits
-from services.errors import BadRequest, NotFound
+from services.errors import NotFound
 
 
 class Filter(Protocol):
@@ -88,16 +88,15 @@ def _seq(values: list[Any]) -> int:
 def _conditions(given: Filter | None) -> TransactionConditions:
     if given is None:
         return TransactionConditions()
-    if given.kind is not None and not given.kind:
-        message = "`kind` takes at least one value."
-        raise BadRequest(message)
-    kinds = tuple(given.kind) if given.kind is not None else None
-    return TransactionConditions(kinds, given.created_after, given.created_before)
+    return TransactionConditions(filters.choices("kind", given.kind), given.created_after, given.created_before)
 
 
 async def actor(info: Info, root: models.CreditTransaction) -> models.Account | None:
-    """Who moved the credits; None for the service itself."""
-    return await info.context.load.account.load(root.actor_id) if root.actor_id is not None else None
+    """Who moved the credits; None for the service itself, and for whom the caller may not see: an administrator."""
+    caller = info.context.actor
+    if root.actor_id is None or caller is None or not caller.reaches(root.actor_id):
+        return None
+    return await info.context.load.account.load(root.actor_id)
 
 
 async def purchase(info: Info, root: models.CreditTransaction) -> models.Purchase | None:

@@ -6,12 +6,13 @@ There is no log of events: a change is found by its time on the row, so what is 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from uuid import UUID
 
 from db import ids, models
 from db.models import ApiKeyScope
 from db.queries import credits as credit_queries
 from db.queries import tasks as queries
+from db.session import Database, ReadSession
 from resolvers.context import Info
 from services.actor import Actor
 from services.errors import BadRequest
@@ -19,12 +20,17 @@ from services.errors import BadRequest
 _GAP = timedelta(seconds=0.5)
 """At most two looks a second."""
 _OVERLAP = timedelta(seconds=10)
-"""A change is timed before it is committed: each look goes back this far, and what was told is not told again."""
+"""A change is timed before it is committed: each look goes back this far, and what was told is not told again.
+
+So a look reads what an account's tasks did in these seconds, and what is remembered is as much."""
 _REPLAY_MAX = timedelta(hours=1)
 _HEARTBEAT_EVERY = timedelta(seconds=30)
-_REMEMBERED_MAX = 1_000
-_TASKS_MAX = 100
+_TASKS_AT_A_TIME = 100
+_LAST_ID = UUID(int=(1 << 128) - 1)
 _KIND = "event"
+
+_Face = tuple[object, ...]
+"""What of a thing is told: as long as this is the same, nothing has happened to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,16 @@ class TaskChanged:
     """A task was made, moved on or finished."""
 
     task: models.Task
+
+    @property
+    def subject_id(self) -> UUID:
+        """What changed."""
+        return self.task.id
+
+    @property
+    def face(self) -> _Face:
+        """What of it is told."""
+        return self.task.status, self.task.metrics
 
     @property
     def occurred_at(self) -> datetime:
@@ -49,6 +65,16 @@ class CreditsChanged:
     """The balance moved."""
 
     credits: models.CreditAccount
+
+    @property
+    def subject_id(self) -> UUID:
+        """Whose balance changed."""
+        return self.credits.account_id
+
+    @property
+    def face(self) -> _Face:
+        """What of it is told."""
+        return self.credits.balance, self.credits.held, self.credits.debt
 
     @property
     def occurred_at(self) -> datetime:
@@ -86,19 +112,28 @@ async def viewer_events(info: Info, after: str | None = None) -> AsyncGenerator[
     """
     actor, parts = info.context.require(ApiKeyScope.TASKS_READ), info.context.parts
     began_at = parts.now()
-    since = max(_moment(after), began_at - _REPLAY_MAX) if after is not None else began_at
-    told: dict[Any, Any] = {}
+    since = min(max(_moment(after), began_at - _REPLAY_MAX), began_at) if after is not None else began_at
+    told: dict[UUID, _Face] = {}
+    if after is None:  # what was there before is no news; what was timed before, but is committed later, will be
+        async for event in _changes(parts.db, actor, since - _OVERLAP):
+            if event.occurred_at <= since:
+                told[event.subject_id] = event.face
     spoke_at = began_at
     yield Heartbeat(began_at, since)
     changes = parts.hub.changes(actor.account_id, gap=_GAP)
     try:
         async for _ in changes:
-            events = await _news(info, actor, since if not told else since - _OVERLAP, told)
-            for event in events:
-                since = max(since, event.occurred_at)
-                yield event
+            seen: dict[UUID, _Face] = {}
+            is_silent = True
+            async for event in _changes(parts.db, actor, since - _OVERLAP):
+                seen[event.subject_id] = event.face
+                if told.get(event.subject_id) != event.face:
+                    is_silent = False
+                    since = max(since, event.occurred_at)
+                    yield event
+            told = seen  # the next look sees all of it again, and what has gone on
             now = parts.now()
-            if events:
+            if not is_silent:
                 spoke_at = now
             elif now - spoke_at >= _HEARTBEAT_EVERY:
                 spoke_at = now
@@ -107,29 +142,31 @@ async def viewer_events(info: Info, after: str | None = None) -> AsyncGenerator[
         await changes.aclose()
 
 
-async def _news(info: Info, actor: Actor, since: datetime, told: dict[Any, Any]) -> list[Event]:
-    """What changed since a moment and was not told yet, in the order in which it happened."""
-    async with info.context.parts.db.read() as session:
-        tasks: Sequence[models.Task] = await queries.changed_since(session, actor.account_id, since, limit=_TASKS_MAX)
-        balance = None
-        if actor.scopes is None or ApiKeyScope.CREDITS_READ in actor.scopes:
-            balance = (await credit_queries.by_accounts(session, [actor.account_id])).get(actor.account_id)
-    found: list[Event] = [TaskChanged(task) for task in tasks if _is_new(told, task.id, (task.status, task.metrics))]
-    if balance is not None and balance.updated_at > since:
-        face = (balance.balance, balance.held, balance.debt)
-        if _is_new(told, "credits", face):
-            found.append(CreditsChanged(balance))
-    return sorted(found, key=lambda event: event.occurred_at)
+async def _changes(db: Database, actor: Actor, since: datetime) -> AsyncGenerator[TaskChanged | CreditsChanged, None]:
+    """Everything that changed after a moment, as it is now, in the order in which it happened."""
+    place = (since, _LAST_ID)
+    untold: CreditsChanged | None = None
+    rows: Sequence[models.Task] | None = None
+    while rows is None or len(rows) == _TASKS_AT_A_TIME:
+        async with db.read() as session:
+            if rows is None:
+                untold = await _balance(session, actor, since)
+            rows = await queries.changed_after(session, actor.account_id, place, limit=_TASKS_AT_A_TIME)
+        for row in rows:
+            if untold is not None and untold.occurred_at <= row.updated_at:
+                yield untold
+                untold = None
+            yield TaskChanged(row)
+            place = (row.updated_at, row.id)
+    if untold is not None:
+        yield untold
 
 
-def _is_new(told: dict[Any, Any], key: Any, face: Any) -> bool:  # noqa: ANN401 - a task's id, or a word
-    if told.get(key) == face:
-        return False
-    told.pop(key, None)
-    told[key] = face
-    if len(told) > _REMEMBERED_MAX:
-        del told[next(iter(told))]
-    return True
+async def _balance(session: ReadSession, actor: Actor, since: datetime) -> CreditsChanged | None:
+    if actor.scopes is not None and ApiKeyScope.CREDITS_READ not in actor.scopes:
+        return None
+    found = (await credit_queries.by_accounts(session, [actor.account_id])).get(actor.account_id)
+    return CreditsChanged(found) if found is not None and found.updated_at > since else None
 
 
 def _event_id(at: datetime) -> str:

@@ -37,7 +37,7 @@ async def keys_page(
         integrations.require_slugs([integration])
     revoked_after = context.parts.now() - keys.REVOKED_SHOWN if include_revoked else None
     conditions = queries.KeyConditions(revoked_after, integration)
-    window = pages.window(first, after, last, before, _sort_values)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     async with db.read() as session:
         found = await queries.keys_page(session, actor.account_id, window, conditions)
     edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
@@ -47,11 +47,6 @@ async def keys_page(
             return await queries.count_keys(session, actor.account_id, conditions)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
-
-
-def _sort_values(values: list[Any]) -> tuple[Any, ...]:
-    created_at, row_id = values
-    return datetime.fromisoformat(created_at), UUID(row_id)
 
 
 @outcomes.gives_all

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 
@@ -96,6 +97,12 @@ def cursor(*values: Any) -> str:  # noqa: ANN401 - sort values of any type that 
     return base64.urlsafe_b64encode(orjson.dumps(values, default=str)).decode().rstrip("=")
 
 
+def time_and_id(values: list[Any]) -> tuple[datetime, UUID]:
+    """Decode the sort values of a list by time, newest first or last: a moment and the id of the row."""
+    moment, row_id = values
+    return datetime.fromisoformat(moment), UUID(row_id)
+
+
 def _decode(text: str, decode: Decode) -> tuple[Any, ...]:
     try:
         if len(text) > _CURSOR_CHARACTERS_MAX:
@@ -104,7 +111,7 @@ def _decode(text: str, decode: Decode) -> tuple[Any, ...]:
         if not isinstance(values, list):
             raise TypeError
         return tuple(_storable(value) for value in decode(values))
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:  # UUID raises the first three
         message = "This cursor is not one of this list."
         raise BadRequest(message) from error
 

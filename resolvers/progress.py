@@ -66,7 +66,7 @@ async def task_progress(info: Info, task_id: str) -> AsyncGenerator[TaskProgress
                 raise NotFound
             if last is None or row.metrics != last.metrics or row.status != last.status:
                 yield TaskProgress(row, parts.now())
-            if not row.is_open:
+            if row.status in models.FINAL_STATUSES:
                 return
             last = row
     finally:

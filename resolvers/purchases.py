@@ -1,8 +1,6 @@
 """What is on sale, and the caller's purchases."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from db import models
@@ -31,7 +29,7 @@ async def purchases_page(
 ) -> pages.Page[models.Purchase]:
     """The caller's purchases."""
     actor, db = info.context.require(ApiKeyScope.CREDITS_READ), info.context.parts.db
-    window = pages.window(first, after, last, before, _sort_values)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     async with db.read() as session:
         found = await queries.page(session, actor.account_id, window)
     edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
@@ -41,11 +39,6 @@ async def purchases_page(
             return await queries.count(session, actor.account_id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
-
-
-def _sort_values(values: list[Any]) -> tuple[Any, ...]:
-    created_at, row_id = values
-    return datetime.fromisoformat(created_at), UUID(row_id)
 
 
 @outcomes.gives("purchase")

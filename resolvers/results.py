@@ -6,14 +6,13 @@ from db import models
 from db.models import ApiKeyScope, Verdict, VerdictReason
 from db.queries import results as queries
 from db.queries.results import ResultConditions
-from resolvers import outcomes, pages
+from resolvers import filters, outcomes, pages
 from resolvers.context import Info
-from services import exports, verification
-from services.errors import BadRequest
+from services import addresses, exports, verification
 from services.exports import DownloadFormat
 from services.links import Download, DownloadLink
 
-_TEXT_CHARACTERS_MAX = 254
+_PART_CHARACTERS_MAX = 100
 
 
 class Filter(Protocol):
@@ -58,19 +57,12 @@ def _row_number(values: list[Any]) -> int:
 def _conditions(given: Filter | None) -> ResultConditions:
     if given is None:
         return ResultConditions()
-    for name, values in (("verdict", given.verdict), ("reason", given.reason)):
-        if values is not None and not values:
-            message = f"`{name}` takes at least one value."
-            raise BadRequest(message)
-    for name, text in (("domain", given.domain), ("emailContains", given.email_contains)):
-        if text is not None and not (1 <= len(text) <= _TEXT_CHARACTERS_MAX and "\0" not in text):
-            message = f"`{name}` takes 1 to {_TEXT_CHARACTERS_MAX} characters."
-            raise BadRequest(message)
+    domain = filters.text("domain", given.domain, characters_max=addresses.ADDRESS_CHARACTERS_MAX)
     return ResultConditions(
-        tuple(given.verdict) if given.verdict is not None else None,
-        tuple(given.reason) if given.reason is not None else None,
-        given.domain,
-        given.email_contains,
+        filters.choices("verdict", given.verdict),
+        filters.choices("reason", given.reason),
+        addresses.stored_domain(domain) if domain is not None else None,
+        filters.text("emailContains", given.email_contains, characters_max=_PART_CHARACTERS_MAX),
     )
 
 

@@ -1,7 +1,6 @@
 """Webhooks of the caller, their deliveries, and the mutations that change them."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +33,7 @@ async def webhooks_page(
 ) -> pages.Page[models.Webhook]:
     """The caller's webhooks."""
     actor, db = info.context.require(_SCOPE), info.context.parts.db
-    window = pages.window(first, after, last, before, _sort_values)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     async with db.read() as session:
         found = await queries.page(session, actor.account_id, window)
     edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
@@ -56,7 +55,7 @@ async def deliveries(
 ) -> pages.Page[models.WebhookDelivery]:
     """What a webhook was told, newest first."""
     load = info.context.load
-    window = pages.window(first, after, last, before, _sort_values)
+    window = pages.window(first, after, last, before, pages.time_and_id)
     found = await load.below(queries.deliveries_by_webhooks, window).load(root.id)
     edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
@@ -64,11 +63,6 @@ async def deliveries(
         return await load.below(queries.count_deliveries).load(root.id)
 
     return pages.Page(edges, found.has_next, found.has_previous, count)
-
-
-def _sort_values(values: list[Any]) -> tuple[Any, ...]:
-    created_at, row_id = values
-    return datetime.fromisoformat(created_at), UUID(row_id)
 
 
 @outcomes.gives_all

@@ -39,7 +39,9 @@ class CreditTransaction(Node):
     reserved_amount: int = plain("Signed change of what is reserved.")
     balance_after: int = plain("The balance after this entry.")
     note: str | None = plain("Note given with the change.")
-    actor: User | None = edge(credits.actor, "Who did it; null for the service itself.")
+    actor: User | None = edge(
+        credits.actor, "Who did it; null for the service itself, and for an administrator where a member asks."
+    )
     purchase: Purchase | None = edge(credits.purchase, "The purchase behind it.")
     task: Task | None = edge(credits.task, "The task that was paid for.")
     created_at: dt.datetime = plain("When it happened.")

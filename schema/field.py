@@ -74,6 +74,7 @@ def stream(resolver: Callable[..., Any], needs: Needs, description: str, **argum
         _guard(info, needs)
         async with aclosing(resolver(info, **_known(given))) as rows:
             async for row in rows:
+                info.context.look_anew()
                 yield row
 
     return strawberry.subscription(

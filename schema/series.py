@@ -25,7 +25,7 @@ class TaskSeries:
 @picture(models.TaskDay, "One day of a task.")
 class TaskDay:
     date: dt.date = plain("The UTC day.")
-    metrics: TaskMetrics = plain("Counts of the addresses that were asked for on that day.")
+    metrics: TaskMetrics = plain("Counts of the addresses that got their verdict on that day.")
 
 
 complete(
@@ -34,7 +34,8 @@ complete(
     list[TaskDay],
     edge(
         series.of_task,
-        "The same counts, a point a UTC day. Without a range: the last 7 days; at most 90.",
+        "The verdicts by the UTC day on which they were found, a point a day. Without a range: the last 7 days; at "
+        "most 90.",
         range=OPTIONAL_RANGE,
     ),
 )

@@ -29,14 +29,14 @@ class TaskChangedEvent:
     occurred_at: dt.datetime = plain(_OCCURRED_AT)
 
 
-@member(events.CreditsChanged, "The balance moved.")
+@member(events.CreditsChanged, "The balance changed.")
 class CreditsChangedEvent:
     event_id: strawberry.ID = plain(_EVENT_ID)
     credits: Credits = plain("The balance as it is now.")
     occurred_at: dt.datetime = plain(_OCCURRED_AT)
 
 
-@member(events.Heartbeat, "Nothing happened for a while, and the line is up.")
+@member(events.Heartbeat, "The stream is alive; sent first, and after every 30 seconds of silence.")
 class HeartbeatEvent:
     event_id: strawberry.ID = plain("Id of the latest event, for `after`.")
     occurred_at: dt.datetime = plain("When it was sent.")

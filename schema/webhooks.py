@@ -54,7 +54,7 @@ class Webhook(Node):
     global_id: strawberry.ID = plain("Global id.", name="id")
     url: URL = plain("Receiver.")
     events: list[models.WebhookEvent] = plain("Events sent.")
-    is_enabled: bool = plain("False stops deliveries; set by itself after 5 days of failures.")
+    is_enabled: bool = plain("False stops deliveries; set by itself after 5 days of failures, and by an answer of 410.")
     deliveries: WebhookDeliveryConnection | None = edge(
         webhooks.deliveries, "Recent deliveries, newest first; kept for 30 days.", **pages.ARGUMENTS
     )

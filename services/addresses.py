@@ -48,3 +48,9 @@ def parse(text: str) -> Address | None:
         return None
     local = text.rpartition("@")[0]  # as sent: the library would normalise it
     return Address(f"{local}@{found.ascii_domain}", found.ascii_domain)
+
+
+def stored_domain(text: str) -> str:
+    """The domain of addresses as it is stored: in lower case and A-labels. Of what is none, the lower case alone."""
+    found = parse(f"a@{text}")
+    return found.domain if found is not None else text.lower()

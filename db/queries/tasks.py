@@ -266,10 +266,13 @@ _VERDICT_COLUMNS = {
 }
 
 
-async def changed_since(session: ReadSession, account_id: UUID, since: datetime, *, limit: int) -> Sequence[Task]:
-    """An account's tasks that changed after a moment, the earliest change first."""
-    statement = select(Task).where(Task.account_id == account_id, Task.updated_at > since)
-    return (await session.scalars(statement.order_by(Task.updated_at).limit(limit))).all()
+async def changed_after(
+    session: ReadSession, account_id: UUID, place: tuple[datetime, UUID], *, limit: int
+) -> Sequence[Task]:
+    """An account's tasks that changed after a moment, the earliest change first; those of one moment by their ids."""
+    order = (Task.updated_at, Task.id)
+    statement = select(Task).where(Task.account_id == account_id, tuple_(*order) > tuple_(*place))
+    return (await session.scalars(statement.order_by(*order).limit(limit))).all()
 
 
 async def finish(

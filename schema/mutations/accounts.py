@@ -9,31 +9,38 @@ from schema.field import PUBLIC, SESSION, mutation, picture, plain
 from schema.scalars import EmailAddress
 from schema.sessions import AuthTokens
 
+_EMAIL = "Sign-in address."
+_NEW_PASSWORD = "8 to 128 characters; checked against known leaked passwords."  # noqa: S105 - a description
+_CURRENT_PASSWORD = "The password in force."  # noqa: S105 - a description
+_ACCOUNT = "The account."
+_TOKENS = "Tokens of the new session."
+_ADDRESSEE = "The address the link goes to if it has an account."
+
 
 @strawberry.input(description="Input of signUp.")
 class SignUpInput:
-    email: str = strawberry.field(description="Sign-in address.")
-    password: str = strawberry.field(description="8 to 128 characters; checked against known leaked passwords.")
+    email: str = strawberry.field(description=_EMAIL)
+    password: str = strawberry.field(description=_NEW_PASSWORD)
     name: str | None = strawberry.field(description="Display name.", default=strawberry.UNSET)
 
 
 @picture(outcomes.Outcome, "What signUp gives back. Either the result fields are set or `userErrors` is not empty.")
 class SignUpPayload:
-    user: User | None = plain("The account.")
-    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user: User | None = plain(_ACCOUNT)
+    tokens: AuthTokens | None = plain(_TOKENS)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of signIn.")
 class SignInInput:
-    email: str = strawberry.field(description="Sign-in address.")
+    email: str = strawberry.field(description=_EMAIL)
     password: str = strawberry.field(description="The password.")
 
 
 @picture(outcomes.Outcome, "What signIn gives back. Either the result fields are set or `userErrors` is not empty.")
 class SignInPayload:
-    user: User | None = plain("The account.")
-    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user: User | None = plain(_ACCOUNT)
+    tokens: AuthTokens | None = plain(_TOKENS)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -46,8 +53,8 @@ class RefreshSessionInput:
     outcomes.Outcome, "What refreshSession gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class RefreshSessionPayload:
-    user: User | None = plain("The account.")
-    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user: User | None = plain(_ACCOUNT)
+    tokens: AuthTokens | None = plain("New tokens of the same session.")
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -80,20 +87,20 @@ class ChangePasswordInput:
     current_password: str | None = strawberry.field(
         description="The password in force; left out by an account that has none yet.", default=strawberry.UNSET
     )
-    new_password: str = strawberry.field(description="8 to 128 characters; checked against known leaked passwords.")
+    new_password: str = strawberry.field(description=_NEW_PASSWORD)
 
 
 @picture(
     outcomes.Outcome, "What changePassword gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class ChangePasswordPayload:
-    user: User | None = plain("The account.")
+    user: User | None = plain(_ACCOUNT)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of requestPasswordReset.")
 class RequestPasswordResetInput:
-    email: str = strawberry.field(description="Sign-in address.")
+    email: str = strawberry.field(description=_EMAIL)
 
 
 @picture(
@@ -101,21 +108,21 @@ class RequestPasswordResetInput:
     "What requestPasswordReset gives back. Either the result fields are set or `userErrors` is not empty.",
 )
 class RequestPasswordResetPayload:
-    email: EmailAddress | None = plain("The address the link goes to if it has an account.")
+    email: EmailAddress | None = plain(_ADDRESSEE)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of resetPassword.")
 class ResetPasswordInput:
     token: str = strawberry.field(description="Token of the link; works once, for 30 minutes.")
-    new_password: str = strawberry.field(description="8 to 128 characters; checked against known leaked passwords.")
+    new_password: str = strawberry.field(description=_NEW_PASSWORD)
 
 
 @picture(
     outcomes.Outcome, "What resetPassword gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class ResetPasswordPayload:
-    user: User | None = plain("The account.")
+    user: User | None = plain(_ACCOUNT)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -128,14 +135,14 @@ class ConfirmEmailInput:
     outcomes.Outcome, "What confirmEmail gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class ConfirmEmailPayload:
-    user: User | None = plain("The account.")
-    tokens: AuthTokens | None = plain("Tokens of the new session.")
+    user: User | None = plain(_ACCOUNT)
+    tokens: AuthTokens | None = plain(_TOKENS)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of requestEmailConfirmation.")
 class RequestEmailConfirmationInput:
-    email: str = strawberry.field(description="Sign-in address.")
+    email: str = strawberry.field(description=_EMAIL)
 
 
 @picture(
@@ -143,27 +150,27 @@ class RequestEmailConfirmationInput:
     "What requestEmailConfirmation gives back. Either the result fields are set or `userErrors` is not empty.",
 )
 class RequestEmailConfirmationPayload:
-    email: EmailAddress | None = plain("The address the link goes to if it has an account.")
+    email: EmailAddress | None = plain(_ADDRESSEE)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of changeEmail.")
 class ChangeEmailInput:
     new_email: str = strawberry.field(description="New address.")
-    current_password: str | None = strawberry.field(description="The password in force.", default=strawberry.UNSET)
+    current_password: str | None = strawberry.field(description=_CURRENT_PASSWORD, default=strawberry.UNSET)
 
 
 @picture(
     outcomes.Outcome, "What changeEmail gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class ChangeEmailPayload:
-    user: User | None = plain("The account.")
+    user: User | None = plain(_ACCOUNT)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of deleteAccount.")
 class DeleteAccountInput:
-    current_password: str | None = strawberry.field(description="The password in force.", default=strawberry.UNSET)
+    current_password: str | None = strawberry.field(description=_CURRENT_PASSWORD, default=strawberry.UNSET)
     confirm_email: str = strawberry.field(description="The account's address, typed once more.")
 
 
@@ -190,7 +197,7 @@ class AccountMutations:
         SignInInput,
         SignInPayload,
         PUBLIC,
-        "Sign in.",
+        "Sign in. Tries are limited by address and network together; an address alone is only slowed.",
     )
     refresh_session: RefreshSessionPayload | None = mutation(
         accounts.refresh_session,

@@ -11,6 +11,10 @@ from schema.field import SESSION, mutation, picture, plain
 from schema.keys import ApiKey
 from schema.scalars import JSONObject
 
+_KEY_ID = "Global id of the key."
+_KEY = "The key."
+_SECRET = "The secret; shown this once only."  # noqa: S105 - a description
+
 
 @strawberry.input(description="Input of createApiKey.")
 class CreateApiKeyInput:
@@ -31,14 +35,14 @@ class CreateApiKeyInput:
     outcomes.Outcome, "What createApiKey gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class CreateApiKeyPayload:
-    api_key: ApiKey | None = plain("The key.")
-    secret: str | None = plain("The secret; shown this once only.")
+    api_key: ApiKey | None = plain(_KEY)
+    secret: str | None = plain(_SECRET)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of updateApiKey.")
 class UpdateApiKeyInput:
-    api_key_id: strawberry.ID = strawberry.field(description="Global id of the key.")
+    api_key_id: strawberry.ID = strawberry.field(description=_KEY_ID)
     name: str | None = strawberry.field(description="New name.", default=strawberry.UNSET)
     scopes: list[ApiKeyScope] | None = strawberry.field(
         description="New scopes, in place of the old.", default=strawberry.UNSET
@@ -52,34 +56,34 @@ class UpdateApiKeyInput:
     outcomes.Outcome, "What updateApiKey gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class UpdateApiKeyPayload:
-    api_key: ApiKey | None = plain("The key.")
+    api_key: ApiKey | None = plain(_KEY)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of rotateApiKey.")
 class RotateApiKeyInput:
-    api_key_id: strawberry.ID = strawberry.field(description="Global id of the key.")
+    api_key_id: strawberry.ID = strawberry.field(description=_KEY_ID)
 
 
 @picture(
     outcomes.Outcome, "What rotateApiKey gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class RotateApiKeyPayload:
-    api_key: ApiKey | None = plain("The key.")
-    secret: str | None = plain("The secret; shown this once only.")
+    api_key: ApiKey | None = plain(_KEY)
+    secret: str | None = plain(_SECRET)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of revokeApiKey.")
 class RevokeApiKeyInput:
-    api_key_id: strawberry.ID = strawberry.field(description="Global id of the key.")
+    api_key_id: strawberry.ID = strawberry.field(description=_KEY_ID)
 
 
 @picture(
     outcomes.Outcome, "What revokeApiKey gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class RevokeApiKeyPayload:
-    api_key: ApiKey | None = plain("The key.")
+    api_key: ApiKey | None = plain(_KEY)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 

@@ -16,6 +16,11 @@ IDEMPOTENCY_KEY = (
     "the same input returns the first result (for ever where credits move, else for 24 hours); with other input it is "
     "refused with IDEMPOTENCY_CONFLICT."
 )
+_WEBHOOK_URL = "Told by a signed POST when the task ends. Addresses in private networks are refused."
+_INTEGRATION = "Slug of the integration that it is for."
+_COLUMN_MAPPING = "Which column holds what."
+_TASK_ID = "Global id of the task."
+_TASK = "The task."
 
 
 @strawberry.input(description="Input of createTask.")
@@ -27,19 +32,14 @@ class CreateTaskInput:
         description="Addresses to verify, 1 to 10,000. Malformed ones get the verdict INVALID_SYNTAX; duplicates are "
         "checked and charged once. Longer lists are uploaded."
     )
-    webhook_url: str | None = strawberry.field(
-        description="Told by a signed POST when the task ends. Addresses in private networks are refused.",
-        default=strawberry.UNSET,
-    )
-    integration: str | None = strawberry.field(
-        description="Slug of the integration that it is for.", default=strawberry.UNSET
-    )
+    webhook_url: str | None = strawberry.field(description=_WEBHOOK_URL, default=strawberry.UNSET)
+    integration: str | None = strawberry.field(description=_INTEGRATION, default=strawberry.UNSET)
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
 @picture(outcomes.Outcome, "What createTask gives back. Either the result fields are set or `userErrors` is not empty.")
 class CreateTaskPayload:
-    task: Task | None = plain("The task.")
+    task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -76,17 +76,10 @@ class UploadTaskFileInput:
     has_header: bool = strawberry.field(
         description="The first row is a header. One that holds an address is read as data all the same.", default=True
     )
-    column_mapping: ColumnMappingInput | None = strawberry.field(
-        description="Which column holds what.", default=strawberry.UNSET
-    )
+    column_mapping: ColumnMappingInput | None = strawberry.field(description=_COLUMN_MAPPING, default=strawberry.UNSET)
     start: bool = strawberry.field(description="False to see the quote first and start with startTask.", default=True)
-    webhook_url: str | None = strawberry.field(
-        description="Told by a signed POST when the task ends. Addresses in private networks are refused.",
-        default=strawberry.UNSET,
-    )
-    integration: str | None = strawberry.field(
-        description="Slug of the integration that it is for.", default=strawberry.UNSET
-    )
+    webhook_url: str | None = strawberry.field(description=_WEBHOOK_URL, default=strawberry.UNSET)
+    integration: str | None = strawberry.field(description=_INTEGRATION, default=strawberry.UNSET)
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
@@ -94,29 +87,27 @@ class UploadTaskFileInput:
     outcomes.Outcome, "What uploadTaskFile gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class UploadTaskFilePayload:
-    task: Task | None = plain("The task.")
+    task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of startTask.")
 class StartTaskInput:
-    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
 @picture(outcomes.Outcome, "What startTask gives back. Either the result fields are set or `userErrors` is not empty.")
 class StartTaskPayload:
-    task: Task | None = plain("The task.")
+    task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of updateTask.")
 class UpdateTaskInput:
-    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
     name: str | None = strawberry.field(description="New name, 1 to 200 characters.", default=strawberry.UNSET)
-    column_mapping: ColumnMappingInput | None = strawberry.field(
-        description="Which column holds what.", default=strawberry.UNSET
-    )
+    column_mapping: ColumnMappingInput | None = strawberry.field(description=_COLUMN_MAPPING, default=strawberry.UNSET)
     webhook_url: str | None = strawberry.field(
         description="Told by a signed POST when the task ends; null: nobody but the webhooks.", default=strawberry.UNSET
     )
@@ -124,30 +115,30 @@ class UpdateTaskInput:
 
 @picture(outcomes.Outcome, "What updateTask gives back. Either the result fields are set or `userErrors` is not empty.")
 class UpdateTaskPayload:
-    task: Task | None = plain("The task.")
+    task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of cancelTask.")
 class CancelTaskInput:
-    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
 
 
 @picture(outcomes.Outcome, "What cancelTask gives back. Either the result fields are set or `userErrors` is not empty.")
 class CancelTaskPayload:
-    task: Task | None = plain("The task.")
+    task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
 @strawberry.input(description="Input of retryTask.")
 class RetryTaskInput:
-    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
 @picture(outcomes.Outcome, "What retryTask gives back. Either the result fields are set or `userErrors` is not empty.")
 class RetryTaskPayload:
-    task: Task | None = plain("The task.")
+    task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -166,7 +157,7 @@ class RefreshTasksPayload:
 
 @strawberry.input(description="Input of deleteTask.")
 class DeleteTaskInput:
-    task_id: strawberry.ID = strawberry.field(description="Global id of the task.")
+    task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
 
 
 @picture(outcomes.Outcome, "What deleteTask gives back. Either the result fields are set or `userErrors` is not empty.")
@@ -198,7 +189,7 @@ class TaskMutations:
         CreateTaskInput,
         CreateTaskPayload,
         ApiKeyScope.TASKS_WRITE,
-        "Make a task from addresses and queue it.",
+        "Make a task from addresses and queue it. Holds one credit an address.",
     )
     upload_task_file: UploadTaskFilePayload | None = mutation(
         tasks.upload_task_file,
@@ -227,7 +218,7 @@ class TaskMutations:
         CancelTaskInput,
         CancelTaskPayload,
         ApiKeyScope.TASKS_WRITE,
-        "Stop a task at once. Verdicts so far are kept; the rest stays without a verdict.",
+        "Stop a task at once. Verdicts so far are kept and charged; the rest is released and stays without a verdict.",
     )
     retry_task: RetryTaskPayload | None = mutation(
         tasks.retry_task,
@@ -256,5 +247,5 @@ class TaskMutations:
         VerifyEmailInput,
         VerifyEmailPayload,
         ApiKeyScope.VERIFY,
-        "Verify one address now.",
+        "Verify one address now. Costs one credit unless the verdict is UNKNOWN or INVALID_SYNTAX.",
     )

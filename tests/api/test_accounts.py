@@ -66,6 +66,8 @@ async def test_a_taken_address_and_bad_input_are_user_errors(anonymous: Client) 
         ({"email": "", "password": PASSWORD}, "REQUIRED", ["input", "email"]),
         ({"email": "bob@example.com", "password": "short"}, "INVALID", ["input", "password"]),
         ({"email": "bob@example.com", "password": "x" * 129}, "TOO_LARGE", ["input", "password"]),
+        ({"email": "bob@example.com", "password": PASSWORD, "name": "x" * 201}, "INVALID", ["input", "name"]),
+        ({"email": "bob@example.com", "password": PASSWORD, "name": "B\0b"}, "INVALID", ["input", "name"]),
     ):
         outcome = await done(anonymous, "signUp", TOKENS, **given)
         (error,) = outcome["userErrors"]

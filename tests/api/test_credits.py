@@ -96,6 +96,7 @@ async def test_an_administrator_adds_to_any_account_and_the_ledger_tells_who_and
     }
     newest = (await client.ask(LEDGER))["credits"]["transactions"]["nodes"][0]
     assert newest["id"] == payload["transaction"]["id"]
+    assert newest["actor"] is None  # a member learns nothing of an administrator
 
 
 async def test_a_member_adds_only_where_billing_is_a_mock(client: Client, mocked: Client) -> None:

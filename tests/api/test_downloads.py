@@ -1,5 +1,6 @@
 """Task.download: a signed link that needs no other credential, and what it gives."""
 
+import asyncio
 import csv
 import io
 from datetime import timedelta
@@ -66,6 +67,26 @@ async def test_other_formats_have_their_types(
     assert response.content.startswith(start)
 
 
+async def test_who_asks_for_the_head_alone_causes_no_export(
+    client: Client, http: httpx.AsyncClient, task: Task
+) -> None:
+    path, sent = await link(client, task), list[Any]()
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()  # the client stays
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    transport: Any = http._transport  # a client drops what it was sent with a head
+    await transport.app(
+        {"type": "http", "method": "HEAD", "path": path, "headers": [], "query_string": b""}, receive, send
+    )
+    assert sent[0]["status"] == 200
+    assert b"".join(message.get("body", b"") for message in sent[1:]) == b""
+
+
 async def test_a_filter_is_part_of_the_link(client: Client, http: httpx.AsyncClient, task: Task) -> None:
     path = await link(client, task, "TXT", emailContains="USER3")
     assert (await http.get(path)).text == "user3@ok.mailverdict.test\n"
@@ -74,7 +95,7 @@ async def test_a_filter_is_part_of_the_link(client: Client, http: httpx.AsyncCli
     assert (response.status_code, response.text) == (200, "")
 
 
-@pytest.mark.parametrize("filter", [{"verdict": []}, {"domain": ""}, {"emailContains": "x" * 255}, {"domain": "\0"}])
+@pytest.mark.parametrize("filter", [{"verdict": []}, {"domain": ""}, {"emailContains": "x" * 101}, {"domain": "\0"}])
 async def test_a_wrong_filter_gives_no_link(client: Client, task: Task, filter: dict[str, Any]) -> None:
     assert await client.codes(LINK, id=task.global_id, format="CSV", filter=filter) == ["BAD_USER_INPUT"]
 

@@ -1,12 +1,14 @@
 """Uploads that wait: their quote, columns mapped anew, the start, and what is too dear."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
 
 from db.models import Account
-from resolvers.context import Parts
+from resolvers.context import Context, Parts
+from schema.root import schema
 from services import drafts, tasks
 from tests import factories
 from tests.client import Client
@@ -146,6 +148,29 @@ async def test_without_the_credits_a_draft_stays_what_it_is(
     refused = await own.upload(b"email\na@b.co\nb@b.co\n", "list.csv", SELECTION)
     assert [error["code"] for error in refused["userErrors"]] == ["INSUFFICIENT_CREDITS"]
     assert await raw("SELECT count(*) FROM task") == [(1,)]
+
+
+async def test_a_new_name_does_not_wait_for_lists_that_are_read(client: Client, parts: Parts) -> None:
+    task = await drafted(client)
+    async with contextlib.AsyncExitStack() as busy:
+        while not parts.reading.locked():
+            await busy.enter_async_context(parts.reading)
+        async with asyncio.timeout(5):
+            outcome = await mutated(client, "updateTask", taskId=task["id"], name="Mine")
+    assert (outcome["task"]["name"], outcome["userErrors"]) == ("Mine", [])
+
+
+async def test_a_draft_is_followed_until_the_task_has_ended(client: Client, parts: Parts, account: Account) -> None:
+    task = await drafted(client)
+    query = "subscription($id: ID!) { taskProgress(taskId: $id) { task { status } } }"
+    context = Context(parts, factories.actor(account), "request")
+    stream: Any = await schema.subscribe(query, variable_values={"id": task["id"]}, context_value=context)
+    async with contextlib.aclosing(stream), asyncio.timeout(10):
+        for operation, status in ((None, "DRAFT"), ("startTask", "QUEUED"), ("cancelTask", "CANCELED")):
+            if operation is not None:
+                await mutated(client, operation, taskId=task["id"])
+            assert (await anext(stream)).data["taskProgress"]["task"]["status"] == status
+        assert [event async for event in stream] == []
 
 
 @pytest.mark.parametrize("operation", ["startTask", "updateTask", "deleteTask", "retryTask"])

@@ -7,6 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from db.models import Account
+from resolvers.context import Parts
+from tests import factories
 from tests.client import Client
 from tests.conftest import Raw, Statements
 
@@ -56,6 +59,33 @@ async def test_security_25_what_asks_for_too_much_is_4xx_without_any_sql_and_at_
         assert answer.json()["errors"][0]["extensions"]["code"] != "INTERNAL_SERVER_ERROR"
         assert sent == []
     assert min(spent) < SECONDS
+
+
+@pytest.mark.parametrize(
+    ("kind", "selection"),
+    [
+        ("TaskStatus! QUEUED", "tasks(filter: {status: $values}) { totalCount nodes { id } }"),
+        (
+            "TaskStatus! QUEUED",
+            'taskSeries(range: {from: "2026-01-31", to: "2026-01-31"}, filter: {status: $values}) { points { date } }',
+        ),
+        (
+            "CreditTransactionKind! SPENT",
+            "credits { transactions(filter: {kind: $values}) { totalCount nodes { id } } }",
+        ),
+        ("Verdict! EXISTS", "tasks { nodes { results(filter: {verdict: $values}) { totalCount nodes { id } } } }"),
+        (
+            "VerdictReason! ACCEPTED",
+            "tasks { nodes { results(filter: {reason: $values}) { totalCount nodes { id } } } }",
+        ),
+    ],
+)
+async def test_a_filter_may_repeat_a_value_more_often_than_a_statement_takes_parameters(
+    client: Client, parts: Parts, account: Account, kind: str, selection: str
+) -> None:
+    await factories.task(parts, account)
+    enum, value = kind.split(" ")
+    await client.ask(f"query($values: [{enum}]) {{ {selection} }}", values=[value] * 40_000)
 
 
 @pytest.mark.parametrize(

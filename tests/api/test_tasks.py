@@ -285,6 +285,14 @@ async def test_a_list_takes_as_many_statements_for_twenty_tasks_as_for_one(
     assert counts[0] == counts[1] <= 4  # the caller, the page, the count, the owners
 
 
+async def test_results_are_found_by_a_domain_in_any_spelling(client: Client, account: Account, parts: Parts) -> None:
+    task = await factories.task(parts, account, ["a@münchen.de", "b@example.com"])
+    query = "query($id: ID!, $d: String) { task(id: $id) { results(filter: {domain: $d}) { nodes { input } } } }"
+    for domain in ("münchen.de", "MÜNCHEN.de", "xn--mnchen-3ya.de", "XN--mnchen-3ya.DE"):
+        found = (await client.ask(query, id=task.global_id, d=domain))["task"]["results"]["nodes"]
+        assert found == [{"input": "a@münchen.de"}]
+
+
 async def test_results_take_as_many_statements_for_a_hundred_rows_as_for_one(
     client: Client, account: Account, parts: Parts, statements: Statements
 ) -> None:
@@ -313,3 +321,10 @@ async def test_a_cursor_that_no_row_can_have_is_refused(client: Client, field: s
     query = "query($after: String, $by: TaskOrder) { tasks(after: $after, orderBy: $by) { totalCount } }"
     after = pages.cursor(value, "00000000-0000-7000-8000-000000000000")
     assert await client.codes(query, after=after, by={"field": field}) == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize("row_id", [5, ["00000000-0000-7000-8000-000000000000"], {}, None, "", "0" * 33])
+@pytest.mark.parametrize("name", ["tasks", "apiKeys", "purchases", "webhooks"])
+async def test_a_cursor_whose_row_id_is_none_is_refused(client: Client, name: str, row_id: Any) -> None:
+    query = f"query($after: String) {{ {name}(after: $after) {{ nodes {{ id }} }} }}"
+    assert await client.codes(query, after=pages.cursor("2026-01-31T00:00:00Z", row_id)) == ["BAD_USER_INPUT"]

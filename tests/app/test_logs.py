@@ -56,6 +56,9 @@ def test_no_address_token_key_or_password_is_written(
     log.info("for ann@example.test", recipients=["bob+tag@example.test"], nested={"to": "carl@xn--bcher-kva.test"})
     log.info("header", authorization="Bearer abcdefghijklm", api_key="abcdef", text="Bearer abcdefghijklm")
     log.info("token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", key="mv_live_0123456789abcdef")
+    log.info(
+        "the verifier refused mvk_0123456789abcdef", headers={"Authorization": "fghijk"}, sent=[{"password": "p4ss"}]
+    )
     log.info("GET http://127.0.0.1:8000/downloads/c2lnbmVk-link", url="postgresql://user:hidden@127.0.0.1:5432/db")
     logging.getLogger("library").warning("sent to %s", "dora@example.test")
     try:
@@ -63,7 +66,21 @@ def test_no_address_token_key_or_password_is_written(
     except ValueError:
         log.exception("a fault")
     text = capsys.readouterr().err
-    secret = ("ann@", "bob", "carl@", "dora", "emil@", "abcdefghijklm", "eyJ", "mv_live_0", "c2lnbmVk", "hidden")
+    secret = (
+        "ann@",
+        "bob",
+        "carl@",
+        "dora",
+        "emil@",
+        "abcdefghijklm",
+        "eyJ",
+        "mv_live_0",
+        "mvk_0",
+        "fghijk",
+        "p4ss",
+        "c2lnbmVk",
+        "hidden",
+    )
     assert [word for word in secret if word in text] == []
     assert "127.0.0.1:5432/db" in text
     assert "ValueError" in text
