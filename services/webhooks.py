@@ -199,26 +199,29 @@ async def sample(
 
 async def task_ended(session: Session, task: Task, now: datetime) -> None:
     """Write what the account's webhooks, and the address that the task names, are to be told of its end just now."""
-    event = _TASK_EVENTS[task.status]
-    data = {"task": _task_facts(task)}
-    deliveries = await _deliveries(session, task.account_id, event, data, now)
-    if task.webhook_url is not None:
-        deliveries.append(_delivery(task.account_id, task.webhook_url, event, data, now, None))
-    await queries.add_deliveries(session, deliveries)
+    await _tell(session, task.account_id, _TASK_EVENTS[task.status], {"task": _task_facts(task)}, now, task.webhook_url)
 
 
 async def credits_low(session: Session, account_id: UUID, available: int, now: datetime) -> None:
     """Write what the account's webhooks are to be told of a balance that has just fallen below the warning level."""
-    data = {"credits": {"available": available}}
-    deliveries = await _deliveries(session, account_id, WebhookEvent.CREDITS_LOW, data, now)
-    await queries.add_deliveries(session, deliveries)
+    await _tell(session, account_id, WebhookEvent.CREDITS_LOW, {"credits": {"available": available}}, now)
 
 
-async def _deliveries(
-    session: Session, account_id: UUID, event: WebhookEvent, data: dict[str, Any], now: datetime
-) -> list[WebhookDelivery]:
-    webhooks = await queries.asking_for(session, account_id, event)
-    return [_delivery(account_id, webhook.url, event, data, now, webhook.id) for webhook in webhooks]
+async def _tell(
+    session: Session,
+    account_id: UUID,
+    event: WebhookEvent,
+    data: dict[str, Any],
+    now: datetime,
+    task_url: str | None = None,
+) -> None:
+    is_written = False
+    while not is_written:  # a webhook that was found may be deleted by now: then it is not found again
+        found = await queries.asking_for(session, account_id, event)
+        deliveries = [_delivery(account_id, webhook.url, event, data, now, webhook.id) for webhook in found]
+        if task_url is not None:
+            deliveries.append(_delivery(account_id, task_url, event, data, now, None))
+        is_written = not deliveries or await queries.add_deliveries(session, deliveries)
 
 
 def _delivery(
