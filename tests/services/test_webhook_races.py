@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -73,3 +73,34 @@ async def test_a_spend_that_leaves_little_while_a_webhook_is_deleted_is_made(
         await locks.somebody_waits(parts.db)
     assert (await spending).balance_after == 1
     assert await raw("SELECT webhook_id, event FROM webhook_delivery") == [(kept.id, "CREDITS_LOW")]
+
+
+async def test_a_webhook_is_switched_off_while_what_came_of_a_try_is_noted(
+    parts: Parts, account: Account, hook: Receiver, raw: Any
+) -> None:
+    webhook = await new(parts, account, hook)
+    await canceled(parts, account)
+    async with parts.db.transaction() as session:
+        assert await queries.locked(session, account.id, webhook.id)
+        trying = asyncio.create_task(parts.deliveries.tick(datetime.now(UTC)))
+        await locks.somebody_waits(parts.db)
+        await queries.give_up(session, webhook.id)
+    assert await trying == 1
+    assert await raw("SELECT attempts, response_status FROM webhook_delivery") == [(1, 204)]
+
+
+async def test_a_secret_that_cannot_be_read_any_more_counts_as_a_try_and_is_mended_by_a_new_one(
+    parts: Parts, account: Account, hook: Receiver, raw: Any
+) -> None:
+    webhook, now = await new(parts, account, hook), datetime.now(UTC)
+    await raw("UPDATE webhook_secret SET sealed = '\\x00' RETURNING 1")
+    await canceled(parts, account)
+    assert await parts.deliveries.tick(datetime.now(UTC)) == 1
+    ((attempts, problem),) = await raw("SELECT attempts, problem FROM webhook_delivery")
+    assert (attempts, "SECRET_KEY" in problem, hook.messages) == (1, True, [])
+    _, secret = await webhooks.rotate_secret(
+        parts.db, parts.webhook_secrets, factories.actor(account), webhook.id, now, is_of_account=False
+    )
+    await parts.deliveries.tick(datetime.now(UTC) + timedelta(minutes=1))
+    (message,) = hook.messages
+    message.verify(secret)
