@@ -6,9 +6,7 @@ from sqlalchemy import text
 
 from db.session import Database
 
-_WAITS = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
+_WAITS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 async def somebody_waits(db: Database, seconds: float = 5.0) -> None:
