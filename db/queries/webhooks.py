@@ -88,7 +88,7 @@ async def replace_secret(session: Session, row: WebhookSecret) -> None:
 
 
 async def add_deliveries(session: Session, deliveries: Sequence[WebhookDelivery]) -> bool:
-    """Store what is to be told, in the transaction of what happened; False, and none, where a webhook is gone by now."""
+    """Store what is to be told, in the transaction of what happened; False, and none, where a webhook is gone."""
     try:
         async with session.begin_nested():
             session.add_all(deliveries)
