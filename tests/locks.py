@@ -4,16 +4,14 @@ import asyncio
 
 from sqlalchemy import text
 
-from db.session import Database
+from db.session import Database, Session
 
-_WAITS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+_BLOCKED = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
 
 
-async def somebody_waits(db: Database, seconds: float = 5.0) -> None:
-    """Return when a transaction waits for a lock that another one has."""
-    async with asyncio.timeout(seconds):
-        while True:
-            async with db.read() as session:
-                if await session.scalar(_WAITS):
-                    return
+async def waited_for(db: Database, session: Session, seconds: float = 5.0) -> None:
+    """Return when somebody waits for what this transaction has locked."""
+    pid = await session.scalar(text("SELECT pg_backend_pid()"))
+    async with asyncio.timeout(seconds), db.read() as reading:
+        while not await reading.scalar(_BLOCKED, {"pid": pid}):
             await asyncio.sleep(0.01)

@@ -257,7 +257,7 @@ class TaskPart(Table):
     attempt: Mapped[int] = mapped_column(default=0)
     """Calls that failed since the last that worked."""
     sent_at: Mapped[datetime | None]
-    """When it was sent to an upstream that gives no id for it."""
+    """When it was sent to an upstream that gives no id for it; to any other, when somebody first began to post it."""
     remade_count: Mapped[int] = mapped_column(default=0)
     """Times that upstream had lost the task, and it was made again."""
     due_at: Mapped[datetime]

@@ -204,7 +204,7 @@ async def test_who_knows_the_old_password_does_not_get_past_a_change_of_it(
         await queries.set_password(session, ann.account.id, "the hash of another", datetime.now(UTC))
         await queries.forget_links(session, ann.account.id)
         changing = asyncio.create_task(identity.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC)))
-        await locks.somebody_waits(parts.db)
+        await locks.waited_for(parts.db, session)
     with pytest.raises(InvalidCredentials, match="meanwhile"):
         await changing
     assert await raw("SELECT email FROM account WHERE id = :id", id=ann.account.id) == [(OLD,)]
@@ -216,5 +216,5 @@ async def test_two_changes_of_a_persons_data_at_once_are_both_kept(parts: Parts,
     async with parts.db.transaction() as session:
         await queries.set_metadata(session, ann.account.id, {"name": "Ann"}, now)
         changing = asyncio.create_task(parts.identity.set_user_metadata(ann.account.id, {"tz": "UTC"}, now))
-        await locks.somebody_waits(parts.db)
+        await locks.waited_for(parts.db, session)
     assert await changing == {"name": "Ann", "tz": "UTC"}

@@ -47,7 +47,7 @@ async def test_a_task_that_ends_while_a_webhook_is_deleted_ends_and_tells_the_ot
     async with parts.db.transaction() as session:
         await queries.remove(session, account.id, gone.id)
         canceling = asyncio.create_task(canceled(parts, account))
-        await locks.somebody_waits(parts.db)
+        await locks.waited_for(parts.db, session)
     assert await canceling is TaskStatus.CANCELED
     assert await raw("SELECT webhook_id, event FROM webhook_delivery") == [(kept.id, "TASK_CANCELED")]
 
@@ -70,7 +70,7 @@ async def test_a_spend_that_leaves_little_while_a_webhook_is_deleted_is_made(
                 now=datetime.now(UTC),
             )
         )
-        await locks.somebody_waits(parts.db)
+        await locks.waited_for(parts.db, session)
     assert (await spending).balance_after == 1
     assert await raw("SELECT webhook_id, event FROM webhook_delivery") == [(kept.id, "CREDITS_LOW")]
 
@@ -83,7 +83,7 @@ async def test_a_webhook_is_switched_off_while_what_came_of_a_try_is_noted(
     async with parts.db.transaction() as session:
         assert await queries.locked(session, account.id, webhook.id)
         trying = asyncio.create_task(parts.deliveries.tick(datetime.now(UTC)))
-        await locks.somebody_waits(parts.db)
+        await locks.waited_for(parts.db, session)
         await queries.give_up(session, webhook.id)
     assert await trying == 1
     assert await raw("SELECT attempts, response_status FROM webhook_delivery") == [(1, 204)]
