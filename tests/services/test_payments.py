@@ -23,7 +23,7 @@ from tests import factories
 from tests.services.shop import PACKAGE, Shop, open_shop
 from tests.services.test_credits import balance, kinds, taken
 
-PAID, CANCELED, REFUNDED, CHARGED_BACK, REINSTATED = PaymentFact
+PAID, CANCELED, REFUNDED, REFUND_FAILED, CHARGED_BACK, REINSTATED = PaymentFact
 SOON = timedelta(hours=1)
 
 
@@ -212,6 +212,22 @@ async def test_a_part_of_the_price_paid_back_takes_its_share(stripe_shop: Shop, 
         await stripe_shop.settle()
         assert await balance(db, buyer.id) == (left, 0, 0)
         assert (await stripe_shop.now(purchase)).status == status
+
+
+async def test_a_refund_that_fails_is_left_to_a_person_who_sees_it(
+    stripe_shop: Shop, db: Database, buyer: Account, raw: Any
+) -> None:
+    await stripe_shop.happens(await stripe_shop.buy(buyer), PAID, REFUNDED)
+    stripe = stripe_shop.stripe
+    assert stripe is not None
+    (session,) = stripe.sessions.values()
+    await stripe.send(stripe.refund_failed(session, PACKAGE.price_minor))
+    await stripe_shop.settle()
+    ((fact, problem),) = await raw("SELECT fact, problem FROM payment_event WHERE problem > ''")
+    assert (fact, "by hand" in problem) == (REFUND_FAILED, True)
+    async with db.read() as session_:
+        assert await queries.unsettled(session_) == queries.Unsettled(late=0, refused=1)
+    assert await balance(db, buyer.id) == (0, 0, 0)
 
 
 async def test_what_is_not_paid_in_time_is_given_up_and_a_late_payment_counts_all_the_same(
