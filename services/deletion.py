@@ -66,8 +66,8 @@ async def delete_account(
 async def remove_deleted(db: Database, now: datetime) -> int:
     """Remove what is left of deleted accounts, as far as it can go by now; how many steps that took.
 
-    What is left of repeat-safe keys and of the ledger's notes goes first: there may be millions. Open tasks are stopped and give back what they
-    hold, then all tasks are emptied and deleted, then the account.
+    What is left of repeat-safe keys and of the ledger's notes goes first: there may be millions. Open tasks are stopped
+    and give back what they hold, then all tasks are emptied and deleted, then the account.
     """
     async with db.read() as session:
         account_ids = await queries.waiting(session)

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from sqlalchemy.orm import Mapped, mapped_column
+
 
 class JobStatusCounts(NamedTuple):
     """Addresses by where their check stands; the four add up to the total."""
@@ -23,6 +25,31 @@ class VerificationStatusCounts(NamedTuple):
     unknown: int = 0
     role_based: int = 0
     disposable_domain_emails: int = 0
+
+
+class VerdictCounters:
+    """Columns of a table that count verdicts."""
+
+    exists_count: Mapped[int] = mapped_column(default=0)
+    not_exists_count: Mapped[int] = mapped_column(default=0)
+    catchall_count: Mapped[int] = mapped_column(default=0)
+    invalid_syntax_count: Mapped[int] = mapped_column(default=0)
+    unknown_count: Mapped[int] = mapped_column(default=0)
+    role_based_count: Mapped[int] = mapped_column(default=0)
+    disposable_count: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def verification_status(self) -> VerificationStatusCounts:
+        """The counts, in the words of metrics."""
+        return VerificationStatusCounts(
+            exists=self.exists_count,
+            not_exists=self.not_exists_count,
+            catchall=self.catchall_count,
+            invalid_syntax=self.invalid_syntax_count,
+            unknown=self.unknown_count,
+            role_based=self.role_based_count,
+            disposable_domain_emails=self.disposable_count,
+        )
 
 
 class TaskMetrics(NamedTuple):

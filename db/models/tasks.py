@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db import ids
-from db.models.metrics import JobStatusCounts, TaskMetrics, VerificationStatusCounts
+from db.models.metrics import JobStatusCounts, TaskMetrics, VerdictCounters
 from db.models.table import Table, words
 
 
@@ -28,8 +28,6 @@ class TaskStatus(StrEnum):
 
 OPEN_STATUSES = (TaskStatus.QUEUED, TaskStatus.RUNNING)
 """A task in one of these still waits for verdicts; every other never asks upstream."""
-
-
 UNENDED = "status IN ('DRAFT', 'QUEUED', 'RUNNING')"
 """SQL: the tasks that have not ended, and have an index of their own."""
 FINAL_STATUSES = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED)
@@ -103,7 +101,7 @@ class TaskQuote:
         return self.unique_count
 
 
-class Task(Table):
+class Task(VerdictCounters, Table):
     """One verification job over a list of addresses. Its counters are the truth that every list shows."""
 
     __tablename__ = "task"
@@ -138,13 +136,6 @@ class Task(Table):
     processing_count: Mapped[int] = mapped_column(default=0)
     completed_count: Mapped[int] = mapped_column(default=0)
     failed_count: Mapped[int] = mapped_column(default=0)
-    exists_count: Mapped[int] = mapped_column(default=0)
-    not_exists_count: Mapped[int] = mapped_column(default=0)
-    catchall_count: Mapped[int] = mapped_column(default=0)
-    invalid_syntax_count: Mapped[int] = mapped_column(default=0)
-    unknown_count: Mapped[int] = mapped_column(default=0)
-    role_based_count: Mapped[int] = mapped_column(default=0)
-    disposable_count: Mapped[int] = mapped_column(default=0)
     chargeable_count: Mapped[int] = mapped_column(default=0)
     """Ingested verdicts that cost a credit; outlives purged results."""
     charge_policy: Mapped[int | None]
@@ -208,15 +199,7 @@ class Task(Table):
         return TaskMetrics(
             total_email_addresses=self.total_count,
             job_status=JobStatusCounts(pending, self.processing_count, self.completed_count, self.failed_count),
-            verification_status=VerificationStatusCounts(
-                exists=self.exists_count,
-                not_exists=self.not_exists_count,
-                catchall=self.catchall_count,
-                invalid_syntax=self.invalid_syntax_count,
-                unknown=self.unknown_count,
-                role_based=self.role_based_count,
-                disposable_domain_emails=self.disposable_count,
-            ),
+            verification_status=self.verification_status,
             last_verification_requested_at=self.last_verification_requested_at,
             last_verification_completed_at=self.last_verification_completed_at,
         )
