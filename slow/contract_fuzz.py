@@ -70,7 +70,7 @@ async def verifier(postgres_url: str) -> AsyncIterator[str]:
     await connection.close()
     database_url = urlsplit(postgres_url)._replace(path="/fuzzed").geturl()
     await asyncio.to_thread(migrations.upgrade, database_url)
-    setattr(asyncio.get_running_loop(), "getaddrinfo", only_here)  # noqa: B010  a method
+    setattr(asyncio.get_running_loop(), "getaddrinfo", only_here)  # noqa: B010 - a method
     async with Lab() as lab:
         environment = {
             "VERIFIER_DATABASE_URL": database_url,

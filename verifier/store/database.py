@@ -57,7 +57,7 @@ async def _leave_session(connection: Connection) -> None:
     """
 
 
-async def _revision(pool: Pool) -> Any:  # noqa: ANN401  asyncpg is untyped
+async def _revision(pool: Pool) -> Any:  # noqa: ANN401 - asyncpg is untyped
     try:
         return await pool.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:

@@ -4,6 +4,7 @@ import io
 import json
 from ipaddress import ip_address, ip_network
 
+import dns.message
 import pytest
 
 from verifier.doctor import command, report
@@ -127,10 +128,10 @@ async def test_name_servers_that_know_nothing_or_invent_are_told(sound: Names) -
     assert "as if the public DNS were not theirs" in (await examined(sound))["name servers"].found
 
     class Inventing(Names):
-        def _fill(self, response: object, name: str, kind: str) -> None:
+        def _fill(self, response: dns.message.Message, name: str, kind: str) -> None:
             if kind == "A":
                 self.records.setdefault((name, kind), ["127.0.0.1"])
-            super()._fill(response, name, kind)  # type: ignore[arg-type]
+            super()._fill(response, name, kind)
 
     async with servers.serving_names(Inventing()) as inventing:
         inventing.records[HOST, "A"] = ["127.0.0.1"]
