@@ -62,7 +62,8 @@ async def forget_notes(session: Session, account_id: UUID) -> bool:
 
 async def forget_keys(session: Session, account_id: UUID) -> bool:
     """Delete some of an account's repeat-safe keys, with the answers that they keep; False when there are none."""
-    return bool((await session.execute(_DELETE_KEYS, {"account_id": account_id, "size": _ROWS_A_STEP})).rowcount)  # type: ignore[attr-defined]
+    connection = await session.connection()
+    return bool((await connection.execute(_DELETE_KEYS, {"account_id": account_id, "size": _ROWS_A_STEP})).rowcount)
 
 
 async def waiting(session: ReadSession) -> list[UUID]:

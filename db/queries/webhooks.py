@@ -93,7 +93,8 @@ async def add_deliveries(session: Session, deliveries: Sequence[WebhookDelivery]
         async with session.begin_nested():
             session.add_all(deliveries)
     except IntegrityError as error:
-        if getattr(error.orig.__cause__, "constraint_name", None) != "fk_webhook_delivery_webhook_id":  # type: ignore[union-attr]
+        told = error.orig.__cause__ if error.orig is not None else None  # the driver's own
+        if getattr(told, "constraint_name", None) != "fk_webhook_delivery_webhook_id":
             raise
         return False
     return True

@@ -52,7 +52,6 @@ async def test_a_refund_that_fails_is_left_to_a_person_who_sees_it(
     assert await balance(db, buyer.id) == (0, 0, 0)
 
 
-
 async def test_a_payment_of_another_amount_or_currency_or_a_second_one_is_left_to_a_person(
     stripe_shop: Shop, db: Database, buyer: Account, raw: Any
 ) -> None:
