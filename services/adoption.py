@@ -84,8 +84,8 @@ async def _adopt(db: Database, account_id: UUID, found: Sequence[UpstreamTask], 
         # What was cancelled and deleted here would come back as if nobody had to pay for it.
         gone = await part_queries.were_ours(session, upstream_ids)
         # One of ours may be there already, and its answer still on the way: what is as young is left for another time.
-        unsent_since = await part_queries.unsent_since(session, account_id)
-        horizon = min(now, unsent_since or now) - _CLOCKS_DIFFER_BY
+        unknown_since = await part_queries.unknown_since(session, account_id)
+        horizon = min(now, unknown_since or now) - _CLOCKS_DIFFER_BY
         adopted = []
         for one in found:
             if one.id in known or one.id in gone or one.created_at is None or one.created_at > horizon:

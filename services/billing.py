@@ -7,7 +7,7 @@ from db import ids
 from db.models import ApiKeyScope, CreditTransaction
 from db.queries import accounts as account_queries
 from db.session import Database, Session
-from services import audit, credits
+from services import audit, credits, idempotency
 from services.actor import Actor
 from services.credits import Request
 from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge
@@ -15,7 +15,6 @@ from services.till import Till
 
 AMOUNT_MAX = 10_000_000
 NOTE_CHARACTERS_MAX = 500
-KEY_CHARACTERS_MAX = 64
 
 
 async def add(
@@ -88,19 +87,6 @@ async def welcome(session: Session, account_id: UUID, amount: int, now: datetime
         await credits.grant(session, account_id, amount, request, now)
 
 
-def checked_key(idempotency_key: str) -> str:
-    """The same key.
-
-    Raises:
-        Invalid: empty, too long, or not printable.
-
-    """
-    if not 1 <= len(idempotency_key) <= KEY_CHARACTERS_MAX or not idempotency_key.isprintable():
-        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
-        raise Invalid(message, field=("input", "idempotencyKey"))
-    return idempotency_key
-
-
 async def _record(session: Session, action: str, actor: Actor, transaction: CreditTransaction, now: datetime) -> None:
     """Note what an administrator moves, once: a repeated request has the transaction, and so the event, of the first.
 
@@ -145,7 +131,7 @@ def _request(
         message = "A note is text."
         raise Invalid(message, field=("input", "note"))
     return Request(
-        f"{operation}:{actor.account_id}:{checked_key(idempotency_key)}",
+        f"{operation}:{actor.account_id}:{idempotency.checked(idempotency_key)}",
         (account_id or actor.account_id, amount, note),
         note=note,
         actor_id=actor.account_id,

@@ -57,7 +57,8 @@ async def delete_account(
             raise Invalid("This is not the address of your account.", field=("input", "confirmEmail"))
         await administration.require_another(session, account)
         await queries.close(session, account.id, now)
-        await queries.forget_notes(session, account.id)  # of most people all; the rest is the worker's
+        for forget in (queries.forget_notes, queries.forget_keys):
+            await forget(session, account.id)  # of most people all; the rest is the worker's
         await audit.record(session, "account.delete", now, actor=None, subject_id=account.global_id)
     return actor.account_id
 
@@ -65,8 +66,8 @@ async def delete_account(
 async def remove_deleted(db: Database, now: datetime) -> int:
     """Remove what is left of deleted accounts, as far as it can go by now; how many steps that took.
 
-    What is left of the ledger's notes goes first: there may be millions. Open tasks are stopped and give back what they
-    hold, then all tasks are emptied and deleted, then the account.
+    What is left of repeat-safe keys and of the ledger's notes goes first: there may be millions. Open tasks are stopped
+    and give back what they hold, then all tasks are emptied and deleted, then the account.
     """
     async with db.read() as session:
         account_ids = await queries.waiting(session)
@@ -76,7 +77,7 @@ async def remove_deleted(db: Database, now: datetime) -> int:
 async def _remove(db: Database, account_id: UUID, now: datetime) -> int:
     """Go on with one account, a transaction a step; another worker's account is left to it."""
     steps = 0
-    for take_step in (_forget_notes, _stop_a_task, _shrink):
+    for take_step in (_forget, _stop_a_task, _shrink):
         is_moving = True
         while is_moving and steps < _STEPS_MAX:
             async with db.transaction() as session:
@@ -85,9 +86,9 @@ async def _remove(db: Database, account_id: UUID, now: datetime) -> int:
     return steps
 
 
-async def _forget_notes(session: Session, account_id: UUID, now: datetime) -> bool:  # noqa: ARG001 - as the other steps
-    """Empty some notes of the ledger; False when there are none."""
-    return await queries.forget_notes(session, account_id)
+async def _forget(session: Session, account_id: UUID, now: datetime) -> bool:  # noqa: ARG001 - as the other steps
+    """Delete some repeat-safe keys, or empty some notes of the ledger; False when there are none."""
+    return await queries.forget_keys(session, account_id) or await queries.forget_notes(session, account_id)
 
 
 async def _stop_a_task(session: Session, account_id: UUID, now: datetime) -> bool:
@@ -103,11 +104,11 @@ async def _stop_a_task(session: Session, account_id: UUID, now: datetime) -> boo
     return True
 
 
-async def _shrink(session: Session, account_id: UUID, now: datetime) -> bool:  # noqa: ARG001 - as the step before it
+async def _shrink(session: Session, account_id: UUID, now: datetime) -> bool:
     """Remove a piece of a task, or the empty account; False when a task has still to be stopped upstream."""
     task_id = await queries.ended_task(session, account_id)
     if task_id is None:
-        if await queries.forget_notes(session, account_id):  # another worker has not got to the end of them
+        if await _forget(session, account_id, now):  # another worker has not got to the end of them
             return True
         is_gone = await queries.delete_account(session, account_id)
         if is_gone:

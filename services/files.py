@@ -160,11 +160,17 @@ def _cells(file: BinaryIO, encoding: str, delimiter: str | None) -> Iterator[lis
     text = io.TextIOWrapper(file, encoding=encoding, errors="replace", newline="" if delimiter else None)
     try:
         if delimiter is None:
-            yield from ([line.strip()] for line in _lines(text, CELL_CHARACTERS_MAX) if line.strip())
+            lines = _Lines(text, CELL_CHARACTERS_MAX)
+            for line in lines:
+                lines.row_characters = 0
+                if line.strip():
+                    yield [line.strip()]
             return
         csv.field_size_limit(CELL_CHARACTERS_MAX)
+        lines = _Lines(text, CELLS_MAX * CELL_CHARACTERS_MAX)
         try:
-            for cells in csv.reader(_lines(text, CELLS_MAX * CELL_CHARACTERS_MAX), delimiter=delimiter):
+            for cells in csv.reader(lines, delimiter=delimiter):
+                lines.row_characters = 0
                 if len(cells) > CELLS_MAX:
                     message = f"A row has more than {CELLS_MAX} columns."
                     raise UnreadableFile(message, field=("input", "file"))
@@ -177,13 +183,26 @@ def _cells(file: BinaryIO, encoding: str, delimiter: str | None) -> Iterator[lis
         text.detach()
 
 
-def _lines(text: io.TextIOWrapper, characters_max: int) -> Iterator[str]:
-    """The lines of a text, none of them endless."""
-    while line := text.readline(characters_max + 1):
-        if len(line) > characters_max:
-            message = f"A line of the file has more than {characters_max:,} characters."
+class _Lines:
+    """The lines of a text, of which no row takes endlessly many characters: quoted line breaks may go on for ever."""
+
+    def __init__(self, text: io.TextIOWrapper, characters_max: int) -> None:
+        self._text, self._characters_max = text, characters_max
+        self.row_characters = 0
+        """Read for the row in hand; whoever has the row sets it to 0."""
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(self._characters_max - self.row_characters + 1)
+        self.row_characters += len(line)
+        if self.row_characters > self._characters_max:
+            message = f"A row of the file has more than {self._characters_max:,} characters."
             raise UnreadableFile(message, field=("input", "file"))
-        yield line
+        if not line:
+            raise StopIteration
+        return line
 
 
 def columns(

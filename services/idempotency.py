@@ -13,20 +13,30 @@ KEY_CHARACTERS_MAX = 64
 _FIELD = ("input", "idempotencyKey")
 
 
+def checked(key: str) -> str:
+    """The same key.
+
+    Raises:
+        Invalid: empty, too long, or not printable.
+
+    """
+    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
+        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
+        raise Invalid(message, field=_FIELD)
+    return key
+
+
 def key(
     actor: Actor, operation: str, key: str | None, asked: Sequence[str], subject_id: UUID, now: datetime
 ) -> IdempotencyKey | None:
     """A caller's key with the hash of what is asked for; None without one. `subject_id` is what the request makes.
 
     Raises:
-        Invalid: the key is too long, or cannot be printed.
+        Invalid: the key is empty, too long, or not printable.
 
     """
     if key is None:
         return None
-    if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
-        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
-        raise Invalid(message, field=_FIELD)
     sha256 = hashlib.sha256()
     for text in asked:
         data = text.encode("utf-8", "replace")
@@ -34,7 +44,7 @@ def key(
     return IdempotencyKey(
         account_id=actor.account_id,
         operation=operation,
-        key=key,
+        key=checked(key),
         request_hash=sha256.digest(),
         subject_id=subject_id,
         created_at=now,

@@ -1,6 +1,5 @@
 """Mail to people: through a mail server when one is configured, else into the log of a development instance."""
 
-import ssl
 import urllib.parse
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -9,6 +8,8 @@ from typing import Protocol
 
 import aiosmtplib
 import structlog
+
+from services import trust
 
 _TIMEOUT_SECONDS = 20.0
 
@@ -81,7 +82,7 @@ class SmtpMailer:
                 username=self._user,
                 password=self._password,
                 use_tls=self._is_tls,
-                tls_context=ssl.create_default_context(),
+                tls_context=trust.context(),
                 timeout=_TIMEOUT_SECONDS,
             )
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:

@@ -16,7 +16,6 @@ from services import networks, trust
 from services.networks import Network
 
 URL_CHARACTERS_MAX = 2048
-ANSWER_BYTES_MAX = 64 * 1024
 TRY_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
 _ADDRESSES_TRIED = 3
@@ -60,7 +59,7 @@ class Outgoing:
             return problem
         parts = httpx.URL(url)
         try:
-            await self.addresses(parts.host, parts.port or _PORTS[parts.scheme])
+            await self.addresses(_host(parts), parts.port or _PORTS[parts.scheme])
         except Refused as error:
             return str(error)
         return None
@@ -113,6 +112,11 @@ class Outgoing:
         return addresses
 
 
+def _host(url: httpx.URL) -> str:
+    """The host as the header names it, in A-labels: what looks names up would make others of them (IDNA 2003)."""
+    return url.raw_host.decode("ascii")
+
+
 class _CheckedTransport(httpx.AsyncBaseTransport):
     """Connects to a checked address. No connection is kept: it would outlive its check."""
 
@@ -124,7 +128,8 @@ class _CheckedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
-        addresses = await self._outgoing.addresses(url.host, url.port or _PORTS[url.scheme])
+        host = _host(url)
+        addresses = await self._outgoing.addresses(host, url.port or _PORTS[url.scheme])
         failure: Exception | None = None
         for address in addresses[:_ADDRESSES_TRIED]:
             checked = httpx.Request(
@@ -132,7 +137,7 @@ class _CheckedTransport(httpx.AsyncBaseTransport):
                 url.copy_with(host=address),
                 headers=request.headers,  # has Host, with the name
                 stream=request.stream,
-                extensions={**request.extensions, "sni_hostname": url.host},
+                extensions={**request.extensions, "sni_hostname": host},
             )
             try:
                 return await self._inner.handle_async_request(checked)

@@ -7,7 +7,7 @@ from db import ids
 from db.models import Purchase, PurchaseStatus
 from db.queries import payments as queries
 from db.session import Database
-from services import billing
+from services import idempotency
 from services.actor import Actor
 from services.errors import IdempotencyConflict, NotFound
 from services.payments.packages import Package
@@ -38,7 +38,7 @@ async def create(
 
     """
     actor.require(None)
-    key = billing.checked_key(idempotency_key)
+    key = idempotency.checked(idempotency_key)
     async with db.transaction() as session:
         purchase = await queries.by_key(session, actor.account_id, key)
         if purchase is None:

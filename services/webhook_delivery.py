@@ -20,6 +20,7 @@ from db.models import Webhook, WebhookDelivery, WebhookSecret
 from db.queries import webhooks as queries
 from db.session import Database, Session
 from services.outgoing import TRY_SECONDS, Outgoing
+from services.sealing import Unsealable
 from services.webhooks import Secrets
 
 TRIES_MAX = 8
@@ -38,6 +39,7 @@ _POLL_SECONDS = 0.5
 _RECOVER_SECONDS = 1.0
 _PURGE_SECONDS = 3600.0
 _PROBLEM_CHARACTERS_MAX = 200
+_UNREADABLE = "What signs was sealed with another SECRET_KEY: rotate the secret."
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +99,11 @@ class Deliveries:
         if delivery.webhook_id is not None and (webhook is None or not webhook.is_enabled):
             return await self._note(delivery, Try(None, "The webhook was switched off."), is_last=True)
         url = webhook.url if webhook is not None else delivery.url
-        result = await self._send(url, delivery, self.secrets.open(row, now), now)
+        try:
+            keys = self.secrets.open(row, now)
+        except Unsealable:
+            return await self._note(delivery, Try(None, _UNREADABLE), is_last=is_last)
+        result = await self._send(url, delivery, keys, now)
         return await self._note(delivery, result, is_last=is_last)
 
     async def _due(self, busy: Collection[WebhookDelivery], now: datetime) -> Sequence[WebhookDelivery]:
@@ -138,6 +144,9 @@ class Deliveries:
     async def _note(self, delivery: WebhookDelivery, result: Try, *, is_last: bool) -> WebhookDelivery:
         now = datetime.now(UTC)
         async with self.db.transaction() as session:
+            # The webhook before its deliveries, as everyone locks them.
+            webhook_id = delivery.webhook_id
+            webhook = await queries.locked(session, delivery.account_id, webhook_id) if webhook_id is not None else None
             row = await queries.locked_delivery(session, delivery.id)
             if row is None:  # deleted with its webhook meanwhile
                 return delivery
@@ -145,8 +154,8 @@ class Deliveries:
             row.response_status, row.problem = result.status, result.problem
             row.delivered_at = now if result.problem is None else None
             row.due_at = None if result.problem is None or is_last else _next_at(row.attempts, result, now)
-            if row.webhook_id is not None:
-                await _keep_health(session, row, result, now)
+            if webhook is not None:
+                await _keep_health(session, webhook, result, now)
         log.info(
             "webhook_tried", delivery=row.global_id, attempts=row.attempts, status=result.status, problem=result.problem
         )
@@ -193,11 +202,8 @@ def _next_at(attempts: int, result: Try, now: datetime) -> datetime | None:
     return now + timedelta(seconds=max(seconds, result.retry_after_seconds or 0))
 
 
-async def _keep_health(session: Session, delivery: WebhookDelivery, result: Try, now: datetime) -> None:
+async def _keep_health(session: Session, webhook: Webhook, result: Try, now: datetime) -> None:
     """Switch off a webhook that is gone, or that took nothing for five days."""
-    webhook = await queries.locked(session, delivery.account_id, delivery.webhook_id) if delivery.webhook_id else None
-    if webhook is None:
-        return
     if result.problem is None:
         webhook.failing_since = None
         return

@@ -1,6 +1,7 @@
 """Webhooks: receivers of an account's events, and the events written for them in the transaction that they tell of."""
 
 import base64
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from db.session import Database, Session
 from services.actor import Actor
 from services.errors import Invalid, LimitReached, NotFound, Required, WrongState
 from services.outgoing import Outgoing
-from services.sealing import Box
+from services.sealing import Box, Unsealable
 
 WEBHOOKS_MAX = 20
 OLD_SECRET_LIFETIME = timedelta(hours=24)
@@ -50,11 +51,18 @@ class Secrets:
         return row, _SECRET_PREFIX + base64.b64encode(secret).decode()
 
     def open(self, row: WebhookSecret, now: datetime) -> list[bytes]:
-        """The secrets that sign at a moment, the newest first."""
-        sealed = [row.sealed]
+        """The secrets that sign at a moment, the newest first.
+
+        Raises:
+            Unsealable: the newest cannot be opened here.
+
+        """
+        place = _place(row.owner_id)
+        keys = [self.box.open(row.sealed, place)]
         if row.previous_sealed is not None and row.previous_until is not None and row.previous_until > now:
-            sealed.append(row.previous_sealed)
-        return [self.box.open(one, _place(row.owner_id)) for one in sealed]
+            with contextlib.suppress(Unsealable):  # why it was replaced, perhaps
+                keys.append(self.box.open(row.previous_sealed, place))
+        return keys
 
 
 async def create(
@@ -199,26 +207,29 @@ async def sample(
 
 async def task_ended(session: Session, task: Task, now: datetime) -> None:
     """Write what the account's webhooks, and the address that the task names, are to be told of its end just now."""
-    event = _TASK_EVENTS[task.status]
-    data = {"task": _task_facts(task)}
-    deliveries = await _deliveries(session, task.account_id, event, data, now)
-    if task.webhook_url is not None:
-        deliveries.append(_delivery(task.account_id, task.webhook_url, event, data, now, None))
-    await queries.add_deliveries(session, deliveries)
+    await _tell(session, task.account_id, _TASK_EVENTS[task.status], {"task": _task_facts(task)}, now, task.webhook_url)
 
 
 async def credits_low(session: Session, account_id: UUID, available: int, now: datetime) -> None:
     """Write what the account's webhooks are to be told of a balance that has just fallen below the warning level."""
-    data = {"credits": {"available": available}}
-    deliveries = await _deliveries(session, account_id, WebhookEvent.CREDITS_LOW, data, now)
-    await queries.add_deliveries(session, deliveries)
+    await _tell(session, account_id, WebhookEvent.CREDITS_LOW, {"credits": {"available": available}}, now)
 
 
-async def _deliveries(
-    session: Session, account_id: UUID, event: WebhookEvent, data: dict[str, Any], now: datetime
-) -> list[WebhookDelivery]:
-    webhooks = await queries.asking_for(session, account_id, event)
-    return [_delivery(account_id, webhook.url, event, data, now, webhook.id) for webhook in webhooks]
+async def _tell(
+    session: Session,
+    account_id: UUID,
+    event: WebhookEvent,
+    data: dict[str, Any],
+    now: datetime,
+    task_url: str | None = None,
+) -> None:
+    is_written = False
+    while not is_written:  # a webhook that was found may be deleted by now: then it is not found again
+        found = await queries.asking_for(session, account_id, event)
+        deliveries = [_delivery(account_id, webhook.url, event, data, now, webhook.id) for webhook in found]
+        if task_url is not None:
+            deliveries.append(_delivery(account_id, task_url, event, data, now, None))
+        is_written = not deliveries or await queries.add_deliveries(session, deliveries)
 
 
 def _delivery(

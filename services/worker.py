@@ -125,7 +125,9 @@ class Worker:
             sent = await queries.lease_due(session, now, (PartState.SENT,), limit=LIST_IDS_MAX, lease=_LEASE)
         acts = []
         for part in moving:
-            act = self._post if part.state is PartState.WAITING else self._stop
+            # One that is to be stopped and has no id may be upstream all the same: the same key gives the same task.
+            is_to_be_posted = part.state is PartState.WAITING or (part.upstream_id is None and self.upstream.gives_ids)
+            act = self._post if is_to_be_posted else self._stop
             acts.append(self._guard([part], now, act(part)))
         for parts, act_on in ((running, self._follow), (sent, self._search)):
             by_reader: defaultdict[UUID | None, list[TaskPart]] = defaultdict(list)
@@ -156,10 +158,15 @@ class Worker:
         async with self.db.read() as session:
             emails = await queries.addresses(session, key)
         create = partial(self.upstream.create, emails=emails, idempotency_key=part.idempotency_key)
-        if self.upstream.gives_ids:
-            upstream_id = await self.keys.asking(part.account_id, create)
-        else:
-            upstream_id = await self._send(part, create)
+        try:
+            if self.upstream.gives_ids:
+                upstream_id = await self.keys.asking(part.account_id, create)
+            else:
+                upstream_id = await self._send(part, create)
+        except (UpstreamMissing, UpstreamRefused):  # what was refused is not there to be looked for, or to be stopped
+            async with self.db.transaction() as session:
+                await queries.mark_unsent(session, key)
+            raise
         if upstream_id is None:
             return
         async with self.db.transaction() as session:

@@ -1,7 +1,9 @@
 """Counts of a task, in the upstream verifier's words. Kept in columns of the row, never counted on the hot path."""
 
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import NamedTuple
+
+from sqlalchemy.orm import Mapped, mapped_column
 
 
 class JobStatusCounts(NamedTuple):
@@ -25,6 +27,31 @@ class VerificationStatusCounts(NamedTuple):
     disposable_domain_emails: int = 0
 
 
+class VerdictCounters:
+    """Columns of a table that count verdicts."""
+
+    exists_count: Mapped[int] = mapped_column(default=0)
+    not_exists_count: Mapped[int] = mapped_column(default=0)
+    catchall_count: Mapped[int] = mapped_column(default=0)
+    invalid_syntax_count: Mapped[int] = mapped_column(default=0)
+    unknown_count: Mapped[int] = mapped_column(default=0)
+    role_based_count: Mapped[int] = mapped_column(default=0)
+    disposable_count: Mapped[int] = mapped_column(default=0)
+
+    @property
+    def verification_status(self) -> VerificationStatusCounts:
+        """The counts, in the words of metrics."""
+        return VerificationStatusCounts(
+            self.exists_count,
+            self.not_exists_count,
+            self.catchall_count,
+            self.invalid_syntax_count,
+            self.unknown_count,
+            self.role_based_count,
+            self.disposable_count,
+        )
+
+
 class TaskMetrics(NamedTuple):
     """Counts of one or more tasks."""
 
@@ -33,32 +60,6 @@ class TaskMetrics(NamedTuple):
     verification_status: VerificationStatusCounts
     last_verification_requested_at: datetime | None
     last_verification_completed_at: datetime | None
-
-    @classmethod
-    def of(  # noqa: PLR0913, PLR0917 - as many as counters
-        cls,
-        total: int,
-        processing: int,
-        completed: int,
-        failed: int,
-        exists: int,
-        not_exists: int,
-        catchall: int,
-        invalid_syntax: int,
-        unknown: int,
-        role_based: int,
-        disposable: int,
-        requested_at: datetime | None,
-        completed_at: datetime | None,
-    ) -> Self:
-        """The metrics of counters, in the order in which rows have them."""
-        return cls(
-            total,
-            JobStatusCounts(total - processing - completed - failed, processing, completed, failed),
-            VerificationStatusCounts(exists, not_exists, catchall, invalid_syntax, unknown, role_based, disposable),
-            requested_at,
-            completed_at,
-        )
 
     @property
     def progress(self) -> float:

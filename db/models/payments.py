@@ -30,6 +30,8 @@ class PaymentFact(StrEnum):
     PAID = "PAID"
     CANCELED = "CANCELED"
     REFUNDED = "REFUNDED"
+    REFUND_FAILED = "REFUND_FAILED"
+    """A refund that was told did not reach the payer: the money is with us again."""
     CHARGED_BACK = "CHARGED_BACK"
     REINSTATED = "REINSTATED"
     """A chargeback was decided for us: the money came back."""

@@ -8,43 +8,35 @@ from uuid import UUID
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.models.metrics import TaskMetrics
+from db.models.metrics import JobStatusCounts, TaskMetrics, VerdictCounters
 from db.models.table import Table, words
 from db.models.tasks import TaskStatus
 
 
-class TaskDay(Table):
+class TaskDay(VerdictCounters, Table):
     """Verdicts of a task that were found on one day. The database keeps it with every change of a verdict."""
 
     __tablename__ = "task_day"
 
     task_id: Mapped[UUID] = mapped_column(ForeignKey("task.id", ondelete="CASCADE"), primary_key=True)
     date: Mapped[dt.date] = mapped_column(primary_key=True)
-    exists_count: Mapped[int] = mapped_column(default=0)
-    not_exists_count: Mapped[int] = mapped_column(default=0)
-    catchall_count: Mapped[int] = mapped_column(default=0)
-    invalid_syntax_count: Mapped[int] = mapped_column(default=0)
-    unknown_count: Mapped[int] = mapped_column(default=0)
-    role_based_count: Mapped[int] = mapped_column(default=0)
-    disposable_count: Mapped[int] = mapped_column(default=0)
     last_verified_at: Mapped[dt.datetime | None]
 
     @property
     def metrics(self) -> TaskMetrics:
         """The counts in the words of a task's; all of them are of addresses that have their verdict."""
-        verdicts = (
-            self.exists_count,
-            self.not_exists_count,
-            self.catchall_count,
-            self.invalid_syntax_count,
-            self.unknown_count,
+        found = self.verification_status
+        total = found.exists + found.not_exists + found.catchall + found.invalid_syntax + found.unknown
+        return TaskMetrics(
+            total_email_addresses=total,
+            job_status=JobStatusCounts(pending=0, processing=0, completed=total, failed=0),
+            verification_status=found,
+            last_verification_requested_at=None,
+            last_verification_completed_at=self.last_verified_at,
         )
-        total = sum(verdicts)
-        flags = (self.role_based_count, self.disposable_count)
-        return TaskMetrics.of(total, 0, total, 0, *verdicts, *flags, None, self.last_verified_at)
 
 
-class AccountDay(Table):
+class AccountDay(VerdictCounters, Table):
     """The ended tasks of an account that were made on one day, by status. The database keeps it with every end."""
 
     __tablename__ = "account_day"
@@ -57,13 +49,6 @@ class AccountDay(Table):
     processing_count: Mapped[int]
     completed_count: Mapped[int]
     failed_count: Mapped[int]
-    exists_count: Mapped[int]
-    not_exists_count: Mapped[int]
-    catchall_count: Mapped[int]
-    invalid_syntax_count: Mapped[int]
-    unknown_count: Mapped[int]
-    role_based_count: Mapped[int]
-    disposable_count: Mapped[int]
     last_verification_requested_at: Mapped[dt.datetime | None]
     """The latest that there ever was: a task that is deleted, or runs again, leaves its own."""
     last_verification_completed_at: Mapped[dt.datetime | None]

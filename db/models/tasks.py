@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db import ids
-from db.models.metrics import TaskMetrics
+from db.models.metrics import JobStatusCounts, TaskMetrics, VerdictCounters
 from db.models.table import Table, words
 
 
@@ -28,8 +28,6 @@ class TaskStatus(StrEnum):
 
 OPEN_STATUSES = (TaskStatus.QUEUED, TaskStatus.RUNNING)
 """A task in one of these still waits for verdicts; every other never asks upstream."""
-
-
 UNENDED = "status IN ('DRAFT', 'QUEUED', 'RUNNING')"
 """SQL: the tasks that have not ended, and have an index of their own."""
 FINAL_STATUSES = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELED)
@@ -103,7 +101,7 @@ class TaskQuote:
         return self.unique_count
 
 
-class Task(Table):
+class Task(VerdictCounters, Table):
     """One verification job over a list of addresses. Its counters are the truth that every list shows."""
 
     __tablename__ = "task"
@@ -138,13 +136,6 @@ class Task(Table):
     processing_count: Mapped[int] = mapped_column(default=0)
     completed_count: Mapped[int] = mapped_column(default=0)
     failed_count: Mapped[int] = mapped_column(default=0)
-    exists_count: Mapped[int] = mapped_column(default=0)
-    not_exists_count: Mapped[int] = mapped_column(default=0)
-    catchall_count: Mapped[int] = mapped_column(default=0)
-    invalid_syntax_count: Mapped[int] = mapped_column(default=0)
-    unknown_count: Mapped[int] = mapped_column(default=0)
-    role_based_count: Mapped[int] = mapped_column(default=0)
-    disposable_count: Mapped[int] = mapped_column(default=0)
     chargeable_count: Mapped[int] = mapped_column(default=0)
     """Ingested verdicts that cost a credit; outlives purged results."""
     charge_policy: Mapped[int | None]
@@ -204,20 +195,13 @@ class Task(Table):
     @property
     def metrics(self) -> TaskMetrics:
         """Counts so far."""
-        return TaskMetrics.of(
-            self.total_count,
-            self.processing_count,
-            self.completed_count,
-            self.failed_count,
-            self.exists_count,
-            self.not_exists_count,
-            self.catchall_count,
-            self.invalid_syntax_count,
-            self.unknown_count,
-            self.role_based_count,
-            self.disposable_count,
-            self.last_verification_requested_at,
-            self.last_verification_completed_at,
+        pending = self.total_count - self.processing_count - self.completed_count - self.failed_count
+        return TaskMetrics(
+            total_email_addresses=self.total_count,
+            job_status=JobStatusCounts(pending, self.processing_count, self.completed_count, self.failed_count),
+            verification_status=self.verification_status,
+            last_verification_requested_at=self.last_verification_requested_at,
+            last_verification_completed_at=self.last_verification_completed_at,
         )
 
     @property
@@ -256,7 +240,7 @@ class TaskPart(Table):
     attempt: Mapped[int] = mapped_column(default=0)
     """Calls that failed since the last that worked."""
     sent_at: Mapped[datetime | None]
-    """When it was sent to an upstream that gives no id for it."""
+    """When it was sent to an upstream that gives no id for it; to any other, when somebody first began to post it."""
     remade_count: Mapped[int] = mapped_column(default=0)
     """Times that upstream had lost the task, and it was made again."""
     due_at: Mapped[datetime]

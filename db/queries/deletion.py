@@ -13,6 +13,8 @@ from db.session import ReadSession, Session
 _ROWS_A_STEP = 20_000
 _STOPPED_FIRST = ("task", "upstream_key")
 """Tables whose rows are needed until the account's last task has been stopped upstream."""
+_LONG = "idempotency_key"
+"""A table of which an account may have millions of rows: they go step by step."""
 
 # Bounded by a range of the key, not by a list of keys: whatever the statistics say, the work is that of the rows.
 _DELETE_ROWS = text("""
@@ -22,6 +24,10 @@ DELETE FROM task_row WHERE task_id = :task_id AND row_number < :size + (
 _DELETE_ADDRESSES = text("""
 DELETE FROM task_address WHERE task_id = :task_id AND n < :size + (
     SELECT min(n) FROM task_address WHERE task_id = :task_id)
+""")
+_DELETE_KEYS = text("""
+DELETE FROM idempotency_key WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM idempotency_key WHERE account_id = :account_id LIMIT :size))
 """)
 
 
@@ -34,11 +40,12 @@ async def close(session: Session, account_id: UUID, now: datetime) -> None:
 
 
 def _of_the_person() -> list[FromTable]:
-    """Every table whose rows hang on an account, but for what has to be stopped upstream before it can go."""
+    """Every table whose rows hang on an account, but for what cannot go at once."""
     return [
         table
         for table in Table.metadata.sorted_tables
-        if table.name not in _STOPPED_FIRST and any(key.column.table.name == "account" for key in table.foreign_keys)
+        if table.name not in (*_STOPPED_FIRST, _LONG)
+        and any(key.column.table.name == "account" for key in table.foreign_keys)
     ]
 
 
@@ -51,6 +58,12 @@ async def forget_notes(session: Session, account_id: UUID) -> bool:
     noted = select(t.id).where(t.account_id == account_id, t.note.is_not(None)).limit(_ROWS_A_STEP)
     connection = await session.connection()
     return bool((await connection.execute(update(t).where(t.id.in_(noted)).values(note=None))).rowcount)
+
+
+async def forget_keys(session: Session, account_id: UUID) -> bool:
+    """Delete some of an account's repeat-safe keys, with the answers that they keep; False when there are none."""
+    connection = await session.connection()
+    return bool((await connection.execute(_DELETE_KEYS, {"account_id": account_id, "size": _ROWS_A_STEP})).rowcount)
 
 
 async def waiting(session: ReadSession) -> list[UUID]:

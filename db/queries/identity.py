@@ -50,6 +50,15 @@ async def locked_credential(session: Session, account_id: UUID) -> Credential | 
     return await session.scalar(statement.with_for_update(key_share=True))
 
 
+async def is_in_force(session: Session, account_id: UUID, password_hash: str | None) -> bool:
+    """The password that was looked at is still the account's, and stays so until the transaction ends.
+
+    Looking at one takes long: without this, who knows the old password could get past a change of it.
+    """
+    credential = await locked_credential(session, account_id)
+    return (credential.password_hash if credential is not None else None) == password_hash
+
+
 async def by_email(session: ReadSession, email: str) -> tuple[Account, Credential] | None:
     """The account of an address, in any case of letters, with its password."""
     statement = select(Account, Credential).join(Credential, Credential.account_id == Account.id)

@@ -44,7 +44,10 @@ class Snapshot:
 async def lease_due(
     session: Session, now: datetime, states: Sequence[PartState], *, limit: int, lease: timedelta
 ) -> Sequence[TaskPart]:
-    """Take parts that are due, so that no other worker acts on them until the lease runs out. One statement."""
+    """Take parts that are due, so that no other worker acts on them until the lease runs out. One statement.
+
+    One that waits to be posted may be upstream from now on, whatever becomes of who has it.
+    """
     due = (
         select(TaskPart.task_id, TaskPart.n)
         .where(TaskPart.state != PartState.ENDED, TaskPart.state.in_(states), TaskPart.due_at <= now)
@@ -55,7 +58,7 @@ async def lease_due(
     statement = (
         update(TaskPart)
         .where(tuple_(TaskPart.task_id, TaskPart.n).in_(due))
-        .values(due_at=now + lease)
+        .values(due_at=now + lease, sent_at=func.coalesce(TaskPart.sent_at, now))
         .returning(TaskPart)
         .execution_options(synchronize_session=False)
     )
@@ -188,7 +191,7 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
     )
     is_open = await session.scalar(started) is not None
     # In an open task only a waiting part is to be moved: another worker may have posted it too, and gone on.
-    awaited = [PartState.WAITING, PartState.SENT] + ([] if is_open else [PartState.ENDED])
+    awaited = [PartState.WAITING, PartState.SENT] + ([] if is_open else [PartState.STOPPING, PartState.ENDED])
     statement = (
         update(TaskPart)
         .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state.in_(awaited))
@@ -274,14 +277,13 @@ async def has_open(session: Session, task_id: UUID) -> bool:
 
 
 async def stop_all(session: Session, task_id: UUID, now: datetime) -> None:
-    """Stop the parts of a task: those upstream are to be stopped there, the others are over.
+    """Stop the parts of a task: those that are upstream, or may be, are to be stopped there, the others are over.
 
-    One that was sent and has no id yet is still looked for, and stopped when it is found.
+    One that was sent to an upstream without ids is still looked for, and stopped when it is found.
     """
     part = TaskPart
-    is_known = part.upstream_id.is_not(None)
-    is_unsent = ~is_known & (part.state != PartState.SENT)
-    for condition, state in ((is_unsent, PartState.ENDED), (is_known, PartState.STOPPING)):
+    is_unsent = part.sent_at.is_(None) & part.upstream_id.is_(None)
+    for condition, state in ((is_unsent, PartState.ENDED), (part.state != PartState.SENT, PartState.STOPPING)):
         statement = update(part).where(part.task_id == task_id, part.state != PartState.ENDED, condition)
         await session.execute(statement.values(state=state, due_at=now).execution_options(synchronize_session=False))
     await _await_upstream(session, task_id)
@@ -313,12 +315,12 @@ async def were_ours(session: ReadSession, upstream_ids: Sequence[UUID]) -> set[U
     return set(await session.scalars(select(gone).where(gone.in_(upstream_ids))))
 
 
-async def unsent_since(session: ReadSession, account_id: UUID) -> datetime | None:
-    """When the oldest task was made of which some part has no id upstream yet; None without such."""
-    unsent = (PartState.WAITING, PartState.SENT)
+async def unknown_since(session: ReadSession, account_id: UUID) -> datetime | None:
+    """When the oldest task was made of which some part has no id upstream, and may get one; None without such."""
     part_of_it = TaskPart.task_id == Task.id
+    is_unknown = TaskPart.upstream_id.is_(None) & (TaskPart.state != PartState.ENDED)
     statement = select(func.min(Task.created_at)).join(TaskPart, part_of_it)
-    return await session.scalar(statement.where(TaskPart.account_id == account_id, TaskPart.state.in_(unsent)))
+    return await session.scalar(statement.where(TaskPart.account_id == account_id, is_unknown))
 
 
 async def lock_account(session: Session, account_id: UUID) -> None:

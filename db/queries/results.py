@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, Select, func, select, text
+from sqlalchemy import ARRAY, Integer, Row, Select, Uuid, bindparam, func, select, text, true
 
 from db.models import (
     EmailVerification,
@@ -216,9 +216,13 @@ async def has_any(session: ReadSession, task_id: UUID) -> bool:
 
 async def by_number(session: ReadSession, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], TaskResult]:
     """Results by task and row number; those not found are left out."""
-    found: dict[tuple[UUID, int], TaskResult] = {}
-    for task_id in {key[0] for key in keys}:
-        numbers = [key[1] for key in keys if key[0] == task_id]
-        statement = _joined(*_COLUMNS).where(TaskRow.task_id == task_id, TaskRow.row_number.in_(numbers))
-        found |= {(task_id, row.row_number): to_result(row) for row in await session.execute(statement)}
-    return found
+    task_ids, numbers = [key[0] for key in keys], [key[1] for key in keys]
+    asked = func.unnest(
+        bindparam("task_ids", task_ids, type_=ARRAY(Uuid())), bindparam("numbers", numbers, type_=ARRAY(Integer()))
+    )
+    pairs = asked.table_valued("task_id", "row_number").render_derived("pairs")
+    is_it = (TaskRow.task_id == pairs.c.task_id) & (TaskRow.row_number == pairs.c.row_number)
+    # Each is looked up for itself, by LIMIT: the planner would rather read whole tables for so many pairs.
+    one = _joined(*_COLUMNS).where(is_it).limit(1).lateral("one")
+    rows = await session.execute(select(*one.c).join_from(pairs, one, true()))
+    return {(row.task_id, row.row_number): to_result(row) for row in rows}

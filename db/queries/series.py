@@ -8,7 +8,16 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Date, bindparam, cast, func, literal_column, select, text, union_all
 
 from db import hot
-from db.models import AccountDay, Task, TaskDay, TaskMetrics, TaskSeriesPoint, TaskStatus
+from db.models import (
+    AccountDay,
+    JobStatusCounts,
+    Task,
+    TaskDay,
+    TaskMetrics,
+    TaskSeriesPoint,
+    TaskStatus,
+    VerificationStatusCounts,
+)
 from db.models.tasks import UNENDED
 from db.queries import tasks
 from db.queries.tasks import TaskConditions
@@ -107,7 +116,11 @@ def _added_up(rows: Sequence[Sequence[Any]]) -> TaskMetrics:
     columns = list(zip(*rows, strict=True)) or [()] * (len(_SUMMED) + len(_LATEST))
     sums = [sum(values) for values in columns[: len(_SUMMED)]]
     latest = [max((v for v in values if v is not None), default=None) for values in columns[len(_SUMMED) :]]
-    return TaskMetrics.of(*sums, *latest)
+    total, processing, completed, failed, *verdicts = sums
+    pending = total - processing - completed - failed
+    return TaskMetrics(
+        total, JobStatusCounts(pending, processing, completed, failed), VerificationStatusCounts(*verdicts), *latest
+    )
 
 
 async def of_tasks(session: ReadSession, spans: Sequence[TaskDays]) -> dict[TaskDays, list[TaskDay]]:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.exc import IntegrityError
 
 from db.models import Webhook, WebhookDelivery, WebhookEvent, WebhookSecret
 from db.queries import pages
@@ -86,10 +87,17 @@ async def replace_secret(session: Session, row: WebhookSecret) -> None:
     )
 
 
-async def add_deliveries(session: Session, deliveries: Sequence[WebhookDelivery]) -> None:
-    """Store what is to be told, in the transaction of what happened."""
-    session.add_all(deliveries)
-    await session.flush()
+async def add_deliveries(session: Session, deliveries: Sequence[WebhookDelivery]) -> bool:
+    """Store what is to be told, in the transaction of what happened; False, and none, where a webhook is gone."""
+    try:
+        async with session.begin_nested():
+            session.add_all(deliveries)
+    except IntegrityError as error:
+        told = error.orig.__cause__ if error.orig is not None else None  # the driver's own
+        if getattr(told, "constraint_name", None) != "fk_webhook_delivery_webhook_id":
+            raise
+        return False
+    return True
 
 
 async def lease_due(

@@ -91,7 +91,7 @@ def _refusal(response: httpx.Response, answer: Mapping[str, Any]) -> errors.Serv
     code = str(answer.get("error_code") or answer.get("code"))
     if response.status_code == 429:
         wait = response.headers.get("retry-after", "")
-        seconds = float(wait) if wait.isdigit() else _RETRY_SECONDS
+        seconds = float(wait) if wait.isascii() and wait.isdigit() else _RETRY_SECONDS
         kind = errors.TooManyLetters if code == "over_email_send_rate_limit" else errors.RateLimited
         return kind(retry_after_seconds=seconds)
     if code == "weak_password":

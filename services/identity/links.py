@@ -65,32 +65,33 @@ class Links:
 
     async def _send(self, account: Account, purpose: TokenPurpose, now: datetime) -> None:
         try:
-            async with self._preparing:  # in the order in which they were asked for
-                letter = await self.prepare(account, purpose, account.email, now)
+            async with self._preparing, self._db.transaction() as session:  # in the order in which they were asked for
+                letter = await self.prepare(session, account, purpose, account.email, now)
         except Exception:
             log.exception("a link could not be made", purpose=purpose.value)
             return
         if letter is not None:
             await self._mailer.send(letter)
 
-    async def prepare(self, account: Account, purpose: TokenPurpose, to: str, now: datetime) -> Letter | None:
+    async def prepare(
+        self, session: Session, account: Account, purpose: TokenPurpose, to: str, now: datetime
+    ) -> Letter | None:
         """The letter with a link that replaces the one before; None within a minute of that."""
+        last = await queries.last_sent_at(session, account.id, purpose)
+        if last is not None and now - last < PAUSE:
+            return None
         token = secrets.token_urlsafe(32)
-        async with self._db.transaction() as session:
-            last = await queries.last_sent_at(session, account.id, purpose)
-            if last is not None and now - last < PAUSE:
-                return None
-            await queries.replace_one_time_token(
-                session,
-                OneTimeToken(
-                    token_hash=hashed(token),
-                    account_id=account.id,
-                    purpose=purpose,
-                    email=to,
-                    created_at=now,
-                    expires_at=now + LIFETIMES[purpose],
-                ),
-            )
+        await queries.replace_one_time_token(
+            session,
+            OneTimeToken(
+                token_hash=hashed(token),
+                account_id=account.id,
+                purpose=purpose,
+                email=to,
+                created_at=now,
+                expires_at=now + LIFETIMES[purpose],
+            ),
+        )
         link = f"{self._public_url}/{_PATHS[purpose]}?token={token}"
         return Letter(to, _SUBJECTS[purpose], _TEXTS[purpose], link)
 

@@ -139,7 +139,7 @@ class LocalIdentity:
         self._admit(account)
         newer = await self._passwords.hash(password) if self._passwords.needs_rehash(stored) else None
         async with self._db.transaction() as session:
-            if not await _is_in_force(session, account.id, stored):
+            if not await queries.is_in_force(session, account.id, stored):
                 raise _wrong()
             if newer is not None:
                 await queries.set_password(session, account.id, newer, now)
@@ -178,7 +178,7 @@ class LocalIdentity:
     async def set_user_metadata(self, account_id: UUID, changes: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
         """Change it."""
         async with self._db.transaction() as session:
-            credential = await queries.credential_of(session, account_id)
+            credential = await queries.locked_credential(session, account_id)
             if credential is None:
                 raise NotFound
             metadata = checked_metadata({**credential.user_metadata, **changes})
@@ -198,7 +198,7 @@ class LocalIdentity:
             await self._prove(account_id, credential, current)
         password_hash = await self._passwords.hash(new)
         async with self._db.transaction() as session:
-            if not await _is_in_force(session, account_id, credential.password_hash if credential else None):
+            if not await queries.is_in_force(session, account_id, _hash_of(credential)):
                 raise InvalidCredentials("The password was changed meanwhile.", field=_CURRENT)
             await _replace_password(session, account_id, password_hash, now, but=session_id)
             if session_id is not None:
@@ -226,10 +226,12 @@ class LocalIdentity:
         """Change the address."""
         del session_id
         address = normalised(new, _NEW_EMAIL)
-        await self.prove(account_id, current, now)
+        async with self._db.read() as session:
+            credential = await queries.credential_of(session, account_id)
+        await self._prove(account_id, credential, current)
         await self._throttle.letter(address)
-        links = self._links if self.is_confirmation_on else None
-        return await address_change.begin(self._db, links, account_id, address, now)
+        links, proved = self._links if self.is_confirmation_on else None, _hash_of(credential)
+        return await address_change.begin(self._db, links, account_id, address, now, password_hash=proved)
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link again."""
@@ -301,13 +303,8 @@ def _wrong() -> InvalidCredentials:
     return InvalidCredentials("E-mail or password is wrong.")
 
 
-async def _is_in_force(session: Session, account_id: UUID, password_hash: str | None) -> bool:
-    """The password that was looked at is still the account's, and stays so until the transaction ends.
-
-    Looking at one takes long: without this, who knows the old password could get past a change of it.
-    """
-    credential = await queries.locked_credential(session, account_id)
-    return (credential.password_hash if credential is not None else None) == password_hash
+def _hash_of(credential: Credential | None) -> str | None:
+    return credential.password_hash if credential is not None else None
 
 
 async def _replace_password(

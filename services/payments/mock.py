@@ -30,6 +30,7 @@ _TYPES = {
     PaymentFact.PAID: ("checkout.session.completed", "checkout.session", "cs"),
     PaymentFact.CANCELED: ("checkout.session.expired", "checkout.session", "cs"),
     PaymentFact.REFUNDED: ("charge.refunded", "charge", "ch"),
+    PaymentFact.REFUND_FAILED: ("refund.failed", "refund", "re"),
     PaymentFact.CHARGED_BACK: ("charge.dispute.funds_withdrawn", "dispute", "dp"),
     PaymentFact.REINSTATED: ("charge.dispute.funds_reinstated", "dispute", "dp"),
 }

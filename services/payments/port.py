@@ -34,7 +34,7 @@ class Told:
     """What it is about in the provider's words: the checkout, the charge, the dispute."""
     payment_ref: str | None
     purchase_id: UUID | None
-    """None where only the payment is named, as for disputes."""
+    """None where only the payment is named, as for disputes and failed refunds."""
     amount_minor: int
     """What was paid; for REFUNDED all that was paid back so far; for a chargeback what it is about."""
     currency: str

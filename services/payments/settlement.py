@@ -28,6 +28,9 @@ _BACKOFF_SECONDS_MAX = 3600
 _UNKNOWN_PAYMENT_MAX = timedelta(days=4)
 """Longer than a reconciliation looks back: by then the payment would have been heard of."""
 
+# Refunds are told as a sum so far, from which it does not follow what a refund after a failed one comes to.
+_UNDECIDED = {PaymentFact.REFUND_FAILED: "A refund failed: refund it in another way, or give the credits back by hand."}
+
 
 class PaymentUnknown(ServiceError):
     """No purchase has this payment yet."""
@@ -146,7 +149,7 @@ async def _apply(session: Session, event: PaymentEvent, now: datetime) -> Purcha
             raise PaymentUnknown
         _leave(event, "No purchase is behind this payment.")
         return None
-    if problem := _mismatch(purchase, event):
+    if problem := _mismatch(purchase, event) or _UNDECIDED.get(event.fact):
         _leave(event, problem)
         return None
     known = await queries.applied(session, purchase.id)

@@ -22,6 +22,7 @@ FACTS: Mapping[str, PaymentFact] = {
     "checkout.session.async_payment_failed": PaymentFact.CANCELED,
     "checkout.session.expired": PaymentFact.CANCELED,
     "charge.refunded": PaymentFact.REFUNDED,
+    "refund.failed": PaymentFact.REFUND_FAILED,
     "charge.dispute.funds_withdrawn": PaymentFact.CHARGED_BACK,
     "charge.dispute.funds_reinstated": PaymentFact.REINSTATED,
 }
@@ -29,6 +30,7 @@ _AMOUNTS = {
     PaymentFact.PAID: "amount_total",
     PaymentFact.CANCELED: "amount_total",
     PaymentFact.REFUNDED: "amount_refunded",
+    PaymentFact.REFUND_FAILED: "amount",
     PaymentFact.CHARGED_BACK: "amount",
     PaymentFact.REINSTATED: "amount",
 }
@@ -70,8 +72,8 @@ def _told(event: Mapping[str, Any], fact: PaymentFact) -> Told | None:
     purchase_id = _purchase_id(about)
     payment = about.get("payment_intent")
     payment_ref = payment["id"] if isinstance(payment, dict) else payment
-    is_dispute = about["object"] == "dispute"
-    if purchase_id is None and not (is_dispute and payment_ref is not None):
+    names_payment_alone = about["object"] in ("dispute", "refund")
+    if purchase_id is None and not (names_payment_alone and payment_ref is not None):
         return None  # something else that is sold through the same account
     return Told(
         event_id=_text(event["id"]),

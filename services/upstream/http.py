@@ -118,15 +118,17 @@ class HttpUpstream:
         """Ask up to three times; with a limit of the caller's once, and an answer that comes too late is no fault."""
         headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
         if limit_seconds is not None:
-            tries, request["timeout"] = 1, httpx.Timeout(limit_seconds, connect=min(limit_seconds, _CONNECT_SECONDS))
+            connect_seconds = min(limit_seconds / 2, _CONNECT_SECONDS)
+            tries, request["timeout"] = 1, httpx.Timeout(limit_seconds, connect=connect_seconds)
         for attempt in range(tries):
             if time.monotonic() < self._closed_until:
                 raise UpstreamDown(retry_after_seconds=self._closed_until - time.monotonic(), may_have_worked=False)
             try:
-                response = await self._client.request(method, path, headers=headers, **request)
+                async with asyncio.timeout(limit_seconds):  # httpx looks at each step and each piece for itself
+                    response = await self._client.request(method, path, headers=headers, **request)
                 return self._answer(response)
-            except httpx.HTTPError as error:
-                is_late = isinstance(error, httpx.ReadTimeout)
+            except (httpx.HTTPError, TimeoutError) as error:
+                is_late = isinstance(error, httpx.ReadTimeout | TimeoutError)
                 if not (is_late and limit_seconds is not None):
                     self._count_failure()
                 is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)

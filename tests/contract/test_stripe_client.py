@@ -131,4 +131,4 @@ async def test_the_official_client_reads_what_the_mock_tells() -> None:
         header = request.headers["stripe-signature"]
         event = stripe.Webhook.construct_event(request.content, header, mock._webhook_secret)
         assert event.type == json.loads(request.content)["type"]
-        assert event.data.object["object"] in {"checkout.session", "charge", "dispute"}
+        assert event.data.object["object"] in {"checkout.session", "charge", "dispute", "refund"}

@@ -230,6 +230,17 @@ async def test_a_page_of_results_is_read_by_row_number(plans: Plans) -> None:
         assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
 
 
+async def test_results_of_several_tasks_are_read_by_their_numbers_in_one_statement(plans: Plans) -> None:
+    async with plans.db.read() as session:
+        task_ids = (await session.scalars(text("SELECT DISTINCT task_id FROM task_row"))).all()
+    keys = [(task_id, number) for task_id in task_ids for number in range(1, 34)] + [(ids.new_uuid(), 1)]
+    with plans.seen():
+        async with plans.db.read() as session:
+            found = await results.by_number(session, keys)
+    assert (len(task_ids), sorted(found), len(plans._seen)) == (3, sorted(keys[:-1]), 1)
+    assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
+
+
 async def test_a_piece_of_a_download_is_read_by_row_number(plans: Plans) -> None:
     span, conditions = downloads.Span(plans.task_id, 1000, 1100), ResultConditions()
     async with plans.db.read() as session:

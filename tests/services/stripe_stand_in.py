@@ -127,6 +127,20 @@ class StripeStandIn:
         }
         return self.event("charge.refunded", charge)
 
+    def refund_failed(self, session: dict[str, Any], amount: int) -> dict[str, Any]:
+        """The payer's bank does not take a refund, or a part of it."""
+        refund = {
+            "id": session["id"].replace("cs_", "re_"),
+            "object": "refund",
+            "amount": amount,
+            "currency": session["currency"],
+            "payment_intent": session["payment_intent"],
+            "metadata": {},
+            "status": "failed",
+            "failure_reason": "expired_or_canceled_card",
+        }
+        return self.event("refund.failed", refund)
+
     def disputed(self, session: dict[str, Any], *, is_won: bool = False) -> dict[str, Any]:
         """The payer's bank takes the money, or gives it back. A dispute does not know the metadata of its payment."""
         dispute = {

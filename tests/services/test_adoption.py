@@ -13,7 +13,7 @@ from services.errors import Invalid
 from services.worker import Worker
 from tests import factories
 from tests.client import Client
-from tests.services.faulty_upstream import FaultyUpstream, KnownTask
+from tests.services.faulty_upstream import Fault, FaultyUpstream, KnownTask
 from tests.services.worker.following import Clock, row_of, worked
 
 
@@ -145,4 +145,34 @@ async def test_a_task_that_was_cancelled_and_deleted_does_not_come_back_free_of_
     known.created_at -= timedelta(hours=1)
     assert await refreshed(parts, account) == 0
     assert await raw("SELECT count(*) FROM task") == [(0,)]
+    assert await raw("SELECT balance, held FROM credit_account") == [(1_000_000, 0)]
+
+
+async def test_a_task_whose_answer_was_lost_and_that_was_cancelled_is_stopped_upstream_and_never_adopted(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    faulty.settled_a_look = 0
+    task = await factories.task(parts, account, ["yes-1@example.com", "yes-2@example.com"])
+    now, actor = datetime.now(UTC), factories.actor(account)
+
+    async def lose_the_answer() -> None:
+        faulty.tasks[known.id] = known
+        faulty.by_key[f"{task.id}:1"] = known.id
+
+    known = KnownTask(uuid.uuid4(), ["yes-1@example.com", "yes-2@example.com"], created_at=now)
+    faulty.before["create"] = lose_the_answer
+    faulty.err("create", Fault(500, headers={"retry-after": "60"}))
+    await worker.tick(now)
+    await tasks.cancel(parts.db, parts.announcer, actor, task.id, now)
+    assert await refreshed(parts, account) == 0
+    for _ in range(3):
+        now += timedelta(minutes=2)
+        await worker.tick(now)
+    assert known.is_canceled
+    known.created_at -= timedelta(hours=1)
+    assert await refreshed(parts, account) == 0
+    await tasks.delete(parts.db, actor, task.id, now)
+    assert await refreshed(parts, account) == 0
+    assert await raw("SELECT count(*) FROM task") == [(0,)]
+    assert faulty.by_key == {f"{task.id}:1": known.id}
     assert await raw("SELECT balance, held FROM credit_account") == [(1_000_000, 0)]

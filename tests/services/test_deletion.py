@@ -139,6 +139,23 @@ async def test_the_notes_of_a_long_ledger_are_forgotten_step_by_step(
     assert await raw(noted) == []
 
 
+async def test_many_repeat_safe_keys_go_step_by_step_and_before_their_account(
+    parts: Parts, leaver: Grant, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await raw(
+        "INSERT INTO idempotency_key (account_id, operation, key, request_hash, subject_id, answer, created_at)"
+        " SELECT :id, 'verifyEmail', n::text, '\\x00', :id, '{}', now() FROM generate_series(1, 5) n RETURNING 1",
+        id=leaver.account.id,
+    )
+    monkeypatch.setattr(queries, "_ROWS_A_STEP", 2)
+    await leave(parts, leaver)
+    assert len(await raw("SELECT 1 FROM idempotency_key")) == 3
+    async with parts.db.transaction() as session:
+        assert [await queries.forget_keys(session, leaver.account.id) for _ in range(3)] == [True, True, False]
+    await deletion.remove_deleted(parts.db, datetime.now(UTC))
+    assert await is_gone(raw, leaver.account)
+
+
 async def test_a_task_is_stopped_upstream_before_it_goes(parts: Parts, leaver: Grant, worker: Worker, raw: Raw) -> None:
     await with_things(parts, raw, leaver)
     now = datetime.now(UTC)

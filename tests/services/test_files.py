@@ -169,6 +169,15 @@ def test_a_fault_far_into_the_file_is_found_while_it_is_read() -> None:
         list(files.read(file, layout))
 
 
+def test_security_28_a_row_that_never_ends_is_refused_before_it_fills_the_memory() -> None:
+    file = io.BytesIO(b"a@example.com" + b',"x\n"' * 2_000_000)  # each line is short; the quotes carry the row on
+    tracemalloc.start()
+    with pytest.raises(UnreadableFile, match="A row of the file"):
+        files.inspect(file, "list.csv", has_header=True, mapping={})
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
+
+
 def test_security_28_nuls_far_into_a_file_become_text() -> None:
     good = "".join(f"p{n}@example.com,x\n" for n in range(5000))
     file, layout = opened(("email,note\n" + good).encode() + b"a@example.com,b\0d\n")

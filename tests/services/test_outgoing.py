@@ -161,6 +161,26 @@ async def test_security_27_a_name_that_changes_its_address_cannot_lead_inside(
         assert inner.messages == []
 
 
+async def test_the_name_that_is_looked_up_is_the_one_that_is_called(
+    narrow: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async with receiver.running("127.0.0.2") as hook:
+        port = httpx.URL(hook.url).port
+
+        def found(host: str, port: int, **_: Any) -> list[Any]:
+            asked.append(host)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", port))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", found)
+        url = f"http://straße.test:{port}/hook"  # another name, strasse.test, in the rules that look-ups go by
+        assert await narrow.check(url) is None
+        assert (await narrow.post(url, b"{}", {})).status_code == 204
+    assert asked == ["xn--strae-oqa.test"] * 2
+    assert hook.messages[0].headers["host"] == f"xn--strae-oqa.test:{port}"
+
+
 async def test_security_27_a_name_with_one_private_address_among_public_ones_is_refused(
     strict: Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

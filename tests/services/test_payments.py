@@ -22,7 +22,7 @@ from services.payments.stripe import StripePayments
 from tests.services.ledger import balance, kinds, taken
 from tests.services.shop import PACKAGE, Shop, event_count, open_shop
 
-PAID, CANCELED, REFUNDED, CHARGED_BACK, REINSTATED = PaymentFact
+PAID, CANCELED, REFUNDED, REFUND_FAILED, CHARGED_BACK, REINSTATED = PaymentFact
 SOON = timedelta(hours=1)
 
 

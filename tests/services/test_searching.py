@@ -8,13 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
 from db.models import Account, PartState, TaskPart, TaskStatus
 from db.queries import parts as part_queries
 from db.queries import tasks as task_queries
 from db.queries.parts import Snapshot
-from db.session import Database, Session
+from db.session import Database
 from resolvers.context import Parts
 from services import adoption, credits, searching, tasks, upstream_keys
 from services.errors import WrongState
@@ -22,7 +21,7 @@ from services.sealing import Box
 from services.upstream.contract import UpstreamTask
 from services.upstream.hosted import HostedUpstream
 from services.worker import Worker
-from tests import factories
+from tests import factories, locks
 from tests.conftest import SECRET
 from tests.services import hosted_upstream
 from tests.services.faulty_upstream import Fault, KnownTask
@@ -203,7 +202,7 @@ async def test_a_cancelled_list_that_never_shows_up_is_over_after_a_day(
 
 @pytest.mark.parametrize("is_sending", [True, False])
 async def test_sending_a_list_and_cancelling_it_do_not_lock_each_other_out(
-    parts: Parts, account: Account, is_sending: bool
+    parts: Parts, worker: Worker, account: Account, raw: Any, is_sending: bool
 ) -> None:
     task = await factories.task(parts, account, ["yes-1@example.com"])
     now, poll = datetime.now(UTC), timedelta(seconds=1)
@@ -223,20 +222,22 @@ async def test_sending_a_list_and_cancelling_it_do_not_lock_each_other_out(
     async with asyncio.timeout(10), parts.db.transaction() as session:
         row = await task_queries.lock(session, task.id)
         moving = asyncio.create_task(move())
-        await waited_for(parts.db, session)
+        await locks.waited_for(parts.db, session)
         await part_queries.stop_all(session, task.id, now)
         await task_queries.finish(session, task.id, TaskStatus.CANCELED, now)
         assert row is not None
         await credits.release(session, row, now)
     await moving
-    async with parts.db.transaction() as session:
-        assert not await part_queries.has_open(session, task.id)
+    assert await raw("SELECT state FROM task_part") == [("STOPPING" if is_sending else "ENDED",)]
+    assert await worker.tick(now + timedelta(seconds=10)) == is_sending
+    assert await raw("SELECT state FROM task_part") == [("ENDED",)]
 
 
-async def waited_for(db: Database, session: Session) -> None:
-    """Until somebody waits for what this transaction has locked."""
-    pid = await session.scalar(text("SELECT pg_backend_pid()"))
-    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
-    async with db.read() as reading:
-        while not await reading.scalar(blocked, {"pid": pid}):
-            await asyncio.sleep(0.01)
+async def test_a_list_that_is_refused_is_not_looked_for(
+    parts: Parts, worker: Worker, account: Account, hosted: HostedFake, raw: Any
+) -> None:
+    hosted.err("upload", Fault(400))
+    task = await factories.task(parts, account, ["yes-1@example.com"])
+    row = await worked(worker, Clock(), task)
+    assert (row.status, row.is_awaiting_upstream) == (TaskStatus.FAILED, False)
+    assert await raw("SELECT state FROM task_part") == [("ENDED",)]

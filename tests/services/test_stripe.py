@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from db.models import Account, PaymentFact, PurchaseStatus
+from db.queries import payments as queries
 from db.session import Database
 from resolvers.context import Parts
 from services.errors import PaymentsDown, PaymentsRefused
@@ -33,6 +34,22 @@ async def test_a_part_of_the_price_paid_back_takes_its_share(stripe_shop: Shop, 
         await stripe_shop.settle()
         assert await balance(db, buyer.id) == (left, 0, 0)
         assert (await stripe_shop.now(purchase)).status == status
+
+
+async def test_a_refund_that_fails_is_left_to_a_person_who_sees_it(
+    stripe_shop: Shop, db: Database, buyer: Account, raw: Any
+) -> None:
+    await stripe_shop.happens(await stripe_shop.buy(buyer), PaymentFact.PAID, PaymentFact.REFUNDED)
+    stripe = stripe_shop.stripe
+    assert stripe is not None
+    (session,) = stripe.sessions.values()
+    await stripe.send(stripe.refund_failed(session, PACKAGE.price_minor))
+    await stripe_shop.settle()
+    ((fact, problem),) = await raw("SELECT fact, problem FROM payment_event WHERE problem > ''")
+    assert (fact, "by hand" in problem) == (PaymentFact.REFUND_FAILED, True)
+    async with db.read() as session_:
+        assert await queries.unsettled(session_) == queries.Unsettled(late=0, refused=1)
+    assert await balance(db, buyer.id) == (0, 0, 0)
 
 
 async def test_a_payment_of_another_amount_or_currency_or_a_second_one_is_left_to_a_person(

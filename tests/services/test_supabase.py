@@ -249,6 +249,13 @@ async def test_refusals_are_told_apart_by_their_code(
         assert refused.value.retry_after_seconds == 7
 
 
+async def test_a_wait_that_is_no_number_is_a_minute(identity: SupabaseIdentity, gate: Gate) -> None:
+    gate.instead = JSONResponse({}, 429, headers={"retry-after": "²"})
+    with pytest.raises(RateLimited) as refused:
+        await signed_up(identity)
+    assert refused.value.retry_after_seconds == 60
+
+
 async def test_graphql_signs_people_in_at_the_provider_and_no_auth_routes_of_ours_are_there(
     parts: Parts, credentials: Credentials, identity: SupabaseIdentity, gate: Gate, project: str
 ) -> None:

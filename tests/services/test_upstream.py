@@ -1,6 +1,7 @@
 """The HTTP client of a verifier, against one that misbehaves."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -178,6 +179,28 @@ async def test_a_verification_that_takes_too_long_is_a_timeout_and_no_fault(
         assert down.value.is_timeout
     assert await upstream.tasks(KEY, [uuid.uuid4()]) == {}
     assert faulty.calls["verify"] == 6
+
+
+async def test_an_answer_that_comes_byte_by_byte_is_left_when_its_time_is_over() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        with contextlib.suppress(ConnectionError), contextlib.closing(writer):
+            while True:
+                writer.write(b" ")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        client = HttpUpstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        started = time.monotonic()
+        with pytest.raises(UpstreamDown) as down:
+            async with asyncio.timeout(3):
+                await client.verify(KEY, "a@example.com", timeout_seconds=0.2)
+        assert down.value.is_timeout
+        assert time.monotonic() - started < 1
+        await client.close()
 
 
 async def test_a_server_that_is_not_there_is_down_at_once(faulty: FaultyUpstream, upstream: HttpUpstream) -> None:

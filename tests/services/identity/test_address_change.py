@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from db.queries import identity as queries
 from db.session import Database
 from resolvers.context import Parts
 from services.device import Device
@@ -14,6 +15,7 @@ from services.identity.local import LocalIdentity
 from services.identity.port import Grant
 from services.sealing import Box
 from services.signing import SigningKeys
+from tests import locks
 from tests.conftest import SECRET, Raw
 from tests.services.postbox import Postbox, token_of
 
@@ -160,3 +162,28 @@ async def test_a_new_password_undoes_a_change_of_address_that_is_on_its_way(
         await mailing.confirm_email(link, device=HERE, now=now)
     granted = await mailing.sign_in(OLD, "another horse", device=HERE, now=now)
     assert granted.account.id == ann.account.id
+
+
+@pytest.mark.parametrize("is_by_mail", [False, True])
+async def test_who_knows_the_old_password_does_not_get_past_a_change_of_it(
+    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant, raw: Raw, is_by_mail: bool
+) -> None:
+    identity = mailing if is_by_mail else parts.identity
+    async with parts.db.transaction() as session:
+        await queries.set_password(session, ann.account.id, "the hash of another", datetime.now(UTC))
+        await queries.forget_links(session, ann.account.id)
+        changing = asyncio.create_task(identity.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC)))
+        await locks.waited_for(parts.db, session)
+    with pytest.raises(InvalidCredentials, match="meanwhile"):
+        await changing
+    assert await raw("SELECT email FROM account WHERE id = :id", id=ann.account.id) == [(OLD,)]
+    assert (await raw("SELECT 1 FROM one_time_token"), postbox.letters) == ([], [])
+
+
+async def test_two_changes_of_a_persons_data_at_once_are_both_kept(parts: Parts, ann: Grant) -> None:
+    now = datetime.now(UTC)
+    async with parts.db.transaction() as session:
+        await queries.set_metadata(session, ann.account.id, {"name": "Ann"}, now)
+        changing = asyncio.create_task(parts.identity.set_user_metadata(ann.account.id, {"tz": "UTC"}, now))
+        await locks.waited_for(parts.db, session)
+    assert await changing == {"name": "Ann", "tz": "UTC"}
