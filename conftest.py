@@ -24,6 +24,10 @@ ROOT = Path(__file__).parent
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
+# Whatever this machine prefers, bytecode is kept: each of the suite's many processes would else compile every module anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 NewDatabase = Callable[..., Awaitable[str]]
 NewDataDir = Callable[[str], Path]
 
