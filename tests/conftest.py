@@ -57,12 +57,19 @@ def service_database_url(new_database: NewDatabase) -> str:
     return url
 
 
-@pytest.fixture
-async def db(service_database_url: str) -> AsyncIterator[Database]:
+@pytest.fixture(scope="session")
+async def open_db(service_database_url: str) -> AsyncIterator[Database]:
+    """The session's connections, with what they and SQLAlchemy know of each statement once they have run it."""
     database = await Database.open(service_database_url, pool_size=5)
     yield database
-    await empty(database)
     await database.close()
+
+
+@pytest.fixture
+async def db(open_db: Database) -> AsyncIterator[Database]:
+    """The database, empty but for what the test writes."""
+    yield open_db
+    await empty(open_db)
 
 
 TABLES = [table.name for table in reversed(Table.metadata.sorted_tables)]
@@ -96,7 +103,7 @@ class Statements:
 
 
 @pytest.fixture
-def statements(db: Database) -> Statements:
+def statements(db: Database) -> Iterator[Statements]:
     seen = Statements()
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -104,7 +111,9 @@ def statements(db: Database) -> Statements:
 
     event.listen(db.engine.sync_engine, "before_cursor_execute", note)
     db.hot.heard = lambda text, _values: seen.texts.append(text)
-    return seen
+    yield seen
+    db.hot.heard = None
+    event.remove(db.engine.sync_engine, "before_cursor_execute", note)
 
 
 @pytest.fixture

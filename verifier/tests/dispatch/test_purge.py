@@ -80,7 +80,7 @@ async def test_the_queue_log_and_the_pace_of_mail_hosts_go_after_a_day(pool: Poo
 
 
 def test_the_command_purges(
-    env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    env: dict[str, str], plain_logging: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in env.items():
         monkeypatch.setenv(name, value)
