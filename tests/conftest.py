@@ -46,15 +46,16 @@ Raw = Callable[..., Awaitable[list[Any]]]
 
 
 @pytest.fixture(scope="session")
-def service_database_url(new_database: NewDatabase) -> str:
-    """The migrated database of the session; every test leaves it empty."""
+async def migrated(new_database: NewDatabase) -> str:
+    """The name of a database with all tables and no rows: to clone it is quicker than to migrate another."""
+    await asyncio.to_thread(migrations.upgrade, await new_database("migrated"))
+    return "migrated"
 
-    async def create() -> str:
-        return await new_database("service_tests")
 
-    url = asyncio.run(create())
-    migrations.upgrade(url)
-    return url
+@pytest.fixture(scope="session")
+async def service_database_url(new_database: NewDatabase, migrated: str) -> str:
+    """The database of the session; every test leaves it empty."""
+    return await new_database("service_tests", template=migrated)
 
 
 @pytest.fixture(scope="session")

@@ -108,11 +108,9 @@ async def locally(db: Database, postbox: Postbox) -> AsyncIterator[Adapters]:
 
 
 @asynccontextmanager
-async def at_supabase(db: Database, url: str, postbox: Postbox) -> AsyncIterator[Adapters]:
+async def at_supabase(db: Database, there: Database, postbox: Postbox) -> AsyncIterator[Adapters]:
     """The adapter against a project with a database of its own, which the service never sees."""
     async with AsyncExitStack() as opened:
-        there = await Database.open(url, pool_size=5)
-        opened.push_async_callback(there.close)
         opened.push_async_callback(empty, there)
         made = []
         for mailer in (LogMailer(is_link_shown=False), postbox):
@@ -130,13 +128,13 @@ async def at_supabase(db: Database, url: str, postbox: Postbox) -> AsyncIterator
 async def adapters(
     request: pytest.FixtureRequest,
     db: Database,
-    provider_database_url: str,
+    provider_db: Database,
     postbox: Postbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Adapters]:
     """What every test of this file is run with, unless it is for `ours` alone."""
     monkeypatch.setattr(supabase, "CHECK_SECONDS", 0.0)
-    opening = locally(db, postbox) if request.param == "local" else at_supabase(db, provider_database_url, postbox)
+    opening = locally(db, postbox) if request.param == "local" else at_supabase(db, provider_db, postbox)
     async with opening as made:
         yield made
 
