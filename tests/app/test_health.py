@@ -22,7 +22,11 @@ from tests import factories
 
 
 @pytest.fixture
-async def database(new_database: NewDatabase, migrated: str) -> AsyncIterator[Database]:
+async def database(
+    new_database: NewDatabase, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    """A database that is there, and has time to answer: on a busy machine the first look may take seconds."""
+    monkeypatch.setattr(health, "CHECK_SECONDS", 30.0)
     db = await Database.open(await new_database(template=migrated), pool_size=2)
     yield db
     # The ledger is looked at beside the answers: a look that is under way has a connection of this database.
