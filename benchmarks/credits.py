@@ -126,8 +126,9 @@ async def spends(url: str, actor: Actor, given: argparse.Namespace, *, tills: in
     async def spend(till: Till | None) -> None:
         key, now = str(ids.new_uuid()), datetime.now(UTC)
         if till is not None:
-            more = {"account_id": None, "amount": 1, "note": "benchmark", "idempotency_key": key, "now": now}
-            await billing.take(db, till, actor, **more)  # type: ignore[arg-type]
+            await billing.take(
+                db, till, actor, account_id=None, amount=1, note="benchmark", idempotency_key=key, now=now
+            )
         else:
             async with db.transaction() as session:
                 await credits.deduct(session, actor.account_id, 1, Request(key, ()), now)

@@ -5,7 +5,6 @@ give a connection and to make rows that could be changed. Rows are instances of 
 no session takes. Each statement is for itself, as through `Database.read()`.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -13,15 +12,13 @@ from uuid import UUID
 import asyncpg
 import orjson
 from sqlalchemy import Enum, Select, inspect
-from sqlalchemy.dialects.postgresql import asyncpg as dialect
+from sqlalchemy.engine import make_url
 
-from db import acting
+from db.pool import Pool
 
 RowT = TypeVar("RowT")
 
-ACQUIRE_SECONDS = 30.0
-IDLE_SECONDS = 300.0
-
+_DIALECT = make_url("postgresql+asyncpg://").get_dialect()()
 _LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -42,7 +39,7 @@ class Read(Generic[RowT]):
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *tables: type) -> None:
         """Compile the statement."""
-        compiled = statement.compile(dialect=dialect.dialect())  # type: ignore[no-untyped-call]
+        compiled = statement.compile(dialect=_DIALECT)
         self.text = str(compiled)
         self.parameters: Sequence[str] = compiled.positiontup or ()
         self.make: Callable[[Any], RowT] = _maker(list(statement.selected_columns), tables)
@@ -54,27 +51,21 @@ class Reads:
     heard: Callable[[str, Sequence[object]], object] | None = None
     """Told of each statement, its text and its values, where somebody wants to know."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
-        """Use a pool; `open` makes one."""
-        self._pool = pool
+    def __init__(self, url: str, *, size: int, server_settings: dict[str, str]) -> None:
+        """At most `size` connections, opened when first needed."""
+        settings = server_settings | {"default_transaction_read_only": "on"}
 
-    @classmethod
-    async def open(cls, url: str, *, size: int, server_settings: dict[str, str]) -> "Reads":
-        """Make the pool; connections are opened when first needed, and closed after five idle minutes."""
-        pool = await asyncpg.create_pool(
-            url,
-            min_size=0,
-            max_size=size,
-            max_inactive_connection_lifetime=IDLE_SECONDS,
-            server_settings=server_settings,
-            init=_settle,
-            reset=_nothing,  # single statements leave nothing behind
-        )
-        return cls(pool)
+        async def connect() -> asyncpg.Connection:
+            connection = await asyncpg.connect(url, server_settings=settings)
+            for kind in ("json", "jsonb"):  # as SQLAlchemy reads it
+                await connection.set_type_codec(kind, encoder=_json, decoder=orjson.loads, schema="pg_catalog")
+            return connection
 
-    async def close(self) -> None:
+        self._pool = Pool(connect, size)
+
+    def close(self) -> None:
         """Close every connection."""
-        self._pool.terminate()
+        self._pool.close()
 
     async def fetch(self, read: Read[RowT], acting_for: UUID | None = None, /, **values: object) -> list[RowT]:
         """Run a statement with the values of its parameters, on the rows of one account alone or on all (None).
@@ -87,39 +78,24 @@ class Reads:
         try:
             records = await self._fetch(read.text, ordered, acting_for)
         except _LOST:
+            self._pool.drop_free()  # the server is another one, as a rule: they are lost too
             records = await self._fetch(read.text, ordered, acting_for)
         make = read.make
         return [make(record) for record in records]
 
     async def _fetch(self, text: str, values: Sequence[object], acting_for: UUID | None) -> list[Any]:
-        async with asyncio.timeout(ACQUIRE_SECONDS):  # the pool's own makes a task of each wait
-            connection = await self._pool.acquire()
+        held = await self._pool.take(acting_for)
         try:
-            if acting_for is None:
-                found: list[Any] = await connection.fetch(text, *values)
-            else:
-                await connection.execute(acting.begin(acting_for, "BEGIN READ ONLY"))
-                found = await connection.fetch(text, *values)
-                await connection.execute("COMMIT")
-        except BaseException:  # cancelled or failed: nobody knows what it is at, and on whose behalf
-            connection.terminate()
+            found: list[Any] = await held.driver.fetch(text, *values)
+        except BaseException:  # cancelled or failed: nobody knows what it is at
+            self._pool.drop(held)
             raise
-        else:
-            return found
-        finally:
-            await self._pool.release(connection)
+        self._pool.give(held)
+        return found
 
 
-async def _settle(connection: asyncpg.Connection) -> None:
-    """Read JSON as SQLAlchemy does."""
-    for kind in ("json", "jsonb"):
-        await connection.set_type_codec(
-            kind, encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
-        )
-
-
-async def _nothing(_connection: asyncpg.Connection) -> None:
-    pass
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 _light: dict[type, type] = {}

@@ -55,11 +55,11 @@ class Database:
             hide_parameters=True,  # errors are logged: values are addresses, notes, cells of files
             connect_args={"server_settings": server_settings},
         )
-        return cls(engine, await hot.Reads.open(url, size=pool_size, server_settings=server_settings))
+        return cls(engine, hot.Reads(url, size=pool_size, server_settings=server_settings))
 
     async def close(self) -> None:
         """Close every connection."""
-        await self.hot.close()
+        self.hot.close()
         await self.engine.dispose()
 
     @asynccontextmanager

@@ -1,7 +1,8 @@
 """Loaders: many look-ups of one operation become one statement, or one call upstream."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -35,7 +36,10 @@ _NOBODY = UUID(int=0)
 
 
 class Loaders:
-    """The loaders of one operation. Nobody is kept longer than that, so nobody sees another's rows or stale ones."""
+    """The loaders of one operation, each made when it is first used: most operations use one or two.
+
+    Nobody is kept longer than that, so nobody sees another's rows or stale ones.
+    """
 
     def __init__(
         self,
@@ -46,33 +50,85 @@ class Loaders:
         actor: Actor | None,
     ) -> None:
         """All empty. What is the caller's own is read on its behalf: the database shows it nothing else."""
-        acting_for = actor.acting_for if actor is not None else _NOBODY
         self._db = db
+        self._upstream = upstream
+        self._keys = keys
+        self._now = now
+        self._acting_for = actor.acting_for if actor is not None else _NOBODY
         self._below: dict[Hashable, DataLoader[UUID, Any]] = {}
-        self.account: DataLoader[UUID, Account | None] = _hot(db, accounts.hot_by_ids)
-        self.api_key: DataLoader[UUID, ApiKey | None] = _reads(db, accounts.keys_by_ids)
-        self.task: DataLoader[UUID, Task | None] = _hot(db, tasks.hot_by_ids)
-        self.credit_account: DataLoader[UUID, CreditAccount | None] = _hot(db, credits.hot_by_accounts, acting_for)
-        self.credit_transaction: DataLoader[UUID, CreditTransaction | None] = _reads(db, credits.by_ids, acting_for)
-        self.profile: DataLoader[UUID, Profile | None] = _hot(db, profiles.hot_by_accounts, acting_for)
-        self.purchase: DataLoader[UUID, Purchase | None] = _reads(db, payments.by_ids)
-        self.result: DataLoader[tuple[UUID, int], TaskResult | None] = _reads(db, results.by_number)
-        self.task_days: DataLoader[series.TaskDays, list[TaskDay] | None] = _reads(db, series.of_tasks)
-        self.sample: DataLoader[UUID, list[list[str]] | None] = _reads(db, rows.samples)
-        self.webhook: DataLoader[UUID, Webhook | None] = _reads(db, webhooks.by_ids)
-        self.webhook_delivery: DataLoader[UUID, WebhookDelivery | None] = _reads(db, webhooks.deliveries_by_ids)
+        self._is_asked = False
 
-        is_asked = False
+    @cached_property
+    def account(self) -> DataLoader[UUID, Account | None]:
+        """Accounts."""
+        return _hot(self._db, accounts.hot_by_ids)
 
-        async def refresh(task_ids: list[UUID]) -> list[Task | None]:
-            nonlocal is_asked
-            if is_asked:  # once an operation: what lies deeper in it is shown as it is stored
-                return [None] * len(task_ids)
-            is_asked = True
-            found = await freshness.refresh(db, upstream, keys, task_ids, now())
-            return [found.get(task_id) for task_id in task_ids]
+    @cached_property
+    def api_key(self) -> DataLoader[UUID, ApiKey | None]:
+        """API keys."""
+        return _reads(self._db, accounts.keys_by_ids)
 
-        self.refreshed_task: DataLoader[UUID, Task | None] = _Lazy(refresh)
+    @cached_property
+    def task(self) -> DataLoader[UUID, Task | None]:
+        """Tasks, as they are stored."""
+        return _hot(self._db, tasks.hot_by_ids)
+
+    @cached_property
+    def credit_account(self) -> DataLoader[UUID, CreditAccount | None]:
+        """Balances, by account."""
+        return _hot(self._db, credits.hot_by_accounts, self._acting_for)
+
+    @cached_property
+    def credit_transaction(self) -> DataLoader[UUID, CreditTransaction | None]:
+        """Changes of balances."""
+        return _reads(self._db, credits.by_ids, self._acting_for)
+
+    @cached_property
+    def profile(self) -> DataLoader[UUID, Profile | None]:
+        """Profiles, by account."""
+        return _hot(self._db, profiles.hot_by_accounts, self._acting_for)
+
+    @cached_property
+    def purchase(self) -> DataLoader[UUID, Purchase | None]:
+        """Purchases."""
+        return _reads(self._db, payments.by_ids)
+
+    @cached_property
+    def result(self) -> DataLoader[tuple[UUID, int], TaskResult | None]:
+        """Results, by task and row number."""
+        return _reads(self._db, results.by_number)
+
+    @cached_property
+    def task_days(self) -> DataLoader[series.TaskDays, list[TaskDay] | None]:
+        """Tasks of days, by account and span."""
+        return _reads(self._db, series.of_tasks)
+
+    @cached_property
+    def sample(self) -> DataLoader[UUID, list[list[str]] | None]:
+        """The first rows of a draft's file, by task."""
+        return _reads(self._db, rows.samples)
+
+    @cached_property
+    def webhook(self) -> DataLoader[UUID, Webhook | None]:
+        """Webhooks."""
+        return _reads(self._db, webhooks.by_ids)
+
+    @cached_property
+    def webhook_delivery(self) -> DataLoader[UUID, WebhookDelivery | None]:
+        """Deliveries of webhooks."""
+        return _reads(self._db, webhooks.deliveries_by_ids)
+
+    @cached_property
+    def refreshed_task(self) -> DataLoader[UUID, Task | None]:
+        """The task as upstream has it; None where that was not asked for it."""
+        return DataLoader(self._refresh)
+
+    async def _refresh(self, task_ids: list[UUID]) -> list[Task | None]:
+        if self._is_asked:  # once an operation: what lies deeper in it is shown as it is stored
+            return [None] * len(task_ids)
+        self._is_asked = True
+        found = await freshness.refresh(self._db, self._upstream, self._keys, task_ids, self._now())
+        return [found.get(task_id) for task_id in task_ids]
 
     def below(
         self,
@@ -97,20 +153,6 @@ class Loaders:
         return self._below[key]
 
 
-class _Lazy(DataLoader[KeyT, RowT]):
-    """A loader that is made when it is first used: an operation uses one or two of them all."""
-
-    def __init__(self, batch: Callable[[list[KeyT]], Coroutine[Any, Any, list[RowT]]]) -> None:
-        self._batch, self._is_made = batch, False
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what DataLoader makes of itself
-        if self._is_made:
-            raise AttributeError(name)
-        self._is_made = True
-        super().__init__(self._batch)
-        return getattr(self, name)
-
-
 def _reads(
     db: Database,
     query: Callable[[ReadSession, Sequence[KeyT]], Awaitable[Mapping[KeyT, RowT]]],
@@ -121,7 +163,7 @@ def _reads(
             found = await query(session, keys)
         return [found.get(key) for key in keys]
 
-    return _Lazy(batch)
+    return DataLoader(batch)
 
 
 def _hot(
@@ -133,4 +175,4 @@ def _hot(
         found = await query(db.hot, keys, acting_for)
         return [found.get(key) for key in keys]
 
-    return _Lazy(batch)
+    return DataLoader(batch)

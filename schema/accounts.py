@@ -12,7 +12,7 @@ from schema.nodes import Node
 from schema.scalars import EmailAddress
 from schema.sessions import SessionConnection
 
-UserRole = words(
+words(
     models.UserRole,
     "What an account may do.",
     {"MEMBER": "Works with its own things.", "ADMIN": "Also reads and manages every account."},
@@ -23,7 +23,7 @@ UserRole = words(
 class User(Node):
     global_id: strawberry.ID = plain("Global id.", name="id")
     email: EmailAddress = plain("Sign-in address.")
-    role: UserRole = plain("What the account may do.")  # type: ignore[valid-type]
+    role: models.UserRole = plain("What the account may do.")
     is_email_confirmed: bool = plain("The address has been confirmed.")
     suspended_at: dt.datetime | None = plain("When an administrator suspended the account; null when active.")
     created_at: dt.datetime = plain("When the account was made.")

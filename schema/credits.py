@@ -14,7 +14,7 @@ from schema.nodes import Node
 from schema.purchases import Purchase
 from schema.tasks import Task
 
-CreditTransactionKind = words(
+words(
     models.CreditTransactionKind,
     "Kind of a ledger entry.",
     {
@@ -34,7 +34,7 @@ CreditTransactionKind = words(
 @node(models.CreditTransaction, "One entry of the ledger.")
 class CreditTransaction(Node):
     global_id: strawberry.ID = plain("Global id.", name="id")
-    kind: CreditTransactionKind = plain("What happened.")  # type: ignore[valid-type]
+    kind: models.CreditTransactionKind = plain("What happened.")
     amount: int = plain("Signed change of the balance.")
     reserved_amount: int = plain("Signed change of what is reserved.")
     balance_after: int = plain("The balance after this entry.")
@@ -61,7 +61,7 @@ class CreditTransactionConnection:
 
 @strawberry.input(description="Which ledger entries to list. All given conditions must hold.")
 class CreditTransactionFilter:
-    kind: list[CreditTransactionKind] | None = strawberry.field(  # type: ignore[valid-type]
+    kind: list[models.CreditTransactionKind] | None = strawberry.field(
         description="Of one of these kinds.", default=strawberry.UNSET
     )
     created_after: dt.datetime | None = strawberry.field(

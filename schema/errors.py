@@ -4,7 +4,7 @@ from resolvers import outcomes
 from schema.field import picture, plain, words
 from services import errors
 
-UserErrorCode = words(
+words(
     errors.UserErrorCode,
     "Why a mutation did nothing. New values may be added: treat an unknown one as INVALID.",
     {
@@ -29,7 +29,7 @@ USER_ERRORS = "Why nothing was done; empty on success."
 
 @picture(outcomes.UserError, "A problem the caller can put right. Unexpected failures are top-level errors instead.")
 class UserError:
-    code: UserErrorCode = plain("Stable machine-readable reason.")  # type: ignore[valid-type]
+    code: errors.UserErrorCode = plain("Stable machine-readable reason.")
     message: str = plain("Sentence that may be shown to a person.")
     field: list[str] | None = plain(
         'Path to the offending input field, e.g. ["input", "columnMapping", "email"]; null when no single field is at '

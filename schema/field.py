@@ -14,12 +14,12 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.base import get_object_definition
+from strawberry.types.enum import StrawberryEnumDefinition
 
 from db.models import ApiKeyScope
 from resolvers.context import Info
 
 T = TypeVar("T")
-EnumT = TypeVar("EnumT", bound=type[Enum])
 Declared = Any
 """A field; typed so that the annotation beside it can be the GraphQL type."""
 
@@ -29,6 +29,9 @@ SESSION = "SESSION"
 """Needs a session: no key may do this."""
 
 Needs = ApiKeyScope | str
+
+ROWS: dict[type, type] = {}
+"""Each picture with its row; the test of the house holds the one against the other."""
 
 REQUIRED = inspect.Parameter.empty
 """The default of an argument that must be given."""
@@ -106,11 +109,9 @@ def member(row: type, description: str) -> Callable[[type[T]], type[T]]:
     """Declare a type of a union: the picture of `row`, told apart from the others by it."""
 
     def decorate(cls: type[T]) -> type[T]:
-        def is_type_of(found: Any, _info: Any) -> bool:  # noqa: ANN401 - of any type
-            return isinstance(found, row)
-
-        cls.is_type_of = staticmethod(is_type_of)  # type: ignore[attr-defined]
-        return picture(row, description)(cls)
+        declared = picture(row, description)(cls)
+        get_object_definition(declared, strict=True).is_type_of = lambda found, _info: isinstance(found, row)
+        return declared
 
     return decorate
 
@@ -119,21 +120,22 @@ def picture(row: type, description: str) -> Callable[[type[T]], type[T]]:
     """Declare a type: the picture of `row`."""
 
     def decorate(cls: type[T]) -> type[T]:
-        cls.row = row  # type: ignore[attr-defined]  # the test of the house holds the picture against the row
+        ROWS[cls] = row
         return strawberry.type(cls, description=description)
 
     return decorate
 
 
-def words(enum: EnumT, description: str, values: Mapping[str, str]) -> EnumT:
-    """Declare an enum of the database: every value described."""
+def words(enum: type[Enum], description: str, values: Mapping[str, str]) -> None:
+    """Declare an enum of the database, which is the type of a field from then on: every value described."""
     if differing := {member.name for member in enum} ^ set(values):
         message = f"{enum.__name__}: values and descriptions differ in {sorted(differing)}"
         raise TypeError(message)
-    wrapped = strawberry.enum(enum, description=description)
-    for value in wrapped.__strawberry_definition__.values:  # type: ignore[attr-defined]
+    definition: StrawberryEnumDefinition = vars(strawberry.enum(enum, description=description))[
+        "__strawberry_definition__"
+    ]
+    for value in definition.values:
         value.description = values[value.name]
-    return wrapped
 
 
 def _asking(
@@ -156,7 +158,7 @@ def _signed(resolve: Callable[..., Any], arguments: Mapping[str, inspect.Paramet
     signature = inspect.signature(resolve)
     own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
     declared = [parameter.replace(name=name) for name, parameter in arguments.items()]
-    resolve.__signature__ = signature.replace(parameters=[*own, *declared])  # type: ignore[attr-defined]
+    resolve.__signature__ = signature.replace(parameters=[*own, *declared])  # type: ignore[attr-defined]  # for inspect
     resolve.__annotations__ |= {p.name: p.annotation for p in declared}
     return resolve
 

@@ -13,7 +13,7 @@ from schema.integrations import Integration
 from schema.nodes import Node
 from schema.scalars import JSONObject
 
-ApiKeyScope = words(
+words(
     models.ApiKeyScope,
     "What an API key may do. What no scope names, a key may not do.",
     {
@@ -39,7 +39,7 @@ class ApiKey(Node):
     global_id: strawberry.ID = plain("Global id.", name="id")
     name: str = plain("Name given by the owner.")
     prefix: str = plain("First characters of the secret, to tell keys apart.")
-    scopes: list[ApiKeyScope] = plain("What the key may do.")  # type: ignore[valid-type]
+    scopes: list[models.ApiKeyScope] = plain("What the key may do.")
     integration: Integration | None = edge(
         integrations.of, "The integration the key was made for; null for a general key."
     )

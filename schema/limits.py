@@ -4,11 +4,10 @@ import contextlib
 import dataclasses
 import functools
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import strawberry
 from graphql import (
-    ASTValidationRule,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -33,6 +32,7 @@ from graphql import (
 from strawberry.extensions import SchemaExtension
 from strawberry.schema import BaseSchema
 from strawberry.schema.schema import validate_document
+from strawberry.types.graphql import OperationType as StrawberryOperationType
 
 from services import rates
 
@@ -97,14 +97,14 @@ class Documents(SchemaExtension):
     tree each time) and the depth and alias limiters (exponential on fragments, and one class a request).
     """
 
-    _prepared: "_Prepared | None" = None
+    _prepared: "Prepared | None" = None
 
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
         context.parse_options["max_tokens"] = LIMITS.tokens
         if context.query:
             # A text that does not parse is left to the stock step, which reports it in the way each transport needs.
-            self._prepared = _prepare(context.schema, context.query, context.validation_rules)
+            self._prepared = prepared(context.schema, context.query)
             if self._prepared is not None:
                 context.graphql_document = self._prepared.document
         yield
@@ -115,7 +115,7 @@ class Documents(SchemaExtension):
             context.pre_execution_errors = list(prepared.errors)
             # The library would run the first of several operations (specification, section 6.1: a request error).
             is_named = context._provided_operation_name is not None  # noqa: SLF001 - `operation_name` makes one up
-            if prepared.operations > 1 and not is_named:
+            if len(prepared.operations) > 1 and not is_named:
                 text = "The document holds several operations: name one in `operationName`."
                 error = GraphQLError(text, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})
                 context.pre_execution_errors.append(error)
@@ -125,7 +125,7 @@ class Documents(SchemaExtension):
         prepared, context = self._prepared, self.execution_context
         if prepared is None or prepared.errors or context.operation_type.value == "subscription":
             return {}
-        return {"cost": {"requested": prepared.cost, "maximum": LIMITS.cost}} | _left()
+        return prepared.told()
 
 
 def _left() -> dict[str, object]:
@@ -138,37 +138,57 @@ def _left() -> dict[str, object]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Prepared:
+class Prepared:
+    """A document that parses, with what is known of it."""
+
     document: DocumentNode
-    errors: tuple[GraphQLError, ...]  # shared by every request with this text: never change one
+    errors: tuple[GraphQLError, ...]
+    """Shared by every request with this text: never change one."""
     cost: int
-    operations: int
+    operations: Mapping[str | None, OperationType]
+    """By their names; of several with one name, which is an error, any."""
+
+    def is_runnable(self, name: str | None, allowed: Iterable[StrawberryOperationType]) -> bool:
+        """Say whether the query or mutation of this name, or the only one (None), can be run and is allowed."""
+        if self.errors or (name is None and len(self.operations) > 1):
+            return False
+        kind = self.operations.get(name) if name is not None else next(iter(self.operations.values()), None)
+        if kind is None or kind is OperationType.SUBSCRIPTION:
+            return False
+        return any(kind.value == one.value for one in allowed)
+
+    def told(self) -> dict[str, object]:
+        """What an answer tells of cost and rates."""
+        return {"cost": {"requested": self.cost, "maximum": LIMITS.cost}} | _left()
 
 
 def price(schema: BaseSchema, text: str) -> int:
     """What an operation is charged, in points: its cost, and 1 where that is nothing or the text is no document."""
-    prepared = _prepare(typing.cast("strawberry.Schema", schema), text, tuple(specified_rules))
-    return max(1, prepared.cost) if prepared is not None else 1
+    found = prepared(typing.cast("strawberry.Schema", schema), text)
+    return max(1, found.cost) if found is not None else 1
 
 
 @functools.lru_cache(maxsize=DOCUMENTS_KEPT)
-def _prepare(schema: strawberry.Schema, text: str, rules: tuple[type[ASTValidationRule], ...]) -> _Prepared | None:
+def prepared(schema: strawberry.Schema, text: str) -> Prepared | None:
     """Parse, measure and validate; None for a text that does not parse, which is kept too."""
     with contextlib.suppress(GraphQLError, RecursionError):
-        return _prepared(schema, text, rules)
+        return _prepared(schema._schema, text)  # noqa: SLF001 - the library's own extensions reach it in this way
     return None
 
 
-def _prepared(schema: strawberry.Schema, text: str, rules: tuple[type[ASTValidationRule], ...]) -> _Prepared:
+def _prepared(schema: GraphQLSchema, text: str) -> Prepared:
     document = parse(text, max_tokens=LIMITS.tokens)
-    core = schema._schema  # noqa: SLF001 - the library's own extensions reach it in this way
-    errors, cost = check(core, document)
+    errors, cost = check(schema, document)
     if not errors:
-        errors = validate_document(core, document, rules)
+        errors = validate_document(schema, document, tuple(specified_rules))
         for error in errors:  # still ours alone: nobody has seen them yet
             error.extensions = {"code": "GRAPHQL_VALIDATION_FAILED", **(error.extensions or {})}
-    operations = sum(isinstance(node, OperationDefinitionNode) for node in document.definitions)
-    return _Prepared(document, tuple(errors), cost, operations)
+    operations = {
+        node.name.value if node.name else None: node.operation
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+    }
+    return Prepared(document, tuple(errors), cost, operations)
 
 
 def check(schema: GraphQLSchema, document: DocumentNode, limits: Limits = LIMITS) -> tuple[list[GraphQLError], int]:

@@ -1,15 +1,20 @@
-"""What is told of an operation: errors with codes to the caller, faults and one line to the log; and its time limit."""
+"""What is told of an operation: errors with codes to the caller, faults and one line to the log; and its time limit.
+
+Good queries and mutations are run by `schema.execution.direct`, by these functions; the hooks are for all others.
+"""
 
 import asyncio
+import contextlib
 import math
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Self
 
-import strawberry
 import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
+from graphql.execution import SubsequentIncrementalExecutionResult
 from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
@@ -36,62 +41,66 @@ _SUGGESTION = re.compile(r"\s*Did you mean .*", re.DOTALL)
 _REQUEST_FAULTS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
 
 
-class ObservedSchema(strawberry.Schema):
-    """A schema that leaves the logging of errors to ErrorCodes: the library's own writes every typo of a caller."""
-
-    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        pass
-
-
 class TellableError(GraphQLError):
     """An error as the caller may see it: it has a code, and nothing of the exception behind it."""
 
 
-class OperationLog(SchemaExtension):
-    """Writes one line an operation: no document, no variables. For a subscription, when it ends."""
+class Line:
+    """The one line in the log that an operation has, written when the block ends: no document, no variables."""
 
-    def on_operation(self) -> Iterator[None]:
+    def __init__(self, context: ExecutionContext) -> None:
+        """Be about an operation that is to run."""
+        self.outcome = "done"
+        self._context = context
         self._codes: list[str] = []
-        started = time.perf_counter()
-        outcome = "cancelled"
-        try:
-            yield
-            outcome = "done"
-        except Exception:
-            outcome = "failed"
-            raise
-        finally:
-            self._note(getattr(self.execution_context.result, "errors", None))
-            log.info(
-                "operation",
-                operation_type=self._type(),
-                operation_name=(self.execution_context.operation_name or "")[:100] or None,
-                outcome=outcome,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-                request_id=getattr(self.execution_context.context, "request_id", None),
-                account_id=getattr(getattr(self.execution_context.context, "actor", None), "account_id", None),
-                error_codes=sorted(set(self._codes)),
-            )
 
-    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
-        yield
-        self._note(getattr(result, "errors", None))
+    def __enter__(self) -> Self:
+        self._started = time.perf_counter()
+        return self
 
-    def _note(self, errors: Sequence[GraphQLError] | None) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        context = self._context
+        if error is not None:
+            self.outcome = "failed" if isinstance(error, Exception) else "cancelled"
+        if isinstance(error, GraphQLError):
+            self.note([error])
+        self.note(getattr(context.result, "errors", None))
+        log.info(
+            "operation",
+            operation_type=self._type(),
+            operation_name=(context.operation_name or "")[:100] or None,
+            outcome=self.outcome,
+            duration_ms=round((time.perf_counter() - self._started) * 1000, 1),
+            request_id=getattr(context.context, "request_id", None),
+            account_id=getattr(getattr(context.context, "actor", None), "account_id", None),
+            error_codes=sorted(set(self._codes)),
+        )
+
+    def note(self, errors: Sequence[GraphQLError] | None) -> None:
+        """Remember the codes of errors."""
         self._codes += [str((error.extensions or {}).get("code")) for error in errors or ()]
 
     def _type(self) -> str | None:
         try:
-            return self.execution_context.operation_type.value
+            return self._context.operation_type.value
         except RuntimeError:
             return None  # the document did not parse, or holds no such operation
 
 
-class ErrorCodes(SchemaExtension):
-    """Gives every error `extensions.code`; masks what is no business of the caller and logs it under an error id.
+class OperationLog(SchemaExtension):
+    """Writes the line of an operation; of a subscription, when it ends."""
 
-    Errors may come out of the cache of documents, so each is written anew and none is changed.
-    """
+    def on_operation(self) -> Iterator[None]:
+        with Line(self.execution_context) as self._line:
+            yield
+
+    def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
+        yield
+        self._line.note(getattr(result, "errors", None))
+
+
+class ErrorCodes(SchemaExtension):
+    """Gives every error `extensions.code`; masks what is no business of the caller and logs it under an error id."""
 
     def on_operation(self) -> Iterator[None]:
         try:
@@ -99,71 +108,79 @@ class ErrorCodes(SchemaExtension):
         except _REQUEST_FAULTS:
             raise
         except Exception as error:  # what a hook raised would otherwise reach the caller in its own words
-            raise self._tellable(error) from error
+            raise tellable(error, self.execution_context) from error
         result = self.execution_context.result
         if result is not None and result.errors:
-            result.errors = self._all_tellable(result.errors)
+            result.errors = all_tellable(result.errors, self.execution_context)
 
     def on_stream_result(self, result: StreamExecutionResult) -> Iterator[None]:
-        errors = getattr(result, "errors", None)
-        if errors:
-            result.errors = self._all_tellable(errors)  # type: ignore[union-attr]
+        if not isinstance(result, SubsequentIncrementalExecutionResult) and result.errors:
+            result.errors = all_tellable(result.errors, self.execution_context)
         yield
-
-    def _all_tellable(self, errors: Sequence[GraphQLError]) -> list[GraphQLError]:
-        return [self._tellable(error) for error in errors[:ERRORS_MAX]]
-
-    def _tellable(self, error: Exception) -> TellableError:
-        if isinstance(error, TellableError):
-            return error
-        code, message = _code_and_message(error)
-        if self.execution_context.schema.config.disable_field_suggestions:
-            # The library takes them from fields only; arguments, types and enum values would still be guessed at.
-            message = _SUGGESTION.sub("", message)
-        extensions: dict[str, object] = {}
-        if isinstance(error, GraphQLError):
-            extensions |= error.extensions or {}
-        if code == FAULT:
-            extensions = {"errorId": uuid.uuid4().hex}
-            cause = getattr(error, "original_error", None) or error
-            log.error(
-                "fault in an operation",
-                error_id=extensions["errorId"],
-                operation_name=(self.execution_context.operation_name or "")[:100] or None,
-                path=getattr(error, "path", None),
-                request_id=getattr(self.execution_context.context, "request_id", None),
-                exc_info=cause,
-            )
-        extensions["code"] = code
-        if (seconds := AWAY_SECONDS if code == AWAY else _retry_after_seconds(error)) is not None:
-            extensions["retryAfterSeconds"] = seconds
-        request_id = getattr(self.execution_context.context, "request_id", None)
-        if request_id is not None:
-            extensions["requestId"] = request_id
-        if not isinstance(error, GraphQLError):
-            return TellableError(message, extensions=extensions)
-        return TellableError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)
 
 
 class TimeLimit(SchemaExtension):
-    """Ends a query or mutation that runs longer than 35 s, or than it has asked for (`Context.take_longer`).
-
-    Subscriptions last as long as they are wanted.
-    """
+    """Ends a query or mutation that runs too long. Subscriptions last as long as they are wanted."""
 
     async def on_execute(self) -> AsyncIterator[None]:
         if self.execution_context.operation_type.value == "subscription":
             yield
             return
-        try:
-            async with asyncio.timeout(OPERATION_SECONDS_MAX) as limit:
-                context = self.execution_context.context
-                if isinstance(context, Context):
-                    context.time_limit = limit
-                yield
-        except TimeoutError:
-            message = "The operation took too long and was stopped."
-            raise GraphQLError(message, extensions={"code": TIMEOUT}) from None
+        async with time_limit(self.execution_context.context):
+            yield
+
+
+@contextlib.asynccontextmanager
+async def time_limit(context: object) -> AsyncIterator[None]:
+    """End what runs longer than 35 s, or than it has asked for (`Context.take_longer`), with a GraphQLError."""
+    try:
+        async with asyncio.timeout(OPERATION_SECONDS_MAX) as limit:
+            if isinstance(context, Context):
+                context.time_limit = limit
+            yield
+    except TimeoutError:
+        message = "The operation took too long and was stopped."
+        raise GraphQLError(message, extensions={"code": TIMEOUT}) from None
+
+
+def all_tellable(errors: Sequence[Exception], context: ExecutionContext) -> list[GraphQLError]:
+    """Errors as the caller may see them, the first ten."""
+    return [tellable(error, context) for error in errors[:ERRORS_MAX]]
+
+
+def tellable(error: Exception, context: ExecutionContext) -> TellableError:
+    """Write an error anew as the caller may see it; none is changed, for they may come out of the cache of documents.
+
+    A fault is logged under an error id, which is all that the caller is told of it.
+    """
+    if isinstance(error, TellableError):
+        return error
+    code, message = _code_and_message(error)
+    if context.schema.config.disable_field_suggestions:
+        # The library takes them from fields only; arguments, types and enum values would still be guessed at.
+        message = _SUGGESTION.sub("", message)
+    request_id = getattr(context.context, "request_id", None)
+    extensions: dict[str, object] = {}
+    if isinstance(error, GraphQLError):
+        extensions |= error.extensions or {}
+    if code == FAULT:
+        extensions = {"errorId": uuid.uuid4().hex}
+        log.error(
+            "fault in an operation",
+            error_id=extensions["errorId"],
+            operation_name=(context.operation_name or "")[:100] or None,
+            path=getattr(error, "path", None),
+            request_id=request_id,
+            exc_info=getattr(error, "original_error", None) or error,
+        )
+    extensions["code"] = code
+    if (seconds := AWAY_SECONDS if code == AWAY else _retry_after_seconds(error)) is not None:
+        extensions["retryAfterSeconds"] = seconds
+    if request_id is not None:
+        extensions["requestId"] = request_id
+    if not isinstance(error, GraphQLError):
+        return TellableError(message, extensions=extensions)
+    return TellableError(message, error.nodes, error.source, error.positions, error.path, extensions=extensions)
 
 
 def _code_and_message(error: Exception) -> tuple[str, str]:
@@ -209,5 +226,28 @@ def _of_cause(cause: Exception) -> tuple[str, str]:
     return FAULT, "Internal server error."
 
 
+class OwnContext(SchemaExtension):
+    """Gives each operation a context of its own: all on a WebSocket share one."""
+
+    def on_operation(self) -> Iterator[None]:
+        context = self.execution_context.context
+        count(context)
+        if isinstance(context, Context):
+            self.execution_context.context = context.for_operation()
+        yield
+
+
+def count(context: object) -> None:
+    """Count an operation as use of who is signed in."""
+    if isinstance(context, Context):
+        context.count_request()
+
+
 # In this order: the first is the outermost.
-EXTENSIONS: tuple[Callable[[], SchemaExtension], ...] = (OperationLog, ErrorCodes, TimeLimit, limits.Documents)
+EXTENSIONS: tuple[Callable[[], SchemaExtension], ...] = (
+    OwnContext,
+    OperationLog,
+    ErrorCodes,
+    TimeLimit,
+    limits.Documents,
+)

@@ -6,13 +6,13 @@ from schema.credits import Credits
 from schema.field import argument, edge, picture, plain
 from schema.metrics import TaskMetrics
 from schema.profiles import Profile
-from schema.tasks import Task, TaskStatus
+from schema.tasks import Task
 from schema.usage import UsageSeries
 
 
 @picture(models.TaskStatusCount, "How many tasks have a status.")
 class TaskStatusCount:
-    status: TaskStatus = plain("The status.")  # type: ignore[valid-type]
+    status: models.TaskStatus = plain("The status.")
     count: int = plain("Number of tasks.")
 
 

@@ -12,7 +12,7 @@ from schema.nodes import Node
 from schema.scalars import URL
 from services.payments import packages
 
-PurchaseStatus = words(
+words(
     models.PurchaseStatus,
     "Where a purchase stands.",
     {
@@ -39,7 +39,7 @@ class Purchase(Node):
     credits: int = plain("What was bought.")
     price_minor: int = plain("Price in the smallest unit of the currency.")
     currency: str = plain("ISO 4217 code.")
-    status: PurchaseStatus = plain("Where it stands.")  # type: ignore[valid-type]
+    status: models.PurchaseStatus = plain("Where it stands.")
     checkout_url: URL | None = plain("Where the buyer pays; null once paid.")
     created_at: dt.datetime = plain("When it was begun.")
     paid_at: dt.datetime | None = plain("When the credits arrived.")

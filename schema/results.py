@@ -10,7 +10,7 @@ from schema import pages
 from schema.field import edge, node, picture, plain, words
 from schema.nodes import Node
 from schema.scalars import URL
-from schema.verdicts import EmailVerification, Verdict, VerdictReason
+from schema.verdicts import EmailVerification
 from services import exports, links
 
 
@@ -39,10 +39,10 @@ class TaskResultConnection:
 
 @strawberry.input(description="Which results to list. All given conditions must hold.")
 class TaskResultFilter:
-    verdict: list[Verdict] | None = strawberry.field(  # type: ignore[valid-type]
+    verdict: list[models.Verdict] | None = strawberry.field(
         description="With one of these verdicts; 1 to 5 values.", default=strawberry.UNSET
     )
-    reason: list[VerdictReason] | None = strawberry.field(  # type: ignore[valid-type]
+    reason: list[models.VerdictReason] | None = strawberry.field(
         description="With one of these reasons.", default=strawberry.UNSET
     )
     domain: str | None = strawberry.field(description="At this domain, exactly.", default=strawberry.UNSET)
@@ -51,7 +51,7 @@ class TaskResultFilter:
     )
 
 
-DownloadFormat = words(
+words(
     exports.DownloadFormat,
     "Format of a results file.",
     {
@@ -67,4 +67,4 @@ DownloadFormat = words(
 class DownloadLink:
     url: URL = plain("Signed address; anyone who has it can read the file.")
     expires_at: dt.datetime = plain("When the link stops working; 15 minutes after it was made.")
-    format: DownloadFormat = plain("File format behind the link.")  # type: ignore[valid-type]
+    format: exports.DownloadFormat = plain("File format behind the link.")

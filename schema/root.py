@@ -1,9 +1,6 @@
 """The schema: Query, Mutation, Subscription, and how operations run."""
 
-from collections.abc import Iterator
-
 import strawberry
-from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 
 from db.models import ApiKeyScope
@@ -23,11 +20,11 @@ from resolvers import (
     usage,
     webhooks,
 )
-from resolvers.context import Context
 from schema import observe, pages
 from schema.accounts import User
 from schema.admin import Admin, AuditEvent
 from schema.credits import Credits, CreditTransaction
+from schema.execution.direct import DirectSchema
 from schema.execution.executor import CompiledExecutor
 from schema.field import PUBLIC, REQUIRED, SESSION, argument, root
 from schema.integrations import Integration
@@ -154,19 +151,7 @@ class Mutation(
     pass
 
 
-class OwnLoaders(SchemaExtension):
-    """Counts every operation and gives it loaders of its own: all on a WebSocket share one context."""
-
-    def on_operation(self) -> Iterator[None]:
-        """Before anything of the operation runs."""
-        context = self.execution_context.context
-        if isinstance(context, Context):
-            self.execution_context.context = context.for_operation()
-            context.count_request()
-        yield
-
-
-schema = observe.ObservedSchema(
+schema = DirectSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
@@ -182,7 +167,7 @@ schema = observe.ObservedSchema(
         Webhook,
         WebhookDelivery,
     ],
-    extensions=[OwnLoaders, *observe.EXTENSIONS],
+    extensions=observe.EXTENSIONS,
     execution_context_class=CompiledExecutor,
     config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=True),
 )

@@ -15,11 +15,11 @@ from schema.field import argument, edge, node, picture, plain, words
 from schema.integrations import Integration
 from schema.metrics import TaskMetrics
 from schema.nodes import Node
-from schema.results import DownloadFormat, DownloadLink, TaskResultConnection, TaskResultFilter
+from schema.results import DownloadLink, TaskResultConnection, TaskResultFilter
 from schema.scalars import URL
-from services.exports import DownloadFormat as Format
+from services import exports
 
-TaskStatus = words(
+words(
     models.TaskStatus,
     "Where a task stands. It moves down this list; FAILED and CANCELED are ends.",
     {
@@ -32,7 +32,7 @@ TaskStatus = words(
     },
 )
 
-TaskSource = words(
+words(
     models.TaskSource,
     "How the addresses of a task came in.",
     {
@@ -43,7 +43,7 @@ TaskSource = words(
     },
 )
 
-ColumnRole = words(
+words(
     models.ColumnRole,
     "What a column is used for.",
     {
@@ -59,9 +59,7 @@ ColumnRole = words(
 class TaskFileColumn:
     index: int = plain("Position from 0.")
     name: str | None = plain("Header text; null when the file has no header.")
-    role: ColumnRole | None = plain(  # type: ignore[valid-type]
-        "What the column is used for; null when it is carried through unread."
-    )
+    role: models.ColumnRole | None = plain("What the column is used for; null when it is carried through unread.")
 
 
 @picture(models.TaskFile, "An uploaded list.")
@@ -87,8 +85,8 @@ class TaskQuote:
 class Task(Node):
     global_id: strawberry.ID = plain("Global id.", name="id")
     name: str = plain("Name given by the owner.")
-    status: TaskStatus = plain("Where the task stands.")  # type: ignore[valid-type]
-    source: TaskSource = plain("How the addresses came in.")  # type: ignore[valid-type]
+    status: models.TaskStatus = plain("Where the task stands.")
+    source: models.TaskSource = plain("How the addresses came in.")
     integration: Integration | None = edge(
         integrations.of, "The integration that made the task; null when made in the app."
     )
@@ -114,7 +112,7 @@ class Task(Node):
     download: DownloadLink | None = edge(
         result_rows.download,
         "A signed link to the results so far; null before the first.",
-        format=argument(DownloadFormat, "File format.", Format.CSV),
+        format=argument(exports.DownloadFormat, "File format.", exports.DownloadFormat.CSV),
         filter=argument(TaskResultFilter | None, "Only results that match."),
     )
     owner: User | None = edge(accounts.owner, "The account that owns the task.")
@@ -146,7 +144,7 @@ class TaskFilter:
     created_before: dt.datetime | None = strawberry.field(
         description="Made before this moment.", default=strawberry.UNSET
     )
-    status: list[TaskStatus] | None = strawberry.field(  # type: ignore[valid-type]
+    status: list[models.TaskStatus] | None = strawberry.field(
         description="In one of these states; 1 to 6 values.", default=strawberry.UNSET
     )
     integration: list[str] | None = strawberry.field(
@@ -157,13 +155,13 @@ class TaskFilter:
     )
 
 
-OrderDirection = words(
+words(
     models.OrderDirection,
     "Sort direction.",
     {"ASC": "Smallest, oldest or A first.", "DESC": "Largest, newest or Z first."},
 )
 
-TaskOrderField = words(
+words(
     models.TaskOrderField,
     "What tasks can be sorted by.",
     {"CREATED_AT": "Time of creation.", "NAME": "Name, in any case.", "TOTAL": "Number of addresses."},
@@ -172,9 +170,5 @@ TaskOrderField = words(
 
 @strawberry.input(description="Order of tasks. Ties are broken by id.")
 class TaskOrder:
-    field: TaskOrderField = strawberry.field(  # type: ignore[valid-type]
-        description="Sort key.", default=models.TaskOrderField.CREATED_AT
-    )
-    direction: OrderDirection = strawberry.field(  # type: ignore[valid-type]
-        description="Direction.", default=models.OrderDirection.DESC
-    )
+    field: models.TaskOrderField = strawberry.field(description="Sort key.", default=models.TaskOrderField.CREATED_AT)
+    direction: models.OrderDirection = strawberry.field(description="Direction.", default=models.OrderDirection.DESC)

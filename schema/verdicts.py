@@ -6,7 +6,7 @@ from db import models
 from schema.field import picture, plain, words
 from schema.scalars import EmailAddress
 
-Verdict = words(
+words(
     models.Verdict,
     "Judgement on an address.",
     {
@@ -18,7 +18,7 @@ Verdict = words(
     },
 )
 
-VerdictReason = words(
+words(
     models.VerdictReason,
     "Why an address got its verdict. New values may be added.",
     {
@@ -48,7 +48,7 @@ VerdictReason = words(
     },
 )
 
-EvidenceStage = words(
+words(
     models.EvidenceStage,
     "Stage of a check.",
     {
@@ -67,7 +67,7 @@ EvidenceStage = words(
 
 @picture(models.EvidenceStep, "One thing that was seen while checking an address.")
 class EvidenceStep:
-    stage: EvidenceStage = plain(  # type: ignore[valid-type]
+    stage: models.EvidenceStage = plain(
         "Where: SYNTAX, DNS, CONNECT, BANNER, EHLO, STARTTLS, MAIL, RCPT, CATCHALL_PROBE."
     )
     host: str | None = plain("The mail host, where one was spoken to.")
@@ -80,8 +80,8 @@ class EvidenceStep:
 @picture(models.EmailVerification, "What was found out about one address.")
 class EmailVerification:
     email: EmailAddress | None = plain("The normalized address; null when the input is not an address.")
-    verdict: Verdict = plain("The judgement.")  # type: ignore[valid-type]
-    reason: VerdictReason = plain("Why.")  # type: ignore[valid-type]
+    verdict: models.Verdict = plain("The judgement.")
+    reason: models.VerdictReason = plain("Why.")
     score: int | None = plain("How likely mail is to arrive, 0 to 100; null when upstream does not say.")
     score_reasons: list[str] = plain("What raised or lowered the score.")
     evidence: list[EvidenceStep] = plain("What was seen on the way to the verdict, step by step.")

@@ -12,7 +12,7 @@ from schema.field import edge, node, picture, plain, words
 from schema.nodes import Node
 from schema.scalars import URL
 
-WebhookEvent = words(
+words(
     models.WebhookEvent,
     "Events a webhook can ask for.",
     {
@@ -27,7 +27,7 @@ WebhookEvent = words(
 @node(models.WebhookDelivery, "One event for one receiver, and what came of it.")
 class WebhookDelivery(Node):
     global_id: strawberry.ID = plain("Global id; also the Webhook-Id header, the same on every retry.", name="id")
-    event: WebhookEvent = plain("The event.")  # type: ignore[valid-type]
+    event: models.WebhookEvent = plain("The event.")
     response_status: int | None = plain("HTTP status of the last answer; null when there was none.")
     is_delivered: bool = plain("The receiver answered with 2xx.")
     attempts: int = plain("Tries so far, at most 8.")
@@ -53,7 +53,7 @@ class WebhookDeliveryConnection:
 class Webhook(Node):
     global_id: strawberry.ID = plain("Global id.", name="id")
     url: URL = plain("Receiver.")
-    events: list[WebhookEvent] = plain("Events sent.")  # type: ignore[valid-type]
+    events: list[models.WebhookEvent] = plain("Events sent.")
     is_enabled: bool = plain("False stops deliveries; set by itself after 5 days of failures.")
     deliveries: WebhookDeliveryConnection | None = edge(
         webhooks.deliveries, "Recent deliveries, newest first; kept for 30 days.", **pages.ARGUMENTS

@@ -55,8 +55,7 @@ async def authenticate(
 
 async def _by_token(db: Database, credentials: Credentials, token: str, now: datetime) -> Actor:
     """The caller of a session."""
-    await credentials.tokens.prepare(token)
-    claims = credentials.tokens.read(token)
+    claims = await credentials.tokens.verify(token)
     if credentials.directory is not None:
         account = await credentials.directory.account(claims, token, now)
     else:

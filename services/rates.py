@@ -125,7 +125,16 @@ class Rates:
 
     async def count(self, name: str, who: str, *, seconds: int, amount: int = 1) -> int:
         """Add to a counter; gives what it holds now. Its window of `seconds` begins with its first."""
-        return await self._run(lambda storage: storage.incr(f"{name}:{who}", seconds, amount))
+        return (await self.spend(name, who, seconds=seconds, amount=amount))[0]
+
+    async def spend(self, name: str, who: str, *, seconds: int, amount: int) -> tuple[int, float]:
+        """`count`, and when the window ends, in seconds since the epoch."""
+
+        async def add(storage: Storage) -> tuple[int, float]:
+            key = f"{name}:{who}"
+            return await storage.incr(key, seconds, amount), await storage.get_expiry(key)
+
+        return await self._run(add)
 
     async def seconds_left(self, name: str, who: str) -> float:
         """How long the window of a counter still lasts; 0 where nothing was counted."""
@@ -177,13 +186,12 @@ class Meter:
         """
         limit = self._points if actor is not None else self._points_signed_out
         who = payer(actor)
-        spent = await self._rates.count("points", who, seconds=WINDOW_SECONDS, amount=cost)
-        seconds = await self._rates.seconds_left("points", who)
-        allowance = Allowance(limit, max(limit - spent, 0), cost, datetime.fromtimestamp(time.time() + seconds, UTC))
+        spent, ends_at = await self._rates.spend("points", who, seconds=WINDOW_SECONDS, amount=cost)
+        allowance = Allowance(limit, max(limit - spent, 0), cost, datetime.fromtimestamp(ends_at, UTC))
         SPENT.set(allowance)
         if spent > limit:
             text = f"This costs {cost} points, and of {limit} a minute not so many are left."
-            raise RateLimited(text, retry_after_seconds=max(1, math.ceil(seconds)))
+            raise RateLimited(text, retry_after_seconds=max(1, math.ceil(ends_at - time.time())))
         return allowance
 
 

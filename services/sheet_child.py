@@ -113,7 +113,7 @@ def _check_cells(text: bytes) -> None:
 
 def rows(path: str) -> Iterator[list[str]]:
     """The rows of the first visible sheet that has any."""
-    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum  # noqa: PLC0415  after the limits
+    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum  # noqa: PLC0415 - after the limits
 
     try:
         book = CalamineWorkbook.from_path(path)

@@ -32,6 +32,7 @@ class SigningKeys:
         """Nothing is read before it is needed: a process may start while the database is away."""
         self._db, self._box = db, box
         self._keys: dict[str, ec.EllipticCurvePrivateKey] = {}
+        self._public: dict[str, VerifyingKey] = {}
         self._read_at: float | None = None
         self._lock = asyncio.Lock()
 
@@ -50,8 +51,7 @@ class SigningKeys:
 
     def public(self, kid: str) -> VerifyingKey | None:
         """The public half of a key; None for a kid that is not ours."""
-        key = self._keys.get(kid)
-        return VerifyingKey(ALGORITHM, key.public_key()) if key is not None else None
+        return self._public.get(kid)
 
     def current(self) -> tuple[str, ec.EllipticCurvePrivateKey]:
         """The newest key and its kid: what signs now. After `prepare`."""
@@ -80,6 +80,7 @@ class SigningKeys:
                     await queries.add_signing_key(session, added)
                     keys = self._opened([added, *rows])
         self._keys, self._read_at = keys, time.monotonic()
+        self._public = {kid: VerifyingKey(ALGORITHM, key.public_key()) for kid, key in keys.items()}
 
     def _opened(self, rows: Sequence[SigningKey]) -> dict[str, ec.EllipticCurvePrivateKey]:
         keys = {}

@@ -57,7 +57,7 @@ def spreadsheet() -> bytes:
         return file.read()
 
 
-async def only_here(_: str, port: int, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+def only_here(_: str, port: int, *__: object, **___: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
     """Resolve every name to loopback, where webhooks do not go: made-up URLs are nobody's to call."""
     return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port))]
 
@@ -70,7 +70,7 @@ async def verifier(postgres_url: str) -> AsyncIterator[str]:
     await connection.close()
     database_url = urlsplit(postgres_url)._replace(path="/fuzzed").geturl()
     await asyncio.to_thread(migrations.upgrade, database_url)
-    setattr(asyncio.get_running_loop(), "getaddrinfo", only_here)  # noqa: B010  a method
+    setattr(socket, "getaddrinfo", only_here)  # noqa: B010 - a function
     async with Lab() as lab:
         environment = {
             "VERIFIER_DATABASE_URL": database_url,

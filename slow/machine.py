@@ -166,7 +166,7 @@ async def running(
             await stop(rest)
             raise
         client = await held.enter_async_context(
-            httpx.AsyncClient(base_url=base_url, headers={"Authorization": f"Bearer {KEY}"}, timeout=120, verify=False)  # noqa: S501  loopback
+            httpx.AsyncClient(base_url=base_url, headers={"Authorization": f"Bearer {KEY}"}, timeout=120, verify=False)  # noqa: S501 - loopback
         )
         pool = await asyncpg.create_pool(url, min_size=0, max_size=4)
         held.callback(pool.terminate)

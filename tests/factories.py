@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from db import ids
-from db.models import Account, Task, TaskSource, TaskStatus, UserRole, Verdict, VerdictReason
+from db.models import Account, ApiKey, ApiKeyScope, Task, TaskSource, TaskStatus, UserRole, Verdict, VerdictReason
 from db.queries import accounts
 from db.queries import tasks as task_queries
 from db.session import Database
 from resolvers.context import Parts
 from services import accounts as beginnings
-from services import tasks
+from services import keys, tasks
 from services.actor import Actor
 from services.intake import Intake, inline_rows
 
@@ -31,6 +31,13 @@ async def account(
 def actor(owner: Account) -> Actor:
     """The account as a caller with a session."""
     return Actor(owner.id, owner.role)
+
+
+async def key(parts: Parts, owner: Account, *scopes: ApiKeyScope) -> tuple[ApiKey, str]:
+    """A key that may do this, and its secret."""
+    return await keys.create(
+        parts.db, parts.credentials.pepper, account_id=owner.id, name="key", scopes=scopes, now=parts.now()
+    )
 
 
 async def task(

@@ -27,6 +27,6 @@ def encode(value: object) -> bytes:
 
 
 def _moment(value: object) -> str:
-    if not isinstance(value, dt.datetime):
+    if not isinstance(value, dt.date):
         raise TypeError(type(value).__name__)
     return value.isoformat().replace("+00:00", "Z")

@@ -1,7 +1,8 @@
 """Chooses media types: what the client prefers to get and what it has sent (RFC 9110 sections 8.3 and 12.5.1)."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator
 
 JSON = "application/json"
 GRAPHQL_RESPONSE = "application/graphql-response+json"
@@ -12,6 +13,9 @@ HTML = "text/html"
 # In the server's own order, which decides where the client leaves it open: `*/*` and no Accept at all mean JSON.
 ANSWERS = (JSON, GRAPHQL_RESPONSE, EVENT_STREAM)
 ANSWERS_TO_UPLOADS = (JSON, GRAPHQL_RESPONSE)  # a stream would outlive the files of the form
+
+HEADERS_KEPT = 500
+"""Of each kind: clients send the same few again and again, and none is longer than the server's limit of a head."""
 
 _UTF8 = ("utf-8", "utf8")
 
@@ -33,7 +37,8 @@ class _Range:
         return 1 if self.name == "*/*" else 0
 
 
-def preferred(accept: str | None, offers: Sequence[str] = ANSWERS) -> str | None:
+@functools.lru_cache(maxsize=HEADERS_KEPT)
+def preferred(accept: str | None, offers: tuple[str, ...] = ANSWERS) -> str | None:
     """Give the offer that the client likes best; None when it accepts none of them.
 
     The highest quality wins, then what is named more closely, then what the client names first: urql lists an event
@@ -54,6 +59,7 @@ def preferred(accept: str | None, offers: Sequence[str] = ANSWERS) -> str | None
     return chosen
 
 
+@functools.lru_cache(maxsize=HEADERS_KEPT)
 def content_type(header: str | None) -> tuple[str, bool]:
     """Split a Content-Type into its media type in lower case and whether its charset, if any, is UTF-8."""
     name, parameters = _parsed(header or "")

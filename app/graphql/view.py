@@ -176,10 +176,10 @@ class GraphQLView(GraphQL[object, None]):
             variable_values=operation.variables,
             context_value=context,
             operation_name=operation.operation_name,
-            allowed_operation_types=OperationType.from_http(request.method),  # type: ignore[arg-type]
+            allowed_operation_types=OperationType.from_http("GET" if request.method == "GET" else "POST"),
             operation_extensions=operation.extensions,
         )
-        events = self._stream_result(request, results, stream.EventStream())()  # type: ignore[arg-type]
+        events = self._stream_result(request, results, stream.EventStream())()  # type: ignore[arg-type]  # it only iterates, and asks for more
         over = refusal.formatted(
             "The credentials have expired or were revoked.", "UNAUTHENTICATED", request.state.request_id
         )
@@ -206,7 +206,7 @@ def _negotiated(request: Request) -> str:
     """Give the media type of the answer. Raises Refused for a method, a body or an Accept that cannot be served."""
     if request.method not in ("GET", "POST"):
         raise Refused(405, "GraphQL takes GET and POST.", headers={"allow": "GET, POST"})
-    answers: typing.Sequence[str] = negotiation.ANSWERS
+    answers: tuple[str, ...] = negotiation.ANSWERS
     if request.method == "POST":
         sent, is_utf8 = negotiation.content_type(request.headers.get("content-type"))
         if sent not in (negotiation.JSON, negotiation.MULTIPART):

@@ -35,8 +35,8 @@ def upgrade(url: str) -> None:
     try:
         command.upgrade(config(url), "head")
     except ProgrammingError as error:
-        if getattr(error.orig, "sqlstate", None) == _NOT_PERMITTED:
-            raise NotPermitted(str(error.orig.__cause__)) from error  # type: ignore[union-attr]
+        if error.orig is not None and getattr(error.orig, "sqlstate", None) == _NOT_PERMITTED:
+            raise NotPermitted(str(error.orig.__cause__)) from error
         raise
 
 

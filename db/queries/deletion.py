@@ -49,8 +49,8 @@ async def forget_notes(session: Session, account_id: UUID) -> bool:
     """
     t = CreditTransaction
     noted = select(t.id).where(t.account_id == account_id, t.note.is_not(None)).limit(_ROWS_A_STEP)
-    forgetting = update(t).where(t.id.in_(noted)).values(note=None).execution_options(synchronize_session=False)
-    return bool((await session.execute(forgetting)).rowcount)  # type: ignore[attr-defined]
+    connection = await session.connection()
+    return bool((await connection.execute(update(t).where(t.id.in_(noted)).values(note=None))).rowcount)
 
 
 async def waiting(session: ReadSession) -> list[UUID]:

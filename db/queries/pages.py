@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, bindparam, func, select, true, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Select, SQLColumnExpression, Uuid, bindparam, func, select, true, tuple_
 from sqlalchemy.orm import aliased
 
 from db.session import ReadSession
@@ -42,7 +42,7 @@ class Slice(Generic[RowT]):
 async def read(
     session: ReadSession,
     statement: Select[Any],
-    columns: Sequence[ColumnElement[Any]],
+    columns: Sequence[SQLColumnExpression[Any]],
     window: Window,
     *,
     is_descending: bool = False,
@@ -89,7 +89,7 @@ async def count_below(
 
 
 def _cut(
-    statement: Select[Any], columns: Sequence[ColumnElement[Any]], window: Window, *, is_descending: bool
+    statement: Select[Any], columns: Sequence[SQLColumnExpression[Any]], window: Window, *, is_descending: bool
 ) -> Select[Any]:
     """The rows of a window, from its beginning on, and one more."""
     key = tuple_(*columns)
@@ -100,7 +100,9 @@ def _cut(
     return statement.order_by(*_order(columns, window, is_descending=is_descending)).limit(window.size + 1)
 
 
-def _order(columns: Sequence[ColumnElement[Any]], window: Window, *, is_descending: bool) -> list[ColumnElement[Any]]:
+def _order(
+    columns: Sequence[SQLColumnExpression[Any]], window: Window, *, is_descending: bool
+) -> list[ColumnElement[Any]]:
     is_falling = is_descending is not window.is_backward
     return [column.desc() if is_falling else column.asc() for column in columns]
 

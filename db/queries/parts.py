@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import aliased
 
@@ -355,8 +355,8 @@ async def beat(session: Session, worker_id: UUID, started_at: datetime, now: dat
     values = {"id": worker_id, "started_at": started_at, "beat_at": now}
     statement = insert(WorkerHeartbeat).values(values)
     await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"beat_at": now}))
-    gone = WorkerHeartbeat.__table__.delete().where(WorkerHeartbeat.beat_at < now - timedelta(hours=1))  # type: ignore[attr-defined]
-    await session.execute(gone)
+    gone = delete(WorkerHeartbeat).where(WorkerHeartbeat.beat_at < now - timedelta(hours=1))
+    await session.execute(gone.execution_options(synchronize_session=False))
 
 
 async def last_beat_at(session: ReadSession) -> datetime | None:

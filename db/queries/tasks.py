@@ -10,6 +10,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Select,
+    SQLColumnExpression,
     Uuid,
     any_,
     bindparam,
@@ -40,10 +41,10 @@ from db.models import (
 from db.queries import pages
 from db.session import ReadSession, Session
 
-SORT_COLUMNS: dict[TaskOrderField, ColumnElement[Any]] = {
-    TaskOrderField.CREATED_AT: Task.created_at,  # type: ignore[dict-item]  # an attribute is an expression
+SORT_COLUMNS: dict[TaskOrderField, SQLColumnExpression[Any]] = {
+    TaskOrderField.CREATED_AT: Task.created_at,
     TaskOrderField.NAME: func.lower(Task.name),
-    TaskOrderField.TOTAL: Task.total_count,  # type: ignore[dict-item]
+    TaskOrderField.TOTAL: Task.total_count,
 }
 
 
@@ -132,7 +133,7 @@ async def page(
     is_everybodys_newest = account_id is None and order is TaskOrderField.CREATED_AT
     column = CREATED_AT_UTC if is_everybodys_newest else SORT_COLUMNS[order]
     statement = matching(account_id, conditions, select(Task, column))
-    return await pages.read(session, statement, (column, Task.id), window, is_descending=is_descending)  # type: ignore[arg-type]
+    return await pages.read(session, statement, (column, Task.id), window, is_descending=is_descending)
 
 
 async def count(session: ReadSession, account_id: UUID | None, conditions: TaskConditions) -> int:

@@ -32,6 +32,7 @@ Complete = Callable[[Any], Any]
 # Values that a scalar writes as they are. Every other is left to the scalar itself.
 _AS_IT_IS: Mapping[str, str] = {
     "Boolean": "{0}.__class__ is bool",
+    "Date": "{0}.__class__ is date",
     "DateTime": "{0}.__class__ is datetime and {0}.tzinfo is utc",
     "EmailAddress": "{0}.__class__ is str",
     "Float": "{0}.__class__ is float and {0} - {0} == 0.0",  # neither infinite nor no number
@@ -72,7 +73,7 @@ class _Compiler:
         self._schema = schema
         self._fragments = fragments
         self._lines: list[str] = []
-        self._names: dict[str, Any] = {"Surprise": Surprise, "datetime": dt.datetime, "utc": dt.UTC}
+        self._names: dict[str, Any] = {"Surprise": Surprise, "date": dt.date, "datetime": dt.datetime, "utc": dt.UTC}
 
     def function(self, kind: GraphQLOutputType, selections: Sequence[SelectionSetNode]) -> Complete:
         expression = self._value(kind, selections, "value")

@@ -2,8 +2,9 @@
 
 import strawberry
 
+from db.models import UserRole
 from resolvers import admin, outcomes
-from schema.accounts import User, UserRole
+from schema.accounts import User
 from schema.errors import USER_ERRORS, UserError
 from schema.field import SESSION, mutation, picture, plain
 
@@ -14,7 +15,7 @@ _USER = "The account."
 @strawberry.input(description="Input of changeUserRole.")
 class ChangeUserRoleInput:
     user_id: strawberry.ID = strawberry.field(description=_USER_ID)
-    role: UserRole = strawberry.field(description="New role.")  # type: ignore[valid-type]
+    role: UserRole = strawberry.field(description="New role.")
 
 
 @picture(

@@ -4,19 +4,18 @@ import datetime as dt
 
 import strawberry
 
+from db.models import ApiKeyScope
 from resolvers import keys, outcomes
 from schema.errors import USER_ERRORS, UserError
 from schema.field import SESSION, mutation, picture, plain
-from schema.keys import ApiKey, ApiKeyScope
+from schema.keys import ApiKey
 from schema.scalars import JSONObject
 
 
 @strawberry.input(description="Input of createApiKey.")
 class CreateApiKeyInput:
     name: str = strawberry.field(description="1 to 100 characters.")
-    scopes: list[ApiKeyScope] = strawberry.field(  # type: ignore[valid-type]
-        description="What the key may do; at least one."
-    )
+    scopes: list[ApiKeyScope] = strawberry.field(description="What the key may do; at least one.")
     integration: str | None = strawberry.field(
         description="Slug of the integration it is for.", default=strawberry.UNSET
     )
@@ -41,7 +40,7 @@ class CreateApiKeyPayload:
 class UpdateApiKeyInput:
     api_key_id: strawberry.ID = strawberry.field(description="Global id of the key.")
     name: str | None = strawberry.field(description="New name.", default=strawberry.UNSET)
-    scopes: list[ApiKeyScope] | None = strawberry.field(  # type: ignore[valid-type]
+    scopes: list[ApiKeyScope] | None = strawberry.field(
         description="New scopes, in place of the old.", default=strawberry.UNSET
     )
     metadata: JSONObject | None = strawberry.field(

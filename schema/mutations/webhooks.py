@@ -2,11 +2,11 @@
 
 import strawberry
 
-from db.models import ApiKeyScope
+from db.models import ApiKeyScope, WebhookEvent
 from resolvers import outcomes, webhooks
 from schema.errors import USER_ERRORS, UserError
 from schema.field import mutation, picture, plain
-from schema.webhooks import Webhook, WebhookDelivery, WebhookEvent
+from schema.webhooks import Webhook, WebhookDelivery
 
 _WEBHOOK = "The webhook."
 _WEBHOOK_ID = "Global id of the webhook."
@@ -17,7 +17,7 @@ _SECRET = "Key of the HMAC-SHA256 signature; shown this once only."  # noqa: S10
 @strawberry.input(description="Input of createWebhook.")
 class CreateWebhookInput:
     url: str = strawberry.field(description="Receiver: an https URL, at most 2,048 characters.")
-    events: list[WebhookEvent] = strawberry.field(description="Events to send; at least one.")  # type: ignore[valid-type]
+    events: list[WebhookEvent] = strawberry.field(description="Events to send; at least one.")
 
 
 @picture(
@@ -33,7 +33,7 @@ class CreateWebhookPayload:
 class UpdateWebhookInput:
     webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
     url: str | None = strawberry.field(description="New receiver.", default=strawberry.UNSET)
-    events: list[WebhookEvent] | None = strawberry.field(  # type: ignore[valid-type]
+    events: list[WebhookEvent] | None = strawberry.field(
         description="New events, in place of the old.", default=strawberry.UNSET
     )
     is_enabled: bool | None = strawberry.field(description="Switch deliveries on or off.", default=strawberry.UNSET)
@@ -81,7 +81,7 @@ class RotateWebhookSecretPayload:
 @strawberry.input(description="Input of testWebhook.")
 class TestWebhookInput:
     webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
-    event: WebhookEvent = strawberry.field(  # type: ignore[valid-type]
+    event: WebhookEvent = strawberry.field(
         description="Event to send.",
         default=WebhookEvent.TASK_COMPLETED,
     )

@@ -236,8 +236,7 @@ class SupabaseIdentity:
         if not isinstance(access, str) or not isinstance(refresh, str) or not isinstance(user, dict):
             raise IdentityDown
         try:
-            await self._tokens.prepare(access)
-            claims = self._tokens.read(access)
+            claims = await self._tokens.verify(access)
         except Unauthenticated as error:
             message = "The identity provider gives tokens that cannot be read here: look at its keys and its issuer."
             raise IdentityDown(message) from error

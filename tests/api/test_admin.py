@@ -10,7 +10,6 @@ from sqlalchemy.exc import DBAPIError
 from db.models import Account, ApiKeyScope, UserRole
 from db.session import Database
 from resolvers.context import Parts
-from services import keys
 from tests import factories
 from tests.client import Client
 from tests.conftest import Raw, Statements, token
@@ -48,9 +47,7 @@ async def events(client: Client) -> list[dict[str, Any]]:
 
 async def key_of(parts: Parts, owner: Account, *scopes: ApiKeyScope) -> tuple[str, str]:
     """The id and the secret of a new key."""
-    key, secret = await keys.create(
-        parts.db, parts.credentials.pepper, account_id=owner.id, name="key", scopes=scopes, now=parts.now()
-    )
+    key, secret = await factories.key(parts, owner, *scopes)
     return key.global_id, secret
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,7 +13,6 @@ from app.settings import Settings
 from db.models import Account, ApiKeyScope, UserRole
 from db.session import Database
 from resolvers.context import Parts
-from services import keys
 from services.worker import Worker
 from tests import factories
 from tests.api.test_tasks import CREATE, work_until_done
@@ -64,9 +62,7 @@ def with_key(parts: Parts, account: Account, http: httpx.AsyncClient) -> Callabl
     """Give a client with a key of these scopes."""
 
     async def make(*scopes: ApiKeyScope) -> Client:
-        pepper = parts.credentials.pepper
-        given = {"account_id": account.id, "name": "k", "scopes": scopes, "now": datetime.now(UTC)}
-        _, secret = await keys.create(parts.db, pepper, **given)  # type: ignore[arg-type]
+        _, secret = await factories.key(parts, account, *scopes)
         return Client(http, secret)
 
     return make

@@ -18,9 +18,7 @@ TASK = '{ task(id: "task_0000000000000000000000") { id } }'
 
 
 async def key_client(http: httpx.AsyncClient, parts: Parts, owner: Account, *scopes: ApiKeyScope) -> Client:
-    _, secret = await keys.create(
-        parts.db, parts.credentials.pepper, account_id=owner.id, name="key", scopes=scopes, now=parts.now()
-    )
+    _, secret = await factories.key(parts, owner, *scopes)
     return Client(http, secret)
 
 

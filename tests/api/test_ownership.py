@@ -42,14 +42,13 @@ from db.models import (
 )
 from resolvers.context import Parts
 from schema import root
-from services import administration, billing, keys
+from services import administration, billing
 from services.actor import Actor
 from services.device import Device
-from tests import factories
+from tests import factories, surface
 from tests.client import Client
 from tests.conftest import Raw, token
 
-SCHEMA = root.schema._schema
 ANY = "Node"
 KIND_BY_NAME = {
     "actorId": "User",
@@ -109,7 +108,7 @@ def id_names(field: GraphQLField) -> Iterator[str]:
 def places() -> list[Place]:
     found = []
     for root_name in ROOTS:
-        for name, field in SCHEMA.type_map[root_name].fields.items():  # type: ignore[attr-defined]
+        for name, field in surface.fields(root_name).items():
             for argument in id_names(field):
                 if f"{root_name}.{name}.{argument}" in NO_THINGS:
                     continue
@@ -138,7 +137,7 @@ def sample(argument: GraphQLArgument | GraphQLInputField, ids: dict[str, str], n
 
 def operation(place: Place, node_id: str) -> dict[str, Any]:
     """The operation that tries an id at a place."""
-    field = SCHEMA.type_map[place.root].fields[place.name]  # type: ignore[attr-defined]
+    field = surface.fields(place.root)[place.name]
     ids = {place.argument: node_id}
     given = {
         n: sample(a, ids, n)
@@ -205,9 +204,7 @@ async def things(parts: Parts, owner: Account, chief: Account, raw: Raw) -> Thin
     async with parts.db.transaction() as session:
         await billing.welcome(session, owner.id, 10, now)
     task = await factories.finished_task(parts.db, owner, 2)
-    key, _ = await keys.create(
-        parts.db, parts.credentials.pepper, account_id=owner.id, name="k", scopes=list(ApiKeyScope), now=now
-    )
+    key, _ = await factories.key(parts, owner, *ApiKeyScope)
     admin = Actor(chief.id, UserRole.ADMIN)
     await administration.suspend(parts.db, admin, owner.id, "for a moment", now)
     await administration.restore(parts.db, admin, owner.id, now)
@@ -265,9 +262,7 @@ async def caller(
     if request.param == "a stranger":
         return Client(http, token(parts, account))
     holder = chief if "administrator" in request.param else account
-    _, secret = await keys.create(
-        parts.db, parts.credentials.pepper, account_id=holder.id, name="k", scopes=list(ApiKeyScope), now=parts.now()
-    )
+    _, secret = await factories.key(parts, holder, *ApiKeyScope)
     return Client(http, secret)
 
 
@@ -297,7 +292,7 @@ def test_every_place_that_takes_an_id_is_known() -> None:
     assert not unknown, f"say in KIND_BY_NAME or KIND_BY_PLACE what they are ids of: {unknown}"
     below = [
         f"{name}.{field_name}"
-        for name, kind in SCHEMA.type_map.items()
+        for name, kind in surface.SCHEMA.type_map.items()
         if isinstance(kind, GraphQLObjectType) and name not in {*ROOTS, "Admin"} and not name.startswith("__")
         for field_name, field in kind.fields.items()
         if any(id_names(field))
@@ -306,7 +301,7 @@ def test_every_place_that_takes_an_id_is_known() -> None:
 
 
 def test_every_kind_of_thing_is_tried(things: Things) -> None:
-    kinds = {kind.name for kind in SCHEMA.get_possible_types(SCHEMA.type_map[ANY])}  # type: ignore[arg-type]
+    kinds = {kind.name for kind in surface.nodes()}
     assert set(things) == kinds, "make one in the fixture `things`"
     assert {place.kind for place in PLACES} <= kinds | {ANY}
 
@@ -351,4 +346,4 @@ async def test_security_23_the_internal_key_appears_in_no_answer(
         assert response.json()["data"]["viewer"] is not None
         assert hidden not in response.text
     assert hidden not in root.schema.as_str()
-    assert "upstream" not in {name.lower() for name in SCHEMA.type_map}
+    assert "upstream" not in {name.lower() for name in surface.SCHEMA.type_map}

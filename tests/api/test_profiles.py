@@ -12,7 +12,7 @@ import pytest
 from db.models import DOCUMENT_BYTES_MAX, Account, ApiKeyScope, UserRole
 from db.session import Database
 from resolvers.context import Parts
-from services import accounts, keys
+from services import accounts
 from tests import factories
 from tests.client import Client
 from tests.conftest import Raw, Statements, token
@@ -46,9 +46,7 @@ def with_key(parts: Parts, account: Account, http: httpx.AsyncClient) -> Callabl
     """Give a client with a key of these scopes."""
 
     async def make(*scopes: ApiKeyScope) -> Client:
-        pepper = parts.credentials.pepper
-        given = {"account_id": account.id, "name": "k", "scopes": scopes, "now": datetime.now(UTC)}
-        _, secret = await keys.create(parts.db, pepper, **given)  # type: ignore[arg-type]
+        _, secret = await factories.key(parts, account, *scopes)
         return Client(http, secret)
 
     return make

@@ -14,7 +14,6 @@ from app.settings import Settings
 from db.models import Account, ApiKeyScope, UserRole
 from db.session import Database
 from resolvers.context import Parts
-from services import keys
 from services.payments import packages, settlement
 from services.payments.mock import MockPayments
 from tests import factories
@@ -174,9 +173,7 @@ async def test_a_key_reads_purchases_with_its_scope_and_never_buys(
     client: Client, parts: Parts, account: Account
 ) -> None:
     async def with_key(*scopes: ApiKeyScope) -> Client:
-        pepper = parts.credentials.pepper
-        given = {"account_id": account.id, "name": "k", "scopes": scopes, "now": datetime.now(UTC)}
-        _, secret = await keys.create(parts.db, pepper, **given)  # type: ignore[arg-type]
+        _, secret = await factories.key(parts, account, *scopes)
         return Client(client.http, secret)
 
     purchase = await bought(client)

@@ -1,7 +1,7 @@
 """The official Python client of Supabase Auth against the running program: every flow of a person with a password."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import httpx
@@ -41,10 +41,10 @@ async def signed_up(auth: AsyncGoTrueClient, email: str) -> Session:
     return answer.session
 
 
-async def refused(work: object) -> str | None:
+async def refused(work: Awaitable[object]) -> str | None:
     """The code of the error of a call."""
     with pytest.raises(AuthApiError) as error:
-        await work  # type: ignore[misc]
+        await work
     return error.value.code
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from conftest import ROOT, RunningApp, StartApp
 from tests.client import Client
@@ -20,6 +21,7 @@ CONTACTS = ROOT / "examples" / "contacts.csv"
 METRICS = """metrics { totalEmailAddresses progressPercent jobStatus { pending processing completed failed }
   verificationStatus { exists notExists catchall invalidSyntax unknown } }"""
 PROGRESS = f"subscription($id: ID!) {{ taskProgress(taskId: $id) {{ occurredAt task {{ status {METRICS} }} }} }}"
+PROTOCOL = Subprotocol("graphql-transport-ws")
 SECONDS = 45.0
 
 
@@ -27,7 +29,7 @@ async def followed(app: RunningApp, task_id: str) -> list[dict[str, Any]]:
     """Every step of a task, as a client of graphql-transport-ws sees it."""
     steps: list[dict[str, Any]] = []
     url = app.graphql.replace("http", "ws", 1)
-    async with asyncio.timeout(SECONDS), connect(url, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
+    async with asyncio.timeout(SECONDS), connect(url, subprotocols=[PROTOCOL]) as socket:
         await socket.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {app.token}"}}))
         assert json.loads(await socket.recv())["type"] == "connection_ack"
         subscribe = {"query": PROGRESS, "variables": {"id": task_id}}

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from app import devdb
 from conftest import RunningApp
@@ -26,6 +27,7 @@ SUSPEND = """mutation($id: ID!) { suspendUser(input: {userId: $id, reason: "test
   user { suspendedAt } userErrors { code } } }"""
 CREATE = 'mutation { createTask(input: {emails: ["slow@greylist.mailverdict.test"]}) { task { id } } }'
 PROGRESS = "subscription($id: ID!) { taskProgress(taskId: $id) { occurredAt } }"
+PROTOCOL = Subprotocol("graphql-transport-ws")
 CLOSED_SECONDS = 10.0
 
 
@@ -40,7 +42,7 @@ async def following(app: RunningApp, client: Client) -> AsyncIterator[ClientConn
     """A WebSocket on which somebody follows a task of its own."""
     task = (await client.ask(CREATE))["createTask"]["task"]
     url = app.graphql.replace("http", "ws", 1)
-    async with connect(url, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
+    async with connect(url, subprotocols=[PROTOCOL]) as socket:
         payload: dict[str, Any] = {"authorization": f"Bearer {client.credential}"}
         await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(await socket.recv())["type"] == "connection_ack"

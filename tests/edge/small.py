@@ -19,6 +19,7 @@ from app import edge
 from app.graphql import routes
 from app.graphql.door import Credentials, Door
 from schema import observe
+from schema.execution.direct import DirectSchema
 from services import errors
 
 UPLOAD_BYTES_MAX = 3 * 1024 * 1024
@@ -177,7 +178,7 @@ class Subscription:
         raise ValueError("password=hunter2")
 
 
-schema = observe.ObservedSchema(
+schema = DirectSchema(
     Query,
     Mutation,
     Subscription,

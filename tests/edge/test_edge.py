@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from app import edge
 from app.graphql import body
@@ -88,11 +88,11 @@ async def answered(length: bytes) -> tuple[int, bytes]:
 
 
 async def test_an_application_that_swallows_the_cap_is_answered_for() -> None:
-    async def swallowing(scope: object, receive: object, send: object) -> None:
+    async def swallowing(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await Request(scope, receive).body()  # type: ignore[arg-type]
+            await Request(scope, receive).body()
         except Exception:  # noqa: BLE001 - that is the point
-            await Response("fault", 500)(scope, receive, send)  # type: ignore[arg-type]
+            await Response("fault", 500)(scope, receive, send)
 
     async with (
         small.serving(edge.Edge(swallowing, upload_bytes_max=1, upload_path="/up")) as url,
@@ -108,8 +108,8 @@ async def test_an_application_that_swallows_the_cap_is_answered_for() -> None:
 
 
 async def test_pages_keep_their_own_policy_and_get_no_policy_for_data() -> None:
-    async def page(scope: object, receive: object, send: object) -> None:
-        await HTMLResponse("<p>")(scope, receive, send)  # type: ignore[arg-type]
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        await HTMLResponse("<p>")(scope, receive, send)
 
     async with (
         small.serving(edge.Edge(page, upload_bytes_max=1, upload_path="/up", is_https=True)) as url,

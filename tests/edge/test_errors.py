@@ -8,6 +8,7 @@ import typing
 import httpx
 import pytest
 import structlog
+from strawberry.types import ExecutionResult
 
 from schema import observe
 from tests.edge import small
@@ -116,7 +117,9 @@ async def test_what_a_hook_raises_is_masked_too(monkeypatch: pytest.MonkeyPatch)
         raise ValueError("password=hunter2")
 
     monkeypatch.setattr(observe.TimeLimit, "on_execute", broken)
-    result = await small.schema.execute("{ hello }", context_value=small.Context(None, "r"))
+    stream = await small.schema.stream("{ hello }", context_value=small.Context(None, "r"))
+    (result,) = [told async for told in stream]
+    assert isinstance(result, ExecutionResult)
     assert result.errors is not None
     assert result.errors[0].message == "Internal server error."
 

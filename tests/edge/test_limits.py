@@ -115,10 +115,10 @@ async def test_what_is_too_much_is_refused_fast_and_every_time(
 async def test_a_document_is_parsed_and_validated_once(client: httpx.AsyncClient) -> None:
     query = {"query": "query Once { hello }"}
     await client.post("/graphql", json=query)
-    before = limits._prepare.cache_info()
+    before = limits.prepared.cache_info()
     for _ in range(3):
         assert (await client.post("/graphql", json=query)).json()["data"] == {"hello": "hello you"}
-    after = limits._prepare.cache_info()
+    after = limits.prepared.cache_info()
     assert after.hits - before.hits == 2 * 3  # for what it is charged, and for running it
     assert after.misses == before.misses
 
@@ -134,4 +134,4 @@ async def test_errors_of_a_kept_document_do_not_pass_from_one_request_to_another
 async def test_the_number_of_kept_documents_is_bounded() -> None:
     for number in range(limits.DOCUMENTS_KEPT + 10):
         await small.schema.execute(f"query Q{number} {{ hello }}")
-    assert limits._prepare.cache_info().currsize == limits.DOCUMENTS_KEPT
+    assert limits.prepared.cache_info().currsize == limits.DOCUMENTS_KEPT

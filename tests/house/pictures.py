@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy.orm import Mapped
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 
-from schema import root
+from schema import field, root
+from tests import surface
 
 NOTHING = type(None)
 ROOTS = ("Query", "Mutation", "Subscription")
@@ -26,7 +27,7 @@ class Plain:
 def definitions() -> dict[str, StrawberryObjectDefinition]:
     """Return every object type of the schema by its GraphQL name; interfaces and inputs are left out."""
     found = {}
-    for name in root.schema._schema.type_map:
+    for name in surface.SCHEMA.type_map:
         definition = root.schema.get_type_by_name(name)
         if isinstance(definition, StrawberryObjectDefinition) and not (definition.is_interface or definition.is_input):
             found[name] = definition
@@ -35,8 +36,7 @@ def definitions() -> dict[str, StrawberryObjectDefinition]:
 
 def row_of(definition: StrawberryObjectDefinition) -> type | None:
     """Return the row class that a type declares itself to be a picture of."""
-    row: type | None = getattr(definition.origin, "row", None)
-    return row
+    return field.ROWS.get(definition.origin)
 
 
 def shows_a_row(name: str) -> bool:

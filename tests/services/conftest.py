@@ -7,11 +7,12 @@ import pytest
 import structlog
 
 from conftest import NewDatabase
+from db.models import Account
 from db.session import Database
 from resolvers.context import Parts
 from services.upstream import http
 from services.upstream.http import HttpUpstream
-from tests import redis_server
+from tests import factories, redis_server
 from tests.services import faulty_upstream, shop
 from tests.services.faulty_upstream import FaultyUpstream
 
@@ -34,6 +35,17 @@ async def upstream(faulty: FaultyUpstream, monkeypatch: pytest.MonkeyPatch) -> A
 @pytest.fixture
 def upstream_key() -> str:
     return "the-key-of-the-tests"
+
+
+@pytest.fixture
+async def poor(db: Database) -> Account:
+    """An account without credits."""
+    return await factories.account(db, "poor@example.com", balance=0)
+
+
+@pytest.fixture
+async def buyer(db: Database) -> Account:
+    return await factories.account(db, "buyer@example.com", balance=0)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from services.payments import packages, settlement
 from services.payments.mock import MockPayments
 from services.payments.port import Payments
 from services.payments.stripe import StripePayments
+from tests.conftest import Raw
 from tests.services.stripe_stand_in import SECRET_KEY, WEBHOOK_SECRET, StripeStandIn
 
 WEB = "http://service.test"
@@ -33,8 +34,14 @@ class Shop:
     parts: Parts
     http: httpx.AsyncClient
     """What reaches the application."""
-    payments: Payments
+    provider: Payments | None
     stripe: StripeStandIn | None
+
+    @property
+    def payments(self) -> Payments:
+        """The provider of a shop that has one."""
+        assert self.provider is not None
+        return self.provider
 
     async def buy(self, account: Account, key: str = "k", package: str = PACKAGE.slug) -> Purchase:
         """Begin a purchase."""
@@ -89,6 +96,12 @@ class Shop:
         return await self.http.post(payment_routes.WEBHOOK_PATH, content=body, headers=named)
 
 
+async def event_count(raw: Raw) -> int:
+    """How much was told by a provider, and kept."""
+    ((count,),) = await raw("SELECT count(*) FROM payment_event")
+    return int(count)
+
+
 @contextlib.asynccontextmanager
 async def open_shop(parts: Parts, provider: str, *, webhook_secret: str = WEBHOOK_SECRET) -> AsyncIterator[Shop]:
     """The application with a provider. Stripe's stand-in is a server; its webhooks come without a socket."""
@@ -108,7 +121,7 @@ async def open_shop(parts: Parts, provider: str, *, webhook_secret: str = WEBHOO
             opened.push_async_callback(payments.aclose)
         selling = dataclasses.replace(parts, payments=payments, on_sale=packages.IN_DEVELOPMENT if payments else ())
         late.app = server.create_app(selling, Settings.from_env({"PUBLIC_URL": WEB, "SECRET_KEY": "s" * 32}))
-        yield Shop(selling, http, payments, stripe)  # type: ignore[arg-type]
+        yield Shop(selling, http, payments, stripe)
 
 
 class _Late:

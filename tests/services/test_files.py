@@ -256,7 +256,7 @@ class Endless(io.RawIOBase):
         block = b"".join(b"%d,person%d@example.com,%s\n" % (n, n, b"x" * 50) for n in range(1000))
         return (block for _ in range(self._count // 1000))
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: Any) -> int:
         while len(self._rest) < len(buffer) and (line := next(self._lines, None)) is not None:
             self._rest += line
         piece, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]

@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from services import jwks
 from services.errors import Unauthenticated
 from services.jwks import KeySet
-from services.tokens import Tokens
+from services.tokens import Subject, Tokens
 from tests.services import key_server
 from tests.services.key_server import KeyServer, PrivateKey, jwk
 
@@ -89,10 +90,11 @@ async def test_hs256_is_read_with_the_secret_of_the_project_and_names_a_session(
 
 
 async def test_nobody_signs_with_a_providers_keys(tokens: Tokens) -> None:
+    now = datetime.now(UTC)
     with pytest.raises(ValueError, match="no shared secret"):
-        tokens.issue(uuid4(), "x", now=None, lifetime=None)  # type: ignore[arg-type]
+        tokens.issue(uuid4(), "x", now=now, lifetime=timedelta(hours=1))
     with pytest.raises(ValueError, match="no keys"):
-        await tokens.issue_session(None, now=None, lifetime=None)  # type: ignore[arg-type]
+        await tokens.issue_session(Subject(uuid4(), "x", uuid4()), now=now, lifetime=timedelta(hours=1))
 
 
 def by_hmac(secret: bytes, kid: str) -> str:

@@ -25,11 +25,10 @@ from db.models import (
     WebhookEvent,
 )
 from resolvers.context import Parts
-from schema import root
 from services import billing, freshness, keys
 from services.device import Device
 from services.worker import Worker
-from tests import factories
+from tests import factories, surface
 from tests.client import Client
 from tests.conftest import Raw, Statements, token
 from tests.services.faulty_upstream import FaultyUpstream
@@ -153,7 +152,7 @@ PLACES: dict[str, tuple[str, Make]] = {
 
 
 def object_types() -> Iterator[GraphQLObjectType]:
-    for kind in root.schema._schema.type_map.values():
+    for kind in surface.SCHEMA.type_map.values():
         if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__"):
             yield kind
 
@@ -187,7 +186,7 @@ def selection(kind: Any, levels: int = LEVELS, *, has_lists: bool = True) -> str
 def query(place: str) -> str:
     """The operation that asks for 20 rows of a list, with whatever hangs on each."""
     kind_name, _, name = place.partition(".")
-    connection: Any = get_named_type(root.schema._schema.type_map[kind_name].fields[name].type)  # type: ignore[attr-defined]
+    connection: Any = get_named_type(surface.fields(kind_name)[name].type)
     row = get_named_type(connection.fields["nodes"].type)
     page = f"{name}(first: 20) {{ totalCount pageInfo {{ hasNextPage }} nodes {{ {selection(row)} }} }}"
     return "{ " + PLACES[place][0].format(page) + " }"
@@ -249,7 +248,7 @@ async def test_an_operation_on_everything_takes_as_many_statements_for_twenty_ro
     world: World, asker: Client, statements: Statements, never_stale: None
 ) -> None:
     # Without lists: two of the same kind in different places are one batch or two, as they happen to meet.
-    everything = "{ " + selection(root.schema._schema.query_type, 3, has_lists=False) + " }"
+    everything = "{ " + selection(surface.SCHEMA.query_type, 3, has_lists=False) + " }"
     counts: list[list[str]] = []
     for more in (1, 20):
         for _, make in PLACES.values():
@@ -267,7 +266,7 @@ async def test_upstream_is_asked_at_most_once_an_operation(
     for n in range(20):
         await factories.task(world.parts, world.owner, [f"yes-{n}@example.com", "no-x@example.com"])
     await worker.tick(world.parts.now() + timedelta(seconds=1))
-    everything = "{ " + selection(root.schema._schema.query_type, 3) + " }"
+    everything = "{ " + selection(surface.SCHEMA.query_type, 3) + " }"
     for document in (*map(query, PLACES), everything):
         await raw("UPDATE task SET refreshed_at = now() - interval '6 seconds' RETURNING 1")
         faulty.calls.clear()

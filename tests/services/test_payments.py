@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,32 +15,15 @@ from db.session import Database
 from resolvers.context import Parts
 from services import cashier, credits, progress, purchases
 from services.cashier import Cashier
-from services.errors import PaymentsDown, PaymentsRefused
 from services.payments import settlement, signature
-from services.payments import stripe as stripe_adapter
+from services.payments.mock import MockPayments
 from services.payments.port import Told
-from tests import factories
-from tests.services.shop import PACKAGE, Shop, open_shop
-from tests.services.test_credits import balance, kinds, taken
+from services.payments.stripe import StripePayments
+from tests.services.ledger import balance, kinds, taken
+from tests.services.shop import PACKAGE, Shop, event_count, open_shop
 
 PAID, CANCELED, REFUNDED, CHARGED_BACK, REINSTATED = PaymentFact
 SOON = timedelta(hours=1)
-
-
-@pytest.fixture
-async def buyer(db: Database) -> Account:
-    return await factories.account(db, "buyer@example.com", balance=0)
-
-
-@pytest.fixture
-async def stripe_shop(parts: Parts) -> AsyncIterator[Shop]:
-    async with open_shop(parts, "stripe") as opened:
-        yield opened
-
-
-async def event_count(raw: Any) -> int:
-    ((count,),) = await raw("SELECT count(*) FROM payment_event")
-    return int(count)
 
 
 async def told_since(shop: Shop, since: datetime) -> list[Told]:
@@ -101,7 +84,8 @@ async def test_security_08_workers_side_by_side_grant_once(shop: Shop, db: Datab
 
 async def test_security_09_a_forged_or_stale_webhook_leaves_no_row(shop: Shop, buyer: Account, raw: Any) -> None:
     purchase = await shop.buy(buyer)
-    secret = shop.payments._webhook_secret  # type: ignore[attr-defined]
+    assert isinstance(shop.payments, MockPayments | StripePayments)
+    secret = shop.payments._webhook_secret
     public_id = purchase.global_id.encode()
     body = (
         b'{"id": "evt_1", "object": "event", "type": "checkout.session.completed", "data": {"object": {"id": "cs_1",'
@@ -201,19 +185,6 @@ async def test_a_chargeback_that_is_won_gives_the_credits_again(shop: Shop, db: 
     assert ((await shop.now(purchase)).status, (await shop.now(purchase)).taken_back) == (PurchaseStatus.PAID, 0)
 
 
-async def test_a_part_of_the_price_paid_back_takes_its_share(stripe_shop: Shop, db: Database, buyer: Account) -> None:
-    purchase = await stripe_shop.buy(buyer)
-    await stripe_shop.happens(purchase, PAID)
-    stripe = stripe_shop.stripe
-    assert stripe is not None
-    (session,) = stripe.sessions.values()
-    for so_far, left, status in ((300, 667, "PAID"), (450, 500, "PAID"), (300, 500, "PAID"), (900, 0, "REFUNDED")):
-        await stripe.send(stripe.refunded(session, so_far))
-        await stripe_shop.settle()
-        assert await balance(db, buyer.id) == (left, 0, 0)
-        assert (await stripe_shop.now(purchase)).status == status
-
-
 async def test_what_is_not_paid_in_time_is_given_up_and_a_late_payment_counts_all_the_same(
     shop: Shop, db: Database, buyer: Account
 ) -> None:
@@ -227,33 +198,6 @@ async def test_what_is_not_paid_in_time_is_given_up_and_a_late_payment_counts_al
     await shop.settle()
     assert (await shop.now(purchase)).status is PurchaseStatus.PAID
     assert await purchases.cancel_expired(db, purchase.expires_at) == 0
-
-
-async def test_a_payment_of_another_amount_or_currency_or_a_second_one_is_left_to_a_person(
-    stripe_shop: Shop, db: Database, buyer: Account, raw: Any
-) -> None:
-    stripe = stripe_shop.stripe
-    assert stripe is not None
-    problems = []
-    changes: list[dict[str, object]] = [{"amount_total": 1}, {"currency": "eur"}, {"payment_intent": "pi_other"}]
-    for n, change in enumerate(changes):
-        purchase = await stripe_shop.buy(buyer, f"k{n}")
-        session = stripe.sessions[str(purchase.checkout_page).rpartition("/")[2]]
-        event = stripe.paid(session)
-        if "payment_intent" in change:
-            await stripe.send(event)
-        await stripe.send(stripe.event(event["type"], event["data"]["object"] | change))
-        await stripe_shop.settle()
-        ((problem, due_at),) = await raw("SELECT problem, due_at FROM payment_event WHERE problem > ''")
-        problems.append(problem)
-        assert due_at is None
-        await raw("DELETE FROM payment_event WHERE problem > '' RETURNING 1")
-    assert problems == [
-        "The price is 900, 1 was paid.",
-        "The purchase is in USD, this in EUR.",
-        "The purchase was paid by another payment.",
-    ]
-    assert await balance(db, buyer.id) == (PACKAGE.credits, 0, 0)
 
 
 async def test_a_purchase_that_is_not_there_and_a_payment_that_stays_unknown_are_left_to_a_person(
@@ -318,80 +262,6 @@ async def test_the_worker_books_what_is_told_goes_on_after_a_fault_and_announces
     await asyncio.wait((working,))
 
 
-async def test_names_and_addresses_of_payers_are_not_kept(stripe_shop: Shop, buyer: Account, raw: Any) -> None:
-    await stripe_shop.happens(await stripe_shop.buy(buyer), PAID)
-    ((row,),) = await raw("SELECT payment_event::text FROM payment_event")
-    assert "payer@example.com" not in row
-    assert "A Payer" not in row
-
-
-async def test_what_else_is_sold_through_the_same_account_is_nothing_to_us(stripe_shop: Shop, raw: Any) -> None:
-    stripe = stripe_shop.stripe
-    assert stripe is not None
-    session = {"id": "cs_foreign", "object": "checkout.session", "amount_total": 5, "currency": "usd", "metadata": {}}
-    for event in (
-        stripe.paid(session),
-        stripe.refunded(session),
-        stripe.event("customer.created", {"id": "cus_1", "object": "customer"}),
-    ):
-        assert (await stripe.send(event)).status_code == 200
-    assert await event_count(raw) == 0
-
-
-async def test_a_debit_on_its_way_is_not_a_payment_until_it_succeeds(
-    stripe_shop: Shop, db: Database, buyer: Account
-) -> None:
-    purchase = await stripe_shop.buy(buyer)
-    stripe = stripe_shop.stripe
-    assert stripe is not None
-    (session,) = stripe.sessions.values()
-    completed = stripe.paid(session)
-    about = completed["data"]["object"]
-    await stripe.send({**completed, "data": {"object": about | {"payment_status": "unpaid"}}})
-    await stripe_shop.settle()
-    assert (await stripe_shop.now(purchase)).status is PurchaseStatus.OPEN
-    await stripe.send(stripe.event("checkout.session.async_payment_succeeded", about))
-    await stripe_shop.settle()
-    assert await balance(db, buyer.id) == (PACKAGE.credits, 0, 0)
-
-
-async def test_stripe_is_asked_again_when_it_stumbles_and_its_refusals_are_told(
-    stripe_shop: Shop, buyer: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stripe_adapter, "_BACKOFF_SECONDS", 0.001)
-    stripe = stripe_shop.stripe
-    assert stripe is not None
-    stripe.failures = [500, 429]
-    assert (await stripe_shop.buy(buyer, "stumble")).checkout_url is not None
-    stripe.failures = [500, 502, 503]
-    with pytest.raises(PaymentsDown):
-        await stripe_shop.buy(buyer, "down")
-    assert (await stripe_shop.buy(buyer, "down")).checkout_url is not None
-    stripe.failures = [402]
-    with pytest.raises(PaymentsRefused):
-        await stripe_shop.buy(buyer, "refused")
-    await stripe.stop()
-    with pytest.raises(PaymentsDown):
-        await stripe_shop.buy(buyer, "away")
-
-
-async def test_reconciliation_reads_every_page(stripe_shop: Shop, db: Database, buyer: Account) -> None:
-    purchase = await stripe_shop.buy(buyer)
-    stripe = stripe_shop.stripe
-    assert stripe is not None
-    (session,) = stripe.sessions.values()
-    await stripe_shop.happens(purchase, PAID, is_sent=False)
-    for so_far in range(1, 120):
-        stripe.refunded(session, so_far)
-    unreadable = stripe.event("charge.refunded", {"object": "charge"})
-    assert unreadable in stripe.events
-    found = await settlement.reconcile(db, stripe_shop.payments, datetime.now(UTC))
-    assert (found.told, found.recovered, found.accounts) == (120, 120, frozenset({buyer.id}))
-    assert stripe.calls.count("GET /v1/events") == 2
-    owed = PACKAGE.credits * 119 // PACKAGE.price_minor
-    assert await balance(db, buyer.id) == (PACKAGE.credits - owed, 0, 0)
-
-
 def facts_of(*told: tuple[PaymentFact, str, int]) -> Sequence[PaymentEvent]:
     return [PaymentEvent(fact=fact, subject=subject, amount_minor=amount) for fact, subject, amount in told]
 
@@ -404,22 +274,3 @@ def test_where_a_purchase_stands_does_not_depend_on_the_order_in_which_it_was_to
     )  # fmt: skip
     found = {settlement.standing(purchase, order) for order in itertools.permutations(told)}
     assert found == {settlement.Standing(PurchaseStatus.CHARGED_BACK, 500)}
-
-
-async def test_the_refund_of_a_second_payment_takes_nothing_of_the_first(
-    stripe_shop: Shop, db: Database, buyer: Account, raw: Any
-) -> None:
-    purchase = await stripe_shop.buy(buyer)
-    await stripe_shop.happens(purchase, PAID)
-    await stripe_shop.settle()
-    stripe = stripe_shop.stripe
-    assert stripe is not None
-    (session,) = stripe.sessions.values()
-    twin = session | {"id": session["id"] + "_again"}
-    for event in (stripe.paid(twin), stripe.refunded(twin)):
-        assert (await stripe.send(event)).is_success
-    await stripe_shop.settle()
-    assert (await stripe_shop.now(purchase)).status is PurchaseStatus.PAID
-    assert await balance(db, buyer.id) == (PACKAGE.credits, 0, 0)
-    problems = await raw("SELECT problem, due_at FROM payment_event WHERE applied_at IS NULL")
-    assert problems == [("The purchase was paid by another payment.", None)] * 2

@@ -14,7 +14,7 @@ from services.payments import packages, settlement
 from services.payments.mock import MockPayments
 from services.payments.port import Told
 from tests import factories
-from tests.services.test_credits import balance
+from tests.services.ledger import balance
 
 PURCHASES, KILLS = 60, 2
 WORKER = """

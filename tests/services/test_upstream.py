@@ -120,7 +120,9 @@ async def test_what_a_newer_verifier_says_is_read_as_far_as_we_know_it(
     assert [step.stage for step in found.evidence] == [EvidenceStage.RCPT]
 
 
-async def test_texts_that_a_database_refuses_are_made_storable(upstream: HttpUpstream, faulty: FaultyUpstream) -> None:
+async def test_texts_that_a_database_refuses_are_made_storable(
+    upstream: HttpUpstream, faulty: FaultyUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad = "a\0b\ud800"
     faulty.result_changes = {
         "mail_host": bad,
@@ -128,7 +130,7 @@ async def test_texts_that_a_database_refuses_are_made_storable(upstream: HttpUps
         "score_reasons": [bad],
         "evidence": [{"stage": "rcpt", "text": bad * 200, "host": bad}],
     }
-    faulty._result = _escaped(faulty._result)  # type: ignore[method-assign]
+    monkeypatch.setattr(faulty, "_result", _escaped(faulty._result))
     found = await upstream.verify(KEY, "a@example.com", timeout_seconds=1)
     step = found.evidence[0]
     texts = [found.mx_host, found.suggestion, *found.score_reasons, step.text, step.host]

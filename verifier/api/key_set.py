@@ -89,7 +89,7 @@ def read(document: bytes) -> dict[str, Key]:
     """
     content = orjson.loads(document)
     if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
-        raise ValueError("not a key set")  # noqa: TRY004  it is about a document, not about our types
+        raise ValueError("not a key set")  # noqa: TRY004 - it is about a document, not about our types
     found: dict[str, Key] = {}
     for entry in content["keys"]:
         id = entry.get("kid") if isinstance(entry, dict) else None

@@ -65,8 +65,8 @@ class Greeter:
             banner = await connection.reply(loop.time() + budgets.banner_seconds)
             if banner.code != 220:
                 return Contact(host, f"greets with {banner.code} {banner.short_text}", local_address=local)
-            name = way.helo or self.config.helo
-            await connection.send(wire.greeting(Verb.EHLO, name if "." in name else f"[{local or '127.0.0.1'}]"))
+            name = wire.own_name(way.helo or self.config.helo, connection.local_address)
+            await connection.send(wire.greeting(Verb.EHLO, name))
             reply = await connection.reply(loop.time() + budgets.command_seconds)
             if reply.code >= 400:
                 return Contact(host, f"refuses EHLO: {reply.code} {reply.short_text}", local_address=local)

@@ -1,6 +1,7 @@
 """The second step: which hosts take a domain's mail (RFC 5321 section 5.1, RFC 7505)."""
 
 import asyncio
+import hashlib
 import random
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from verifier.engine.resolver import Answer, Outcome, Resolver
 _HOSTS_MAX = 10
 _ADDRESSES_MAX = 8
 _TEXT_LENGTH_MAX = 200
+_GROUP_LENGTH_MAX = 1000
 
 
 class RouteOutcome(StrEnum):
@@ -52,7 +54,9 @@ class Route:
     def group(self) -> str:
         """A stable key of the set of mail hosts; domains that share it may share a conversation."""
         if self.outcome in {RouteOutcome.MAIL_HOSTS, RouteOutcome.UNROUTABLE} and self.hosts:
-            return ",".join(sorted(host.name for host in self.hosts))
+            key = ",".join(sorted(host.name for host in self.hosts))
+            # Octets that are no letters are written with four characters each: the database could not index them.
+            return key if len(key) <= _GROUP_LENGTH_MAX else hashlib.sha256(key.encode()).hexdigest()
         return f"domain:{self.domain}"
 
 
@@ -141,8 +145,8 @@ class DomainReader:
             )
             (allowed if may_be_asked else refused).append(address)
         failure = next((answer.detail for answer in answers if answer.outcome is Outcome.FAILED), None)
-        if any(answer.outcome is Outcome.NO_SUCH_NAME for answer in answers):
-            failure = None  # no such name is said of every kind of record
+        if answers[0].outcome is Outcome.NO_SUCH_NAME:
+            failure = None  # of A it is said of the name; of AAAA some servers say it of names that live (RFC 4074)
         port = zone.smtp_port if zone is not None and is_zoned else self._config.smtp_port
         return replace(host, addresses=tuple(allowed[:_ADDRESSES_MAX]), port=port), failure, refused
 

@@ -31,7 +31,7 @@ class Reply:
     enhanced_code: str | None
     text: str
     lines: tuple[str, ...] = ()
-    """The text line by line, as EHLO needs it."""
+    """The text line by line, as EHLO needs it; of a refusal, which may be remembered for long, nothing."""
 
     @property
     def subject(self) -> str:
@@ -109,7 +109,7 @@ def assemble(code: int, texts: list[str]) -> Reply:
         marked = _ENHANCED_MARKED.search(joined)
         if marked is not None:
             enhanced_code = f"{marked[1]}.{int(marked[2])}.{int(marked[3])}"
-    return Reply(code, enhanced_code, joined, tuple(plain) if len(plain) > 1 else ())
+    return Reply(code, enhanced_code, joined, tuple(plain) if code < 300 and len(plain) > 1 else ())
 
 
 @lru_cache(maxsize=_MEANINGS_MAX)

@@ -14,6 +14,7 @@ import dns.nameserver
 import dns.rdata
 import dns.rdatatype
 import dns.resolver
+import dns.rrset
 
 from verifier.engine.config import EngineConfig, Nameserver
 
@@ -24,6 +25,8 @@ _NEGATIVE_TTL_SECONDS_MAX = 3_600.0
 _NEGATIVE_TTL_SECONDS_DEFAULT = 5.0
 _FAILURE_TTL_SECONDS = 1.0
 _ALIASES_MAX = 8
+_RECORDS_MAX = 32
+"""More mail hosts or addresses of one name than anybody asks; answers over TCP may hold thousands."""
 
 
 class Outcome(StrEnum):
@@ -117,7 +120,7 @@ class Resolver:
             return Answer(Outcome.FAILED, detail=f"{kind} of {name}: {_in_words(error)}"), None
         if found.rrset is not None:
             ttl_seconds = min(max(chain.minimum_ttl, _TTL_SECONDS_MIN), _TTL_SECONDS_MAX)
-            return Answer(Outcome.FOUND, tuple(found.rrset), ttl_seconds), None
+            return Answer(Outcome.FOUND, _records(found.rrset), ttl_seconds), None
         if chain.cnames:
             ttl_seconds = min(max(min(rrset.ttl for rrset in chain.cnames), _TTL_SECONDS_MIN), _TTL_SECONDS_MAX)
             alias = chain.canonical_name.to_text(omit_final_dot=True).lower()
@@ -135,6 +138,16 @@ class Resolver:
             upstream.timeout = self._config.budgets.dns_try_seconds
             self._upstreams[nameservers] = upstream
         return upstream
+
+
+def _records(rrset: dns.rrset.RRset) -> tuple[dns.rdata.Rdata, ...]:
+    """Return the records, of very many the first ones in canonical order: mail hosts of the best preference.
+
+    Texts are read for the doctor alone, who needs the one of many that is about mail.
+    """
+    if len(rrset) <= _RECORDS_MAX or rrset.rdtype == dns.rdatatype.TXT:
+        return tuple(rrset)
+    return tuple(sorted(rrset)[:_RECORDS_MAX])
 
 
 def _negative_ttl(response: dns.message.Message) -> float:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from verifier.engine import findings, wire
@@ -120,8 +120,8 @@ class Session:
         await self._send(*(wire.envelope(Verb.RCPT, recipient) for recipient in recipients))
 
     async def rcpt_reply(self) -> Reply:
-        """Read the next reply to a RCPT."""
-        return await self._read(Stage.RCPT)
+        """Read the next reply to a RCPT, without its single lines: it is remembered, and many lines take much room."""
+        return replace(await self._read(Stage.RCPT), lines=())
 
     async def reset(self) -> None:
         """Forget the open transaction."""
@@ -141,11 +141,7 @@ class Session:
             await self.connection.quit(self.config.budgets.quit_seconds, is_said=self.has_said_quit)
 
     async def _say_ehlo(self) -> None:
-        name = self.way.helo or self.config.helo
-        if "." not in name:
-            # RFC 5321 section 4.1.4: who has no name gives its address.
-            local = self.connection.local_address
-            name = f"[IPv6:{local}]" if ":" in local else f"[{local}]"
+        name = wire.own_name(self.way.helo or self.config.helo, self.connection.local_address)
         self.extensions = {}
         if not self.memory.wants_helo:
             await self._send(wire.greeting(Verb.EHLO, name))

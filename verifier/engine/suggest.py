@@ -1,5 +1,6 @@
 """The address that was probably meant: a listed slip, or a few slips of the finger away from a known provider."""
 
+import math
 from functools import lru_cache
 
 from verifier.engine import lists
@@ -37,7 +38,7 @@ def nearest(domain: str) -> str | None:
         limit = min(_cost_max(len(known)), best_cost)
         if abs(len(known) - len(domain)) > limit / _DOUBLED:
             continue
-        cost = distance(domain, known)
+        cost = distance(domain, known, most=limit)
         if 0 < cost <= limit and cost < best_cost:
             best, best_cost = known, cost
     return best
@@ -47,10 +48,11 @@ def _cost_max(length: int) -> float:
     return next(cost for up_to, cost in _COSTS_MAX if length <= up_to)
 
 
-def distance(typed: str, meant: str) -> float:
+def distance(typed: str, meant: str, *, most: float = math.inf) -> float:
     """Return how far a typed text is from the meant one (Damerau-Levenshtein with restricted swaps, weighted).
 
-    Changing a letter for its neighbour on the keyboard, and doubling or halving one, cost half a slip.
+    Changing a letter for its neighbour on the keyboard, and doubling or halving one, cost half a slip. What is surely
+    farther than `most` is infinitely far.
     """
     before: list[float] = []
     row = [0.0]
@@ -69,6 +71,8 @@ def distance(typed: str, meant: str) -> float:
             if i > 1 and j > 1 and a == meant[j - 2] and typed[i - 2] == b:
                 cost = min(cost, older[j - 2] + (_SLIP if a != b else 0.0))
             row.append(cost)
+        if min(row) > most and min(before) > most:  # a swap reaches over one row, nothing reaches over two
+            return math.inf
     return row[-1]
 
 

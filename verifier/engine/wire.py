@@ -14,6 +14,7 @@ from verifier.engine.replies import Reply
 
 LINE_BYTES_MAX = 64 * 1024
 _REPLY_LINES_MAX = 256
+_REPLY_BYTES_MAX = 2 * LINE_BYTES_MAX
 _READ_BYTES = 64 * 1024
 
 _WORD = re.compile(r"[A-Za-z0-9.:_\-\[\]]{1,255}")
@@ -52,6 +53,13 @@ def is_name(text: str) -> bool:
 def is_path(text: str) -> bool:
     """Tell whether a text may stand in MAIL FROM or RCPT TO."""
     return _PATH.fullmatch(text) is not None
+
+
+def own_name(name: str, local_address: str) -> str:
+    """Return how we call ourselves: by name, or by our address where it has no dot (RFC 5321 section 4.1.4)."""
+    if "." in name:
+        return name
+    return f"[IPv6:{local_address}]" if ":" in local_address else f"[{local_address}]"
 
 
 def greeting(verb: Verb, name: str) -> bytes:
@@ -170,8 +178,11 @@ class Wire:
 
     async def _whole_reply(self) -> Reply:
         texts: list[str] = []
-        while len(texts) < _REPLY_LINES_MAX:
-            line = replies.decode(await self._line())
+        size = 0
+        while len(texts) < _REPLY_LINES_MAX and size < _REPLY_BYTES_MAX:
+            received = await self._line()
+            size += len(received)
+            line = replies.decode(received)
             parts = replies.split(line)
             if parts is None:
                 raise Broken(Cause.NOT_SMTP, line[:120])

@@ -31,7 +31,7 @@ def limit() -> None:
 
 def rows(document: bytes) -> Iterator[list[str]]:
     """Return the rows of the first sheet that has any."""
-    from python_calamine import CalamineWorkbook, SheetVisibleEnum  # noqa: PLC0415  after the limits
+    from python_calamine import CalamineWorkbook, SheetVisibleEnum  # noqa: PLC0415 - after the limits
 
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(document))
     for place, metadata in enumerate(workbook.sheets_metadata):

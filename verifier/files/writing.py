@@ -62,7 +62,7 @@ class Spreadsheet:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  closed by whoever reads it
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by whoever reads it
         self._book = xlsxwriter.Workbook(self._file, {"constant_memory": True})
         self._sheet = self._book.add_worksheet("results")
         self._next = 0

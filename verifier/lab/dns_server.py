@@ -132,7 +132,7 @@ class UdpServer(asyncio.DatagramProtocol):
         self._server = server
         self._delay_seconds = delay_seconds
 
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]  # no other comes
         """Keep the way to send."""
         self._transport = transport
 

@@ -19,6 +19,7 @@ LOST = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
+    asyncpg.InsufficientResourcesError,  # no connection is left, or no memory, or no disk
     asyncpg.InvalidCatalogNameError,  # the server is there, the database is not
 )
 
@@ -57,7 +58,7 @@ async def _leave_session(connection: Connection) -> None:
     """
 
 
-async def _revision(pool: Pool) -> Any:  # noqa: ANN401  asyncpg is untyped
+async def _revision(pool: Pool) -> Any:  # noqa: ANN401 - asyncpg is untyped
     try:
         return await pool.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:

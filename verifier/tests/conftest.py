@@ -173,7 +173,7 @@ async def _serving(env: dict[str, str]) -> AsyncIterator[Rest]:
         headers={"Authorization": f"Bearer {SERVICE_KEY}"},
         event_hooks={"response": [contract.hold]},
         timeout=30,
-        verify=False,  # noqa: S501  loopback without TLS, and loading certificates takes longer than most tests
+        verify=False,  # noqa: S501 - loopback without TLS, and loading certificates takes longer than most tests
     ) as client:
         yield Rest(client)
     stopping.set()

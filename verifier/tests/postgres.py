@@ -51,7 +51,7 @@ def cluster(directory: Path, settings: Sequence[str] = FAST) -> Iterator[str]:
             [binaries / "postgres", "-D", data, "-k", data, "-h", "", *options],
             stdout=log,
             stderr=log,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509  no thread runs yet, and kill -9 of the tests must leave nothing
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet, and kill -9 of the tests must leave nothing
             **shared,
         )
         try:

@@ -92,4 +92,4 @@ class Sender:
         """Return the seconds until the next try; None where it was the last."""
         if tries > len(self._waits):
             return None
-        return self._waits[tries - 1] * (1 + random.uniform(-JITTER, JITTER))  # noqa: S311  not a secret
+        return self._waits[tries - 1] * (1 + random.uniform(-JITTER, JITTER))  # noqa: S311 - not a secret

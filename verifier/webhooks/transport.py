@@ -4,9 +4,11 @@ Connecting to the checked address leaves no second look-up for a name server to 
 """
 
 import asyncio
+import functools
 import socket
 import ssl
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -17,6 +19,7 @@ from verifier.engine.config import Network
 ADDRESSES_TRIED = 3
 CONNECT_SECONDS = 5.0
 TRY_SECONDS = 15.0
+LOOKUPS_AT_ONCE = 16
 
 
 class Refused(httpx.ConnectError):
@@ -28,6 +31,8 @@ class PublicTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, allow_networks: Sequence[Network], tls: ssl.SSLContext) -> None:
         self._allow_networks = allow_networks
+        # Names of strangers may take long: looked up beside our own, they would keep us from the database.
+        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="resolve")
         self._inner = httpx.AsyncHTTPTransport(
             verify=tls, trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
         )
@@ -56,7 +61,8 @@ class PublicTransport(httpx.AsyncBaseTransport):
     async def _addresses(self, host: str, port: int, request: httpx.Request) -> list[str]:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                looking = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+                found = await asyncio.get_running_loop().run_in_executor(self._threads, looking)
         except (OSError, UnicodeError, TimeoutError) as error:
             raise Refused("the host's name cannot be resolved", request=request) from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -65,7 +71,8 @@ class PublicTransport(httpx.AsyncBaseTransport):
         return addresses
 
     async def aclose(self) -> None:
-        """Close what is open."""
+        """Close what is open; nobody waits for a name any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         await self._inner.aclose()
 
 

@@ -1,5 +1,6 @@
 """Tasks that upstream has lost are made again once, with what still lacks a verdict."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -96,11 +97,9 @@ async def test_one_lost_part_of_several_is_made_again_alone(
     faulty: FaultyUpstream,
     clock: Clock,
     raw: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    cut_into: Callable[[int], None],
 ) -> None:
-    from services import intake
-
-    monkeypatch.setattr(intake, "PART_ADDRESSES_MAX", 20)
+    cut_into(20)
     faulty.settled_a_look = 7
     task = await factories.task(parts, account, MIXED)
     for _ in range(2):

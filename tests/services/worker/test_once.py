@@ -1,6 +1,7 @@
 """Whatever comes again, late, or to two workers: every address gets one verdict and counts are exact."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -171,11 +172,9 @@ async def test_a_list_of_several_parts_ends_with_the_last_of_them(
     faulty: FaultyUpstream,
     clock: Clock,
     raw: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    cut_into: Callable[[int], None],
 ) -> None:
-    from services import intake
-
-    monkeypatch.setattr(intake, "PART_ADDRESSES_MAX", 10)
+    cut_into(10)
     faulty.settled_a_look = 4
     task = await factories.task(parts, account, MIXED)
     assert await raw("SELECT n, total FROM task_part ORDER BY n") == [(1, 10), (2, 10), (3, 10), (4, 10), (5, 2)]

@@ -173,7 +173,7 @@ async def _write(connection: Connection, taken: Taken, verdicts: Sequence[result
     source = f"""
         UPDATE chunk SET state = ${place + 3}, in_flight = ${place + 4}, stalls = ${place + 5}, updated_at = now()
         WHERE id = ${place + 1} AND token = ${place + 2} AND state = 'running' RETURNING task_id
-    """  # noqa: S608  numbers of ours
+    """  # noqa: S608 - numbers of ours
     stalls = taken.stalls - 1 if ending is Ending.IS_RELEASED and not verdicts else 0
     row = await connection.fetchrow(
         results.statement(source), *given, taken.id, taken.token, _state(ending), left if goes_on else 0, stalls

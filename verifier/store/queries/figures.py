@@ -37,7 +37,7 @@ async def add(pool: Pool, by_host: Mapping[str, Figures]) -> None:
         SELECT * FROM unnest($1::text[], {given}) AS t
         ON CONFLICT (mail_host) DO UPDATE SET updated_at = now(),
             {", ".join(f"{name} = f.{name} + excluded.{name}" for name in COLUMNS)}
-        """,  # noqa: S608  our own column names
+        """,  # noqa: S608 - our own column names
         hosts, *([float(getattr(by_host[host], name)) for host in hosts] for name in COLUMNS),
     )  # fmt: skip
 
@@ -54,7 +54,7 @@ async def by_mail_host(pool: Pool, *, limit: int) -> list[Record]:
             min(slots) FILTER (WHERE is_named) AS slots, min(gap_seconds) FILTER (WHERE is_named) AS gap_seconds,
             count(*) FILTER (WHERE paused_until > now()) AS paused
         FROM ranked LEFT JOIN mx_gate ON mx_gate.mail_host = ranked.mail_host GROUP BY 1 ORDER BY 1
-        """,  # noqa: S608  our own column names
+        """,  # noqa: S608 - our own column names
         limit,
     )
     return rows

@@ -58,21 +58,25 @@ async def _results(connection: Connection, purged: Purged, read_for: timedelta, 
         async with connection.transaction():
             await series.keep(connection, [task_id])
             for table in ("result", "address", "chunk"):
-                await connection.execute(f"DELETE FROM {table} WHERE task_id = $1", task_id)  # noqa: S608  our tables
+                await connection.execute(f"DELETE FROM {table} WHERE task_id = $1", task_id)  # noqa: S608 - our tables
             await connection.execute("UPDATE task SET purged_at = now() WHERE id = $1", task_id)
         purged.tasks += 1
 
 
 async def _queue_log(connection: Connection, purged: Purged) -> None:
-    """Delete the queue's log and statistics, which nobody reads after a day."""
-    for table, since in (("pgqueuer_log", "created"), ("pgqueuer_statistics", "created")):
+    """Delete the queue's log and statistics, and the jobs that failed, which nobody reads after a day."""
+    for table, since in (
+        ("pgqueuer_log", "created"),
+        ("pgqueuer_statistics", "created"),
+        ("pgqueuer", "status = 'failed' AND updated"),
+    ):
         while True:
             status = await connection.execute(
                 f"""
                 DELETE FROM {table} WHERE ctid = ANY(ARRAY(
                     SELECT ctid FROM {table} WHERE {since} < now() - $1::interval LIMIT $2
                 ))
-                """,  # noqa: S608  our own names
+                """,  # noqa: S608 - our own names
                 LOG_KEPT, BATCH,
             )  # fmt: skip
             deleted = _count(status)

@@ -90,7 +90,7 @@ def statement(source: str) -> str:
             FROM moved, unnest({_UNNESTED}) WITH ORDINALITY AS row ({", ".join(_WRITTEN)}, place)
         )
         SELECT (SELECT count(*) FROM source) AS found, (SELECT last_seq FROM moved) AS last_seq
-    """  # noqa: S608  our own column names
+    """  # noqa: S608 - our own column names
 
 
 def arguments(verdicts: Sequence[Verdict], *, was_processing: int) -> list[object]:

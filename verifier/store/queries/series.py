@@ -59,7 +59,7 @@ async def of_task(pool: Pool, task_id: UUID, *, first: date, last: date) -> list
             sum(disposable_count)::int AS disposable_count,
             max(last_checked_at) AS last_checked_at
         FROM everything WHERE day BETWEEN $2 AND $3 GROUP BY day ORDER BY day
-        """,  # noqa: S608  our own columns
+        """,  # noqa: S608 - our own columns
         task_id, first, last,
     )  # fmt: skip
     return [Day(**row) for row in rows]
@@ -82,6 +82,6 @@ async def keep(connection: Connection, task_ids: Sequence[UUID]) -> None:
             role_based_count = kept.role_based_count + excluded.role_based_count,
             disposable_count = kept.disposable_count + excluded.disposable_count,
             last_checked_at = greatest(kept.last_checked_at, excluded.last_checked_at)
-        """,  # noqa: S608  our own columns
+        """,  # noqa: S608 - our own columns
         list(task_ids),
     )

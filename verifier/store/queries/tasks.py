@@ -69,7 +69,7 @@ async def create(pool: Pool, new: NewTask) -> Task:
             INSERT INTO task (id, user_id, idempotency_key, body_hash, webhook_url, email_count, domain_count)
             VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT DO NOTHING RETURNING {COLUMNS}
-            """,  # noqa: S608  our own column names
+            """,  # noqa: S608 - our own column names
             uuid4(), new.user_id, new.idempotency_key, new.body_hash, new.webhook_url,
             len(new.addresses), new.domain_count,
         )  # fmt: skip
@@ -91,8 +91,9 @@ async def _same_again(connection: Connection, new: NewTask) -> Task:
     row = await connection.fetchrow(
         f"""
         SELECT body_hash, {COLUMNS} FROM task
-        WHERE user_id IS NOT DISTINCT FROM $1 AND idempotency_key = $2
-        """,  # noqa: S608  our own column names
+        WHERE coalesce(user_id, '{UUID(int=0)}'::uuid) = coalesce($1::uuid, '{UUID(int=0)}'::uuid)
+        AND idempotency_key = $2
+        """,  # noqa: S608 - our own column names, in the words of the index
         new.user_id, new.idempotency_key,
     )  # fmt: skip
     if row is None or row["body_hash"] != new.body_hash:
@@ -102,7 +103,7 @@ async def _same_again(connection: Connection, new: NewTask) -> Task:
 
 async def get(pool: Pool, id: UUID) -> Task | None:
     """Return a task, whoever's it is."""
-    row = await pool.fetchrow(f"SELECT {COLUMNS} FROM task WHERE id = $1", id)  # noqa: S608  our own column names
+    row = await pool.fetchrow(f"SELECT {COLUMNS} FROM task WHERE id = $1", id)  # noqa: S608 - our own column names
     return Task(**row) if row else None
 
 
@@ -131,7 +132,7 @@ async def page(pool: Pool, wanted: Filter, *, limit: int, offset: int) -> list[T
             conditions.append(condition.format(len(arguments)))
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = await pool.fetch(
-        f"SELECT {COLUMNS} FROM task {where} ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",  # noqa: S608  ours
+        f"SELECT {COLUMNS} FROM task {where} ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",  # noqa: S608 - ours
         *arguments,
     )
     return [Task(**row) for row in rows]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(**how: object) -> AsyncIterator[Listener]:
+async def listening(**how: Any) -> AsyncIterator[Listener]:
     """Run one for as long as the context lasts."""
-    listener = Listener(**how)  # type: ignore[arg-type]
+    listener = Listener(**how)
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

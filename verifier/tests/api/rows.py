@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
 
 from verifier.store.database import Pool
 from verifier.store.queries import results
 from verifier.store.queries.results import Verdict
 
 
-def verdict(n: int, status: str = "exists", reason: str | None = "accepted", **changes: object) -> Verdict:
+def verdict(n: int, status: str = "exists", reason: str | None = "accepted", **changes: Any) -> Verdict:
     """One verdict; `changes` are fields of Verdict."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "n": n,
         "status": status,
         "reason": reason,
@@ -25,10 +27,10 @@ def verdict(n: int, status: str = "exists", reason: str | None = "accepted", **c
         "checked_at": datetime.now(UTC),
         **changes,
     }
-    return Verdict(**fields)  # type: ignore[arg-type]
+    return Verdict(**fields)
 
 
 async def write(pool: Pool, task_id: str, verdicts: Sequence[Verdict]) -> None:
     """Write verdicts as a worker does."""
     async with pool.acquire() as connection, connection.transaction():
-        await results.write(connection, task_id, verdicts, was_processing=0)  # type: ignore[arg-type]
+        await results.write(connection, UUID(task_id), verdicts, was_processing=0)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 
 from verifier.tests.rest import Rest, error, ok
@@ -79,3 +80,23 @@ async def test_while_the_database_is_away_callers_are_told_to_come_back(rest: Re
     cable.is_cut = False
     ok(await rest.client.get("/tasks"))
     ok(await rest.client.get(root))
+
+
+class TestCrowded:
+    @pytest.fixture
+    async def env(self, env: dict[str, str], database_url: str) -> AsyncIterator[dict[str, str]]:
+        """A login that may have one connection."""
+        owner = await asyncpg.connect(database_url)
+        await owner.execute(
+            "CREATE ROLE crowded LOGIN CONNECTION LIMIT 1; GRANT ALL ON ALL TABLES IN SCHEMA public TO crowded"
+        )
+        url = urlsplit(database_url)
+        yield {**env, "VERIFIER_DATABASE_URL": url._replace(netloc=f"crowded@{url.netloc.rpartition('@')[2]}").geturl()}
+        await owner.execute("DROP OWNED BY crowded; DROP ROLE crowded")
+        await owner.close()
+
+    async def test_while_the_database_has_no_connection_left_callers_are_told_to_come_back(self, rest: Rest) -> None:
+        answers = await asyncio.gather(*(rest.client.get("/tasks") for _ in range(3)))
+        told = {answer.status_code: answer for answer in answers}
+        assert set(told) == {200, 503}
+        assert error(told[503], 503)["code"] == "unavailable"

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from verifier.store import database
+from verifier.store.queries import tasks
 from verifier.tests.rest import Rest, error, ok
 
 USER = "7b0c5a0e-6c4b-4a7e-9d5e-1f2f3f4f5f6f"
@@ -140,6 +142,26 @@ async def test_an_offset_beyond_every_task_gives_an_empty_page(rest: Rest) -> No
     await rest.create(["a@example.com"])
     for offset in ("1", "000000000000000000000001", "9" * 5000):
         assert ok(await rest.client.get("/tasks", params={"offset": offset}))["tasks"] == []
+
+
+async def test_a_task_is_found_by_its_key_without_reading_all_the_others(database_url: str) -> None:
+    pool = await database.open_pool(database_url, size=1)
+    new = tasks.NewTask(None, "key", b"hash", None, [("a@example.com", "a@example.com")], 1)
+    first = await tasks.create(pool, new)
+    await pool.execute(
+        "INSERT INTO task (id, user_id, idempotency_key, body_hash, email_count, domain_count)"
+        "SELECT gen_random_uuid(), gen_random_uuid(), 'key', '', 1, 1 FROM generate_series(1, 3000)"
+    )
+    await pool.execute("ANALYZE task")
+    scans = []
+    for _ in range(2):
+        await pool.execute("SELECT pg_stat_force_next_flush()")
+        scans.append(await pool.fetchval("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'task'"))
+        assert (await tasks.create(pool, new)).id == first.id
+    await pool.execute("SELECT pg_stat_force_next_flush()")
+    scans.append(await pool.fetchval("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'task'"))
+    await pool.close()
+    assert scans[0] == scans[2]
 
 
 async def test_a_bad_parameter_is_named(rest: Rest) -> None:

@@ -5,6 +5,7 @@ import codecs
 import os
 import sys
 from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -169,12 +170,12 @@ async def test_too_many_bytes_are_refused_whether_told_before_or_not(rest: Rest)
     assert error(await upload(rest, "a.txt", content), 413)["code"] == "too_large"
     form = await _form_of(content)
 
-    async def pieces() -> object:
+    async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, len(form), 100_000):
             yield form[start : start + 100_000]
 
     headers = {"Content-Type": "multipart/form-data; boundary=b", "Transfer-Encoding": "chunked"}
-    response = await rest.client.post("/tasks/batch/upload", content=pieces(), headers=headers)  # type: ignore[arg-type]
+    response = await rest.client.post("/tasks/batch/upload", content=pieces(), headers=headers)
     assert error(response, 413)["field"] == "file"
 
 

@@ -5,10 +5,13 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -204,7 +207,7 @@ async def test_another_worker_follows_one_that_stopped_in_the_middle(
 
 
 PRIVATE = [
-    "127.0.0.1", "localhost", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "0.0.0.0", "10.0.0.1", "192.168.1.1",  # noqa: S104  nothing is bound to it
+    "127.0.0.1", "localhost", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "0.0.0.0", "10.0.0.1", "192.168.1.1",  # noqa: S104 - nothing is bound to it
     "172.16.0.1", "100.64.0.1", "169.254.169.254", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]",
     "[64:ff9b::7f00:1]", "[64:ff9b:1::1]", "[2002:7f00:1::1]", "[2001:0:7f00:1::1]", "[fe80::1]", "[fc00::1]",
     "[::127.0.0.1]", "224.0.0.1", "255.255.255.255", "[ff02::1]", "localhost.", "LOCALHOST",
@@ -233,7 +236,7 @@ class Changing:
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
 
-    async def __call__(self, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+    def __call__(self, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return [(2, 1, 6, "", (each, port)) for each in answer.split()]
 
@@ -241,19 +244,40 @@ class Changing:
 async def test_an_address_is_checked_and_called_without_a_second_look_up(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = asyncio.get_running_loop()
     mixed = Changing("203.0.113.1 127.0.0.1")
-    monkeypatch.setattr(loop, "getaddrinfo", mixed)
+    monkeypatch.setattr(socket, "getaddrinfo", mixed)
     async with transport.client([]) as client:
         with pytest.raises(transport.Refused, match="public"):
             await client.post(f"http://mixed.example.com:{listener.port}/", content=b"x")
     rebinding = Changing("127.0.0.1", "127.0.0.2", "169.254.169.254")
-    monkeypatch.setattr(loop, "getaddrinfo", rebinding)
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     async with transport.client([ip_network("127.0.0.1/32")]) as client:
         await client.post(f"http://rebinding.example.com:{listener.port}/", content=b"x")
         with pytest.raises(transport.Refused, match="public"):
             await client.post(f"http://rebinding.example.com:{listener.port}/", content=b"x")
     assert [got.headers["host"] for got in listener.received] == [f"rebinding.example.com:{listener.port}"]
+
+
+async def test_names_that_are_never_found_do_not_keep_us_from_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, looked_up = threading.Event(), socket.getaddrinfo
+
+    def slow(host: str, *rest: Any, **others: Any) -> list[Any]:
+        if host == "slow.test":
+            over.wait(10)
+        return list(looked_up(host, *rest, **others))
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    async with transport.client([LOOPBACK]) as client:
+        asking = [asyncio.create_task(client.post("http://slow.test/", content=b"x")) for _ in range(100)]
+        try:
+            async with asyncio.timeout(2):
+                await asyncio.sleep(0)
+                assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+        finally:
+            for one in asking:
+                one.cancel()
+            over.set()
+            await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def test_redirects_are_not_followed(listener: Listener) -> None:

@@ -79,6 +79,18 @@ async def test_the_queue_log_and_the_pace_of_mail_hosts_go_after_a_day(pool: Poo
     assert await pool.fetchval("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'verify'") == 1
 
 
+async def test_jobs_that_failed_go_after_a_day(pool: Pool) -> None:
+    await work.planned(pool, [0], [1], [2])
+    old, fresh, waiting = [job.dedupe_key for job in await work.chunk_jobs(pool)]
+    failed = "UPDATE pgqueuer SET status = 'failed', updated = now() - $2::interval WHERE dedupe_key = $1"
+    for key, hours in ((old, 25), (fresh, 1)):
+        await pool.execute(failed, key, timedelta(hours=hours))
+    await pool.execute("UPDATE pgqueuer SET updated = now() - interval '2 days' WHERE dedupe_key = $1", waiting)
+    assert (await housekeeping.once(pool, RETENTION)).log_rows == 1
+    left = await pool.fetch("SELECT dedupe_key FROM pgqueuer WHERE entrypoint = 'verify'")
+    assert {row["dedupe_key"] for row in left} == {fresh, waiting}
+
+
 def test_the_command_purges(
     env: dict[str, str], plain_logging: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

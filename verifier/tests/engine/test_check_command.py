@@ -133,7 +133,7 @@ async def command(given: bytes, *arguments: str, lines: int | None = None) -> tu
         printed = (await process.stdout.read()).splitlines()
     else:
         printed = [await process.stdout.readline() for _ in range(lines)]
-        process.stdout._transport.close()  # type: ignore[attr-defined]
+        process.stdout._transport.close()  # type: ignore[attr-defined]  # a reader that hangs up
     told = await process.stderr.read()
     return printed, told, await process.wait()
 

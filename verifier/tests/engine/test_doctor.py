@@ -4,6 +4,7 @@ import io
 import json
 from ipaddress import ip_address, ip_network
 
+import dns.message
 import pytest
 
 from verifier.doctor import command, report
@@ -84,6 +85,14 @@ async def test_what_is_wrong_is_told_with_what_to_do(
     assert found.advice
 
 
+async def test_who_has_no_name_greets_with_its_address_as_it_would_in_a_check(sound: Names) -> None:
+    sound.records[HOST, "AAAA"] = ["::1"]
+    del sound.records[HOST, "A"]
+    host = MailHost(address="::1")
+    await examined(sound, host, helo="box", allow_networks=(ip_network("::1/128"),))
+    assert host.commands == ["EHLO [IPv6:::1]", "QUIT"]
+
+
 @pytest.mark.parametrize("helo", ["box", "box.local", "mail.example"])
 async def test_a_name_that_is_not_public_cannot_greet(sound: Names, helo: str) -> None:
     found = (await examined(sound, helo=helo))["HELO name"]
@@ -127,10 +136,10 @@ async def test_name_servers_that_know_nothing_or_invent_are_told(sound: Names) -
     assert "as if the public DNS were not theirs" in (await examined(sound))["name servers"].found
 
     class Inventing(Names):
-        def _fill(self, response: object, name: str, kind: str) -> None:
+        def _fill(self, response: dns.message.Message, name: str, kind: str) -> None:
             if kind == "A":
                 self.records.setdefault((name, kind), ["127.0.0.1"])
-            super()._fill(response, name, kind)  # type: ignore[arg-type]
+            super()._fill(response, name, kind)
 
     async with servers.serving_names(Inventing()) as inventing:
         inventing.records[HOST, "A"] = ["127.0.0.1"]

@@ -91,6 +91,34 @@ async def test_one_mail_host_that_cannot_be_asked_for_leaves_a_doubt(names: Name
     assert (await route(names, "a.test")).outcome is RouteOutcome.DNS_FAILURE
 
 
+async def test_no_such_name_said_of_one_kind_of_address_leaves_a_doubt_where_the_other_fails(names: Names) -> None:
+    names.records["a.test", "MX"] = ["10 ill.test."]
+    names.behaviours |= {"ill.test A": "SERVFAIL", "ill.test AAAA": "NXDOMAIN"}
+    assert (await route(names, "a.test")).outcome is RouteOutcome.DNS_FAILURE
+
+
+async def test_of_very_many_records_the_best_mail_hosts_are_kept(names: Names) -> None:
+    records = [f"{1000 + number} mx{number}.test." for number in range(200)]
+    names.records["a.test", "MX"] = [*records, "10 best.test."]
+    names.records["best.test", "A"] = ["127.0.0.1"]
+    names.truncated.add("a.test")
+    resolver = Resolver(servers.config(names))
+    assert len((await resolver.ask("a.test", "MX")).records) < 100
+    await resolver.aclose()
+    assert [host.name for host in (await route(names, "a.test")).hosts] == ["best.test"]
+
+
+async def test_the_key_of_mail_hosts_fits_into_an_index_whatever_their_names_are(names: Names) -> None:
+    label = "".join(f"\\{number}" for number in range(193, 255))
+    names.records["a.test", "MX"] = [f"10 {label}.{label}.{number}.test." for number in range(10)]
+    names.records["b.test", "MX"] = names.records["a.test", "MX"][1:]
+    resolver = Resolver(config := servers.config(names))
+    groups = [await DomainReader(config, resolver).group(domain) for domain in ("a.test", "b.test", "a.test")]
+    await resolver.aclose()
+    assert groups[0] == groups[2] != groups[1]
+    assert max(map(len, groups)) <= 1000, "PostgreSQL indexes up to 2,704 bytes"
+
+
 async def test_aliases_are_followed_and_rings_end(names: Names) -> None:
     names.mail("real.test", (10, "alias-mx.test", "127.0.0.9"))
     del names.records["alias-mx.test", "A"]

@@ -1,7 +1,9 @@
 """The ways out: source addresses and SOCKS5 proxies by mail host."""
 
+import asyncio
 import socket
 import ssl
+from dataclasses import dataclass, field
 
 import pytest
 
@@ -16,17 +18,15 @@ from verifier.tests.engine.socks_server import Proxy
 UNREACHED = (Status.UNKNOWN, Reason.NO_CONNECTION)
 
 
+@dataclass
 class Seeing(MailHost):
     """Remembers where its clients came from."""
 
-    async def _talk(self, reader: object, writer: object) -> None:
-        peers = self.__dict__.setdefault("peers", [])
-        peers.append(writer.get_extra_info("peername")[0])  # type: ignore[attr-defined]
-        await super()._talk(reader, writer)  # type: ignore[arg-type]
+    seen: set[str] = field(default_factory=set)
 
-    @property
-    def seen(self) -> set[str]:
-        return set(self.__dict__.get("peers", ()))
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.seen.add(writer.get_extra_info("peername")[0])
+        await super()._talk(reader, writer)
 
 
 def through(proxy: Proxy, user: str = "", password: str = "", *, helo: str | None = None) -> tuple[Egress, ...]:

@@ -26,6 +26,12 @@ async def test_a_host_that_does_not_want_us_gives_way_to_the_next(names: Names, 
     assert only(await check(names, [MailHost(banner=banner), MailHost(ALICE)], "alice@a.test")) == EXISTS
 
 
+async def test_a_reply_without_an_end_is_heard_for_a_while_only(names: Names) -> None:
+    endless = "\r\n".join(["550-" + "x" * 60_000] * 100 + ["550 no such user"])
+    found = await check(names, [MailHost(unknown=endless, ehlo=NO_PIPELINING)], "bob@a.test")
+    assert only(found) == (Status.UNKNOWN, Reason.PROTOCOL)
+
+
 async def test_a_temporary_refusal_gives_way_to_the_next_host(names: Names) -> None:
     hosts = [MailHost(unknown="451 4.3.2 not now"), MailHost(ALICE)]
     found = await check(names, hosts, "alice@a.test", "bob@a.test")

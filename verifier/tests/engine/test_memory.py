@@ -1,5 +1,7 @@
 """What is learned of a host: fewer refusals after a hang-up, slowly more again, and no fault that was not its own."""
 
+import tracemalloc
+
 import pytest
 
 from verifier.engine.check import Engine
@@ -64,3 +66,27 @@ async def test_a_host_that_hangs_up_at_ehlo_and_at_helo_is_greeted_properly_next
         assert (await engine.check("alice@a.test", budget_seconds=5)).status is Status.EXISTS
         await engine.aclose()
     assert host.talks[-1].commands[0].startswith("EHLO")
+
+
+@pytest.mark.parametrize("code", [250, 550])
+async def test_of_long_replies_only_their_head_is_kept(names: Names, code: int) -> None:
+    async def rcpt(_: servers.Talk, path: str) -> str:
+        return "\r\n".join(
+            [*(f"{code}-2.1.5 {path} {number} {'at length ' * 3000}" for number in range(3)), f"{code} x"]
+        )
+
+    host = MailHost(rcpt=rcpt)
+    names.mail("a.test", (10, "mx.test", "127.0.0.1"))
+    async with servers.serving_mail(host) as port:
+        engine = Engine(servers.config(names, port))
+        emails = [f"user{number}@a.test" for number in range(40)]
+        await engine.check("first@a.test", budget_seconds=5)
+        tracemalloc.start()
+        try:
+            found = [result async for result in engine.check_many(emails, budget_seconds=20)]
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        await engine.aclose()
+    assert len(found) == 40
+    assert kept < 1_000_000, "40 replies of 90 kB were heard"

@@ -3,8 +3,10 @@
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
+import dns.message
 import pytest
 
 from verifier.engine.check import Engine
@@ -24,21 +26,20 @@ class Counting(MailHost):
 
     async def _answer(self, talk: Talk, line: str) -> str | None:
         verb = line.upper()
-        has_sender = getattr(talk, "has_sender", False)
-        if verb.startswith("RCPT") and not has_sender:
+        if verb.startswith("RCPT") and not talk.has_sender:
             reply: str | None = "503 5.5.1 Error: need MAIL command"
         else:
             reply = await super()._answer(talk, line)
         if verb.startswith(("RSET", "EHLO", "HELO")):
-            talk.has_sender = False  # type: ignore[attr-defined]
+            talk.has_sender = False
         if verb.startswith("MAIL"):
-            talk.has_sender = bool(reply and reply.startswith("2"))  # type: ignore[attr-defined]
-        talk.errors = getattr(talk, "errors", 0) + bool(reply and reply[0] in "45")  # type: ignore[attr-defined]
+            talk.has_sender = bool(reply and reply.startswith("2"))
+        talk.errors += bool(reply and reply[0] in "45")
         return reply
 
     @property
     def errors_max(self) -> int:
-        return max(getattr(talk, "errors", 0) for talk in self.talks)
+        return max(talk.errors for talk in self.talks)
 
 
 def _null_only(talk: Talk, path: str) -> str:
@@ -54,10 +55,10 @@ def _encrypted_only(talk: Talk, path: str) -> str:
 async def test_no_connection_meets_more_than_nine_refusals_of_any_kind(
     names: Names,
     ehlo: str,
-    mail: object,
+    mail: Callable[[Talk, str], str | None],
     certificate: ssl.SSLContext,
 ) -> None:
-    host = Counting(USERS, ehlo=ehlo, mail=mail, tls=certificate)  # type: ignore[arg-type]
+    host = Counting(USERS, ehlo=ehlo, mail=mail, tls=certificate)
     found = await check(names, [host], *MANY)
     assert [found[email].status for email in MANY] == RIGHT
     assert host.errors_max <= 9
@@ -180,9 +181,9 @@ async def test_domains_that_become_known_later_join_the_conversation(names: Name
     class Slow(Names):
         """Tells about each further domain a little later."""
 
-        def answer(self, query: object, *, over_tcp: bool) -> object:  # type: ignore[override]
+        def answer(self, query: dns.message.Message, *, over_tcp: bool) -> dns.message.Message | None:
             self.delay_seconds = 0.3 if len(self.asked) > 1 else 0.0
-            return super().answer(query, over_tcp=over_tcp)  # type: ignore[arg-type]
+            return super().answer(query, over_tcp=over_tcp)
 
     async def rcpt(talk: Talk, path: str) -> str:
         await asyncio.sleep(0.05)

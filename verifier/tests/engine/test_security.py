@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+import dns.message
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -168,8 +169,8 @@ async def test_security_32_of_a_host_with_a_private_address_too_only_the_other_o
 class Rebinding(Names):
     """Answers the first question about an address with one that may be asked, further ones with one that may not."""
 
-    def _fill(self, response: object, name: str, kind: str) -> None:
-        super()._fill(response, name, kind)  # type: ignore[arg-type]
+    def _fill(self, response: dns.message.Message, name: str, kind: str) -> None:
+        super()._fill(response, name, kind)
         if (name, kind) == ("mx.test", "A"):
             self.records["mx.test", "A"] = ["127.0.0.2"]
 

@@ -110,6 +110,12 @@ def test_a_distance_is_none_only_between_equals_and_the_same_there_and_back(a: s
     assert suggest.distance(a, b) <= max(len(a), len(b)) * 2
 
 
+@given(_short, _short, st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.0]))
+def test_a_distance_within_the_bound_is_exact_and_any_other_is_beyond_it(a: str, b: str, most: float) -> None:
+    exact, bounded = suggest.distance(a, b), suggest.distance(a, b, most=most)
+    assert bounded == exact or min(bounded, exact) > most
+
+
 def test_every_listed_slip_means_a_known_provider() -> None:
     known = set(lists.known_providers())
     assert len(known) >= 200

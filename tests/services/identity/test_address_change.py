@@ -12,44 +12,13 @@ from services.device import Device
 from services.errors import Invalid, InvalidCredentials, Required, Taken, WrongState
 from services.identity.local import LocalIdentity
 from services.identity.port import Grant
-from services.mail import Letter
 from services.sealing import Box
 from services.signing import SigningKeys
 from tests.conftest import SECRET, Raw
+from tests.services.postbox import Postbox, token_of
 
 OLD, NEW, PASSWORD = "old@example.com", "new@example.com", "correct horse battery"
 HERE = Device()
-
-
-class Postbox:
-    """A mail server that keeps what it is given."""
-
-    is_real = True
-
-    def __init__(self) -> None:
-        self.letters: list[Letter] = []
-
-    async def send(self, letter: Letter) -> None:
-        """Keep it."""
-        self.letters.append(letter)
-
-    async def emptied(self, count: int) -> dict[str, Letter]:
-        """The next letters, by receiver."""
-        async with asyncio.timeout(5):
-            while len(self.letters) < count:
-                await asyncio.sleep(0.01)
-        found, self.letters = {letter.to: letter for letter in self.letters}, []
-        return found
-
-
-def token(letter: Letter) -> str:
-    assert letter.link is not None
-    return letter.link.partition("token=")[2]
-
-
-@pytest.fixture
-def postbox() -> Postbox:
-    return Postbox()
 
 
 @pytest.fixture
@@ -120,12 +89,12 @@ async def test_with_mail_it_counts_once_the_link_is_used_and_the_old_address_is_
     assert NEW not in letters[OLD].text
     assert (await signed_in(parts, OLD)).account.id == ann.account.id
     with pytest.raises(InvalidCredentials):
-        await mailing.reset_password(token(letters[NEW]), "another horse", now)  # it is good for nothing else
-    granted = await mailing.confirm_email(token(letters[NEW]), device=HERE, now=now)
+        await mailing.reset_password(token_of(letters[NEW]), "another horse", now)  # it is good for nothing else
+    granted = await mailing.confirm_email(token_of(letters[NEW]), device=HERE, now=now)
     assert (granted.account.id, granted.account.email) == (ann.account.id, NEW)
     assert (await signed_in(parts, NEW)).account.id == ann.account.id
     with pytest.raises(InvalidCredentials):
-        await mailing.confirm_email(token(letters[NEW]), device=HERE, now=now)
+        await mailing.confirm_email(token_of(letters[NEW]), device=HERE, now=now)
 
 
 async def test_a_link_runs_out_and_a_newer_one_replaces_it(
@@ -133,12 +102,12 @@ async def test_a_link_runs_out_and_a_newer_one_replaces_it(
 ) -> None:
     now = datetime.now(UTC)
     await mailing.change_email(ann.account.id, None, "first@example.com", PASSWORD, now)
-    first = token((await postbox.emptied(2))["first@example.com"])
+    first = token_of((await postbox.emptied(2))["first@example.com"])
     with pytest.raises(WrongState, match="wait"):
         await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now + timedelta(seconds=30))
     later = now + timedelta(minutes=2)
     await mailing.change_email(ann.account.id, None, NEW, PASSWORD, later)
-    second = token((await postbox.emptied(2))[NEW])
+    second = token_of((await postbox.emptied(2))[NEW])
     for spent, moment in ((first, later), (second, later + timedelta(hours=25))):
         with pytest.raises(InvalidCredentials):
             await mailing.confirm_email(spent, device=HERE, now=moment)
@@ -159,7 +128,7 @@ async def test_an_address_that_was_taken_meanwhile_is_not_taken_over(
 ) -> None:
     now = datetime.now(UTC)
     await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now)
-    link = token((await postbox.emptied(2))[NEW])
+    link = token_of((await postbox.emptied(2))[NEW])
     await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=now)
     with pytest.raises(InvalidCredentials):
         await mailing.confirm_email(link, device=HERE, now=now)
@@ -181,12 +150,12 @@ async def test_a_new_password_undoes_a_change_of_address_that_is_on_its_way(
 ) -> None:
     now = datetime.now(UTC)
     await mailing.change_email(ann.account.id, ann.session_id, "thief@example.com", PASSWORD, now)
-    link = token((await postbox.emptied(2))["thief@example.com"])
+    link = token_of((await postbox.emptied(2))["thief@example.com"])
     if way == "change":
         await mailing.change_password(ann.account.id, ann.session_id, PASSWORD, "another horse", now)
     else:
         await mailing.request_password_reset(OLD, now)
-        await mailing.reset_password(token((await postbox.emptied(1))[OLD]), "another horse", now)
+        await mailing.reset_password(token_of((await postbox.emptied(1))[OLD]), "another horse", now)
     with pytest.raises(InvalidCredentials):
         await mailing.confirm_email(link, device=HERE, now=now)
     granted = await mailing.sign_in(OLD, "another horse", device=HERE, now=now)

@@ -1,0 +1,1 @@
+"""The identity port: what holds for every adapter behind it, by subject."""
