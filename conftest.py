@@ -1,9 +1,11 @@
 """What every test of the repository may ask for: a real PostgreSQL, databases in it, and the whole program running."""
 
+import asyncio
 import contextlib
 import dataclasses
 import fcntl
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -11,11 +13,12 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
 from app import settings
 from app.devdb import DevCluster
@@ -23,6 +26,10 @@ from app.devdb import DevCluster
 ROOT = Path(__file__).parent
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
+
+# Bytecode is kept, whatever this machine prefers: each of the suite's many processes would else compile all modules.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # noqa: TID251 - nothing is read: processes must not inherit it
 
 NewDatabase = Callable[..., Awaitable[str]]
 NewDataDir = Callable[[str], Path]
@@ -80,6 +87,31 @@ def shared_dir(config: pytest.Config) -> Path:
     """The folder that all processes of this run of the suite share, named for the one that started them."""
     run = os.getppid() if hasattr(config, "workerinput") else os.getpid()
     return Path(tempfile.gettempdir()) / f"mailverdict-run-{run}"
+
+
+@pytest.fixture(autouse=True)
+async def _its_tasks() -> AsyncIterator[None]:
+    """End what a test leaves running on the session's loop, as the end of a loop of its own would."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left)
+
+
+@pytest.fixture
+def plain_logging() -> Iterator[None]:
+    """Undo what a test's program does to logging: its handler writes to a standard error that ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from app import datadir, health
 from app.health import Readiness
-from db import migrations
+from conftest import NewDatabase
 from db.queries import parts
 from db.session import Database
 from services.upstream.http import HttpUpstream
@@ -22,10 +22,12 @@ from tests import factories
 
 
 @pytest.fixture
-async def database(new_database: Callable[..., Awaitable[str]]) -> AsyncIterator[Database]:
-    url = await new_database()
-    await asyncio.to_thread(migrations.upgrade, url)
-    db = await Database.open(url, pool_size=2)
+async def database(
+    new_database: NewDatabase, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Database]:
+    """A database that is there, and has time to answer: on a busy machine the first look may take seconds."""
+    monkeypatch.setattr(health, "CHECK_SECONDS", 30.0)
+    db = await Database.open(await new_database(template=migrated), pool_size=2)
     yield db
     # The ledger is looked at beside the answers: a look that is under way has a connection of this database.
     await asyncio.gather(*(task for task in asyncio.all_tasks() if task.get_name() == "look at the ledger"))

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,24 +14,12 @@ from app.settings import LogFormat
 from db.session import Database
 
 
-@pytest.fixture
-def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-
-
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
 def test_our_lines_and_the_libraries_have_one_shape_and_the_requests_id(
-    restored: None, capsys: pytest.CaptureFixture[str]
+    plain_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure("json", "info")
     with structlog.contextvars.bound_contextvars(request_id="abc", operation_name="Tasks"):
@@ -49,7 +36,7 @@ def test_our_lines_and_the_libraries_have_one_shape_and_the_requests_id(
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_no_address_token_key_or_password_is_written(
-    log_format: LogFormat, restored: None, capsys: pytest.CaptureFixture[str]
+    log_format: LogFormat, plain_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.configure(log_format, "info")
     log = structlog.get_logger("ours")
@@ -86,7 +73,7 @@ def test_no_address_token_key_or_password_is_written(
     assert "ValueError" in text
 
 
-def test_lines_below_the_level_are_not_written(restored: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_below_the_level_are_not_written(plain_logging: None, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("json", "warning")
     structlog.get_logger("ours").info("quiet")
     logging.getLogger("library").info("quiet")

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event, text
 
 from conftest import NewDatabase
-from db import ids, migrations
+from db import ids
 from db.models import OPEN_STATUSES, PartState, PaymentEvent, TaskOrderField
 from db.queries import accounts, audit, downloads, parts, payments, results, series, tasks
 from db.queries.pages import Window
@@ -107,21 +107,13 @@ def _used(plan: dict[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def full_database_url(new_database: NewDatabase) -> str:
+async def full_database_url(new_database: NewDatabase, migrated: str) -> str:
     """A database of a few thousand rows that no other test changes."""
-
-    async def made() -> str:
-        return await new_database()
-
-    async def fill() -> None:
-        connection = await asyncpg.connect(url)
-        await connection.execute(FILL)
-        await connection.execute("ANALYZE")
-        await connection.close()
-
-    url = asyncio.run(made())
-    migrations.upgrade(url)
-    asyncio.run(fill())
+    url = await new_database(template=migrated)
+    connection = await asyncpg.connect(url)
+    await connection.execute(FILL)
+    await connection.execute("ANALYZE")
+    await connection.close()
     return url
 
 

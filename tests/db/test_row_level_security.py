@@ -234,13 +234,16 @@ async def test_an_entry_that_unbalances_ones_own_transaction_is_refused(db: Data
 
 async def test_the_ledger_of_one_account_is_read_from_its_index(db: Database, account: Account) -> None:
     seen: list[tuple[str, Any]] = []
-    event.listen(
-        db.engine.sync_engine, "before_cursor_execute", lambda _c, _k, sql, values, *_: seen.append((sql, values))
-    )
     async with db.read(account.id) as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
+        connection = await session.connection()
+        event.listen(
+            connection.sync_connection,
+            "before_cursor_execute",
+            lambda _c, _k, sql, values, *_: seen.append((sql, values)),
+        )
         await queries.by_owners(session, [account.id], TransactionConditions(), Window(20))
-        driver: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+        driver: Any = (await connection.get_raw_connection()).driver_connection
         sql, values = seen[-1]
         plan = await driver.fetch(f"EXPLAIN {sql}", *values)
     lines = [row[0] for row in plan]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from services import trust
 from tests.edge import small
 
 
@@ -21,5 +22,6 @@ async def url(guests: small.Guests) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url.removesuffix("/graphql"), timeout=10, trust_env=False) as made:
+    there = url.removesuffix("/graphql")
+    async with httpx.AsyncClient(base_url=there, timeout=10, trust_env=False, verify=trust.context()) as made:
         yield made

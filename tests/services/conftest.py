@@ -1,6 +1,5 @@
 """The service with an upstream that misbehaves when it is told to."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 import structlog
 
 from conftest import NewDatabase
-from db import migrations
 from db.models import Account
 from db.session import Database
 from resolvers.context import Parts
@@ -78,12 +76,8 @@ def _plain_log() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def provider_database_url(new_database: NewDatabase) -> str:
-    """The database of the stand-in for an identity provider."""
-
-    async def create() -> str:
-        return await new_database("provider_tests")
-
-    url = asyncio.run(create())
-    migrations.upgrade(url)
-    return url
+async def provider_db(new_database: NewDatabase, migrated: str) -> AsyncIterator[Database]:
+    """The database of the stand-in for an identity provider; who writes to it leaves it empty."""
+    database = await Database.open(await new_database("provider_tests", template=migrated), pool_size=5)
+    yield database
+    await database.close()

@@ -58,12 +58,10 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-async def there(provider_database_url: str) -> AsyncIterator[Database]:
+async def there(provider_db: Database) -> AsyncIterator[Database]:
     """The project's own database."""
-    found = await Database.open(provider_database_url, pool_size=5)
-    yield found
-    await empty(found)
-    await found.close()
+    yield provider_db
+    await empty(provider_db)
 
 
 @pytest.fixture

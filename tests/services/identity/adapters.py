@@ -50,11 +50,9 @@ async def locally(db: Database, postbox: Postbox) -> AsyncIterator[Adapters]:
 
 
 @asynccontextmanager
-async def at_supabase(db: Database, url: str, postbox: Postbox) -> AsyncIterator[Adapters]:
+async def at_supabase(db: Database, there: Database, postbox: Postbox) -> AsyncIterator[Adapters]:
     """The adapter against a project with a database of its own, which the service never sees."""
     async with AsyncExitStack() as opened:
-        there = await Database.open(url, pool_size=5)
-        opened.push_async_callback(there.close)
         opened.push_async_callback(empty, there)
         made = []
         for mailer in (LogMailer(is_link_shown=False), postbox):

@@ -21,13 +21,13 @@ def postbox() -> Postbox:
 async def adapters(
     request: pytest.FixtureRequest,
     db: Database,
-    provider_database_url: str,
+    provider_db: Database,
     postbox: Postbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Adapters]:
     """What every test of this folder is run with, unless it is for `ours` alone."""
     monkeypatch.setattr(supabase, "CHECK_SECONDS", 0.0)
-    opening = locally(db, postbox) if request.param == "local" else at_supabase(db, provider_database_url, postbox)
+    opening = locally(db, postbox) if request.param == "local" else at_supabase(db, provider_db, postbox)
     async with opening as made:
         yield made
 

@@ -92,7 +92,7 @@ async def test_jobs_that_failed_go_after_a_day(pool: Pool) -> None:
 
 
 def test_the_command_purges(
-    env: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    env: dict[str, str], plain_logging: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in env.items():
         monkeypatch.setenv(name, value)
