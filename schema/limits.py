@@ -167,9 +167,13 @@ class Prepared:
 
 
 def price(schema: BaseSchema, text: str) -> int:
-    """What an operation is charged, in points: its cost, and 1 where that is nothing or the text is no document."""
+    """What an operation is charged, in points: its cost, and 1 where that is nothing or the text is no document.
+
+    What asks for more than may run is refused, and charged as the dearest that may: nobody is kept out for years by one
+    request from their network, and counters hold the sum.
+    """
     found = prepared(typing.cast("strawberry.Schema", schema), text)
-    return max(1, found.cost) if found is not None else 1
+    return min(max(1, found.cost), LIMITS.cost) if found is not None else 1
 
 
 def is_mutation(schema: BaseSchema, text: str, name: str | None) -> bool:
