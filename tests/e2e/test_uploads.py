@@ -1,4 +1,4 @@
-"""Two gigabytes are sent to the whole program: it refuses them in bounded memory and time, and keeps nothing of them."""
+"""Two gigabytes are sent to the whole program: refused in bounded memory and time, and nothing of them is kept."""
 
 import contextlib
 import time
