@@ -239,6 +239,8 @@ class TaskPart(Table):
     """The last result ingested, as upstream numbers them."""
     attempt: Mapped[int] = mapped_column(default=0)
     """Calls that failed since the last that worked."""
+    failing_since: Mapped[datetime | None]
+    """When the first of them failed; without meaning while there are none."""
     sent_at: Mapped[datetime | None]
     """When it was sent to an upstream that gives no id for it; to any other, when somebody first began to post it."""
     remade_count: Mapped[int] = mapped_column(default=0)
