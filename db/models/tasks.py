@@ -114,6 +114,8 @@ class Task(VerdictCounters, Table):
         Index("ix_task_created_at_utc", text("(created_at AT TIME ZONE 'UTC'::text)"), "id"),
         Index("ix_task_account_id_updated_at", "account_id", "updated_at"),
         Index("ix_task_account_id_open", "account_id", "created_at", postgresql_where=text(UNENDED)),
+        # Whose rows are past their time: of most tasks they have gone long ago.
+        Index("ix_task_finished_at", "finished_at", postgresql_where=text("results_purged_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -99,7 +99,7 @@ GARBAGE = [
     b'{"results": [], "next_after": 9223372036854775808}',
     b'{"results": [], "next_after": -1}',
     b'{"results": [{"email": "a@b.co", "status": "exists", "checked_at": "0001-01-01T00:00+23:00"}], "next_after": 1}',
-    b'{"results": [{"email": "a@b.co", "status": "exists", "evidence": [{"stage": "dns", "code": 1e10}]}], "next_after": 1}',
+    b'{"results": [{"email": "a", "status": "unknown", "evidence": [{"stage": "dns", "code": -1}]}], "next_after": 1}',
 ]
 
 
