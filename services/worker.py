@@ -36,7 +36,8 @@ _BACKOFF_MAX_SECONDS = 60.0
 _GIVE_UP_AFTER = timedelta(hours=24)
 _UNREACHABLE = "The verifier could not be reached for 24 hours."
 _BROKEN = "An internal error, which the service's log names, kept the task from going on for 24 hours."
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 5.0
+"""Whatever makes a part due is announced: a look without a word is for messages that were lost."""
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
 _RECOVER_SECONDS = 1.0
@@ -333,7 +334,7 @@ class Worker:
         self.announcer.changed([part.task_id, part.account_id])
 
     async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
-        """Sleep until a part is due, a task changes, an act has ended, or a second has passed.
+        """Sleep until a part is due, a task changes, an act has ended, or five seconds have passed.
 
         With every slot taken (`is_busy`) what is due has to wait for an act to end.
         """
