@@ -18,7 +18,6 @@ from services.worker import Worker
 from tests import factories, receiver
 from tests.api.test_api_keys import done, made
 from tests.client import Client
-from tests.conftest import Statements
 from tests.receiver import Receiver
 
 WEBHOOK = "webhook { id url events isEnabled createdAt }"
@@ -358,12 +357,6 @@ async def test_low_credits_are_told_once_each_time_that_they_fall_below_the_leve
     assert await told() == [99, 60]
     await parts.deliveries.tick(datetime.now(UTC))
     assert hook.messages[0].content["type"] == "credits.low"
-
-
-async def test_a_look_for_deliveries_locks_nothing_while_none_is_due(parts: Parts, statements: Statements) -> None:
-    with statements.counted() as texts:
-        assert await parts.deliveries.tick(datetime.now(UTC)) == 0
-    assert [text.split()[0] for text in texts] == ["SELECT"]
 
 
 async def test_an_address_that_a_task_names_is_told_of_its_end_with_the_secret_of_the_account(
