@@ -3,6 +3,7 @@
 Linux and macOS. On macOS nothing ends the server after a kill -9 of its owner; the next owner takes it over.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -22,6 +23,7 @@ from app.postgres_binaries import Installation
 DATABASES = ("mailverdict", "verifier")
 SUPERUSER = "mailverdict"
 START_TRIES = 4
+RETRY_SECONDS = 0.5
 RECOVERY_SECONDS = 120.0
 """How long a server may take to become ready: after a crash it replays its log first."""
 ORPHAN_SECONDS = 3.0
@@ -114,22 +116,27 @@ class DevCluster:
                 if self._taken_over_pid is not None or self._becomes_ready():
                     return
                 if tries_left:  # a port taken meanwhile, or backends of a killed server that have not ended yet
-                    time.sleep(0.5)
+                    time.sleep(RETRY_SECONDS)
                     self._spawn()
-            raise initdb.ClusterFailed(
-                f"the embedded PostgreSQL did not start; the end of {self.log_path}: {self._log_end()}"
-            )
+            raise self._failed()
         except BaseException:
             self.stop()
             raise
 
-    def revive(self) -> bool:
+    async def revive(self) -> bool:
         """Start the server again if it has ended by itself; tells whether it had. Raises as `start` does."""
         if self._server is None or self._server.poll() is None:
             return False
-        self._spawn()
-        self.wait_ready()
-        return True
+        try:
+            for _ in range(START_TRIES):
+                self._spawn()  # in the loop's own thread, as above; it is waited for in another
+                if await asyncio.to_thread(self._becomes_ready):
+                    return True
+                await asyncio.sleep(RETRY_SECONDS)
+            raise self._failed()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop the server (fast shutdown, then immediate) and give the data directory free."""
@@ -265,17 +272,23 @@ class DevCluster:
             self.log_path.unlink()
         return self.log_path.open("ab")
 
+    def _failed(self) -> initdb.ClusterFailed:
+        return initdb.ClusterFailed(
+            f"the embedded PostgreSQL did not start; the end of {self.log_path}: {self._log_end()}"
+        )
+
     def _log_end(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return " | ".join(line for line in lines[-6:] if line)
 
     def _becomes_ready(self) -> bool:
-        if self._server is None:
+        server = self._server
+        if server is None:
             raise RuntimeError("the cluster was not launched")
         deadline = time.monotonic() + RECOVERY_SECONDS
-        while self._server.poll() is None:
+        while server.poll() is None:
             found = postmaster.read(self._cluster)
-            if found and found.pid == self._server.pid and found.is_ready:
+            if found and found.pid == server.pid and found.is_ready:
                 return True
             if time.monotonic() > deadline:
                 raise initdb.ClusterFailed(

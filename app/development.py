@@ -135,11 +135,11 @@ class _Instance:
 
 
 async def _keep_alive(cluster: DevCluster) -> None:
-    """Start the embedded PostgreSQL again when it ends by itself, in the loop's thread, as it must be our child."""
+    """Start the embedded PostgreSQL again when it ends by itself."""
     while True:
         await asyncio.sleep(CLUSTER_LOOK_SECONDS)
         try:
-            if cluster.revive():
+            if await cluster.revive():
                 log.warning("PostgreSQL ended and was started again", port=cluster.port)
         except ClusterFailed as error:
             log.error("PostgreSQL ended and does not start again", problem=str(error))  # noqa: TRY400 - it says all

@@ -78,7 +78,7 @@ async def compare(cluster: DevCluster, folder: Path, given: argparse.Namespace) 
     for _ in range(given.rounds):
         for name, spend in spenders.items():
             rates[name].append(await spend())
-    print(f"spends of one account, {given.clients} clients, {given.seconds:.0f} s each; medians of {given.rounds} runs")
+    print(f"spends of one account, {given.clients} clients, {given.seconds} s each; medians of {given.rounds} runs")
     first = statistics.median(rates["pgbench, bare UPDATE"])
     for name, found in rates.items():
         median = statistics.median(found)
@@ -107,7 +107,7 @@ async def pgbench(url: str, script: Path, given: argparse.Namespace) -> float:
     program = next(postgres_binaries.installations()).bin / "pgbench"
     options = ["--no-vacuum", "--protocol=prepared", f"--client={given.clients}", "--jobs=2"]
     running = await asyncio.create_subprocess_exec(
-        program, *options, f"--time={given.seconds:.0f}", f"--file={script}", url,
+        program, *options, f"--time={given.seconds}", f"--file={script}", url,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     output, errors = await running.communicate()
@@ -143,7 +143,7 @@ async def spends(url: str, actor: Actor, given: argparse.Namespace, *, tills: in
 
     done = sum(await asyncio.gather(*map(client, range(given.clients))))
     await db.close()
-    return done / float(given.seconds)
+    return done / int(given.seconds)
 
 
 @dataclass(slots=True)
@@ -244,6 +244,13 @@ async def faults(url: str) -> int:
     return count
 
 
+def _whole_seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        message = f"{text!r} is not 1 or more: pgbench runs for whole seconds"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
 def _met(is_met: bool) -> str:  # noqa: FBT001 - the only thing it is told
     return "met   " if is_met else "MISSED"
 
@@ -251,7 +258,7 @@ def _met(is_met: bool) -> str:  # noqa: FBT001 - the only thing it is told
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=8, help="who spend at the same time (8)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a run (5)")
+    parser.add_argument("--seconds", type=_whole_seconds, default=5, help="length of a run (5)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each, in turns (5)")
     parser.add_argument("--operations", type=int, default=10_000, help="mixed operations (10000)")
     parser.add_argument("--connections", type=int, default=24, help="connections for these (24)")

@@ -136,7 +136,12 @@ class _Sheet(_Text):
     async def piece(self, db: Database, span: Span, conditions: ResultConditions) -> bytes:
         async with db.read() as session:
             rows = await queries.rows(session, span, conditions)
-        return await asyncio.to_thread(lambda: self._book.add(map(self._record, rows)))
+        adding = asyncio.ensure_future(asyncio.to_thread(lambda: self._book.add(map(self._record, rows))))
+        try:
+            # Shielded, for a thread cannot be stopped: it is waited for, so as not to write into a closed workbook.
+            return await asyncio.shield(adding)
+        finally:
+            await asyncio.wait((adding,))
 
     def end(self) -> bytes:
         return self._book.finish()

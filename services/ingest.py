@@ -85,7 +85,7 @@ async def send_again(db: Database, key: PartKey, remade_count: int, now: datetim
         if not await part_queries.has_waiting(session, key):
             return await _end(session, task, key, _NOTHING, now)
         await part_queries.let_go(session, [task.id])
-        unsent = {"state": PartState.WAITING, "upstream_id": None, "sent_at": None, "cursor": 0}
+        unsent = {"state": PartState.WAITING, "upstream_id": None, "sent_at": None, "cursor": 0, "attempt": 0}
         await part_queries.change(session, key, due_at=now, **unsent)
         await task_queries.move_counters(session, key[0], now)
         return False

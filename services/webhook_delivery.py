@@ -109,6 +109,9 @@ class Deliveries:
     async def _due(self, busy: Collection[WebhookDelivery], now: datetime) -> Sequence[WebhookDelivery]:
         if len(busy) >= _AT_ONCE:
             return ()
+        async with self.db.read() as reading:  # nearly always there is nothing, and a look costs little
+            if not await queries.has_due(reading, now):
+                return ()
         async with self.db.transaction() as session:
             free, share = _AT_ONCE - len(busy), _AT_ONCE_OF_ACCOUNT
             return await queries.lease_due(session, now, limit=free, share=share, lease=LEASE, busy=busy)

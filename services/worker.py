@@ -34,7 +34,10 @@ _LEASE = timedelta(seconds=30)
 _POLL_MIN, _POLL_MAX, _POLL_GROWTH = timedelta(seconds=0.2), timedelta(seconds=5), 1.5
 _BACKOFF_MAX_SECONDS = 60.0
 _GIVE_UP_AFTER = timedelta(hours=24)
-_IDLE_SECONDS = 1.0
+_UNREACHABLE = "The verifier could not be reached for 24 hours."
+_BROKEN = "An internal error, which the service's log names, kept the task from going on for 24 hours."
+_IDLE_SECONDS = 5.0
+"""Whatever makes a part due is announced: a look without a word is for messages that were lost."""
 _PAGES_MAX = 5
 _BEAT_SECONDS = 5.0
 _RECOVER_SECONDS = 1.0
@@ -150,8 +153,11 @@ class Worker:
             except UpstreamError as error:
                 for part in parts:
                     await self._fail(part, str(error), now)
-        except Exception:
-            log.exception("part_not_done", task_ids=[ids.global_id("task", part.task_id) for part in parts])
+            except Exception:
+                log.exception("part_not_done", task_ids=[ids.global_id("task", part.task_id) for part in parts])
+                await self._postpone(parts, now, None)
+        except Exception:  # the database is away, perhaps: the leases run out, and somebody goes on
+            log.exception("parts_not_put_off", task_ids=[ids.global_id("task", part.task_id) for part in parts])
 
     async def _post(self, part: TaskPart) -> None:
         key = (part.task_id, part.n)
@@ -295,24 +301,23 @@ class Worker:
         async with self.db.transaction() as session:
             await queries.change(session, (part.task_id, part.n), state=PartState.ENDED)
 
-    async def _postpone(self, parts: Sequence[TaskPart], now: datetime, error: UpstreamDown) -> None:
-        """Try again later, as upstream asks or with doubling waits; after 24 hours without a word give up."""
+    async def _postpone(self, parts: Sequence[TaskPart], now: datetime, error: UpstreamDown | None) -> None:
+        """Try again later, as upstream asks or with doubling waits; after 24 hours of nothing else give up.
+
+        Without an `error` of upstream's it is one of ours, or an answer that nobody thought of.
+        """
         for part in parts:
-            async with self.db.read() as session:
-                heard_at = await queries.heard_at(session, part.task_id)
-            if heard_at is not None and now - heard_at > _GIVE_UP_AFTER:
-                await self._fail(part, "The verifier could not be reached for 24 hours.", now)
-                continue
-            wait = error.retry_after_seconds or min(2.0 ** min(part.attempt, 10), _BACKOFF_MAX_SECONDS)
-            log.warning(
-                "upstream_down", task_id=ids.global_id("task", part.task_id), wait_seconds=wait, error=str(error)
-            )
+            asked_for = error.retry_after_seconds if error is not None else None
+            wait = asked_for or min(2.0 ** min(part.attempt, 10), _BACKOFF_MAX_SECONDS)
+            failing_since = (part.failing_since if part.attempt else None) or now
             async with self.db.transaction() as session:
-                await queries.change(
-                    session,
-                    (part.task_id, part.n),
-                    due_at=now + timedelta(seconds=wait),
-                    attempt=part.attempt + 1,
+                if not await queries.postpone(session, part, now + timedelta(seconds=wait), failing_since):
+                    continue
+            if now - failing_since > _GIVE_UP_AFTER:
+                await self._fail(part, _UNREACHABLE if error is not None else _BROKEN, now)
+            elif error is not None:
+                log.warning(
+                    "upstream_down", task_id=ids.global_id("task", part.task_id), wait_seconds=wait, error=str(error)
                 )
 
     async def _fail(self, part: TaskPart, reason: str, now: datetime) -> None:
@@ -329,7 +334,7 @@ class Worker:
         self.announcer.changed([part.task_id, part.account_id])
 
     async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
-        """Sleep until a part is due, a task changes, an act has ended, or a second has passed.
+        """Sleep until a part is due, a task changes, an act has ended, or five seconds have passed.
 
         With every slot taken (`is_busy`) what is due has to wait for an act to end.
         """

@@ -114,6 +114,8 @@ class Task(VerdictCounters, Table):
         Index("ix_task_created_at_utc", text("(created_at AT TIME ZONE 'UTC'::text)"), "id"),
         Index("ix_task_account_id_updated_at", "account_id", "updated_at"),
         Index("ix_task_account_id_open", "account_id", "created_at", postgresql_where=text(UNENDED)),
+        # Whose rows are past their time: of most tasks they have gone long ago.
+        Index("ix_task_finished_at", "finished_at", postgresql_where=text("results_purged_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -239,6 +241,8 @@ class TaskPart(Table):
     """The last result ingested, as upstream numbers them."""
     attempt: Mapped[int] = mapped_column(default=0)
     """Calls that failed since the last that worked."""
+    failing_since: Mapped[datetime | None]
+    """When the first of them failed; without meaning while there are none."""
     sent_at: Mapped[datetime | None]
     """When it was sent to an upstream that gives no id for it; to any other, when somebody first began to post it."""
     remade_count: Mapped[int] = mapped_column(default=0)

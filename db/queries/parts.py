@@ -92,16 +92,23 @@ async def has_waiting(session: ReadSession, key: PartKey) -> bool:
     return await session.scalar(statement) is not None
 
 
-async def heard_at(session: ReadSession, task_id: UUID) -> datetime | None:
-    """When upstream last told anything of a task; when it was made, if never."""
-    return await session.scalar(select(Task.refreshed_at).where(Task.id == task_id))
-
-
 async def change(session: Session, key: PartKey, **values: Any) -> None:  # noqa: ANN401 - columns of the part
     """Set columns of one part."""
     task_id, n = key
     statement = update(TaskPart).where(TaskPart.task_id == task_id, TaskPart.n == n).values(**values)
     await session.execute(statement.execution_options(synchronize_session=False))
+
+
+async def postpone(session: Session, part: TaskPart, due_at: datetime, failing_since: datetime) -> bool:
+    """Note that one more call for a leased part failed; False when another has worked since it was leased."""
+    statement = (
+        update(TaskPart)
+        .where(tuple_(TaskPart.task_id, TaskPart.n) == (part.task_id, part.n), TaskPart.attempt == part.attempt)
+        .values(due_at=due_at, attempt=part.attempt + 1, failing_since=failing_since)
+        .returning(TaskPart.n)
+        .execution_options(synchronize_session=False)
+    )
+    return await session.scalar(statement) is not None
 
 
 async def advance(session: Session, key: PartKey, *, seen: int, cursor: int) -> bool:

@@ -100,6 +100,11 @@ async def add_deliveries(session: Session, deliveries: Sequence[WebhookDelivery]
     return True
 
 
+async def has_due(session: ReadSession, now: datetime) -> bool:
+    """Some delivery is due."""
+    return await session.scalar(select(WebhookDelivery.id).where(WebhookDelivery.due_at <= now).limit(1)) is not None
+
+
 async def lease_due(
     session: Session,
     now: datetime,

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from db.models import EmailVerification, EvidenceStage, EvidenceStep, Verdict, VerdictReason
 from db.queries.parts import Snapshot
+from services.addresses import ADDRESS_CHARACTERS_MAX
 from services.errors import UpstreamDown
 from services.intake import storable
 from services.upstream.contract import ResultPage, UpstreamTask, is_key
@@ -23,6 +24,8 @@ _MESSAGE_CHARACTERS_MAX = 300
 _RETRY_AFTER_SECONDS_MAX = 3600.0
 """Whoever asks for more is asked again after an hour."""
 _SCORE_MAX = 100
+_COUNT_MAX = 2**31 - 1
+_CURSOR_MAX = 2**63 - 1
 
 
 def _read(function: Callable[P, T]) -> Callable[P, T]:
@@ -80,23 +83,24 @@ def csv_results(text: str, now: datetime) -> list[EmailVerification]:
 @_read
 def results(answer: Any) -> ResultPage:  # noqa: ANN401 - JSON
     """A page of results."""
-    now = datetime.now(UTC)
-    return ResultPage([verification(result, now) for result in answer["results"]], int(answer["next_after"]))
+    now, next_after = datetime.now(UTC), _whole(answer["next_after"], _CURSOR_MAX)
+    return ResultPage([verification(result, now) for result in answer["results"]], next_after)
 
 
 @_read
 def verification(result: Any, now: datetime) -> EmailVerification:  # noqa: ANN401 - JSON
     """One result. A reason that we do not know is OTHER; a step of evidence at an unknown stage is left out.
 
-    `email` is the address that was asked for, of whatever verdict: results are told apart by it.
+    `email` is the address that was asked for, of whatever verdict: results are told apart by it. A text of a task made
+    elsewhere may be too long for an address, and for the index of addresses: its beginning stands for it.
     """
     verdict = Verdict(result["status"].upper())
     steps = (_step(step, now) for step in result.get("evidence") or ())
     return EmailVerification(
-        email=storable(result["email"]),
+        email=storable(result["email"][:ADDRESS_CHARACTERS_MAX]),
         verdict=verdict,
         reason=_reason(result.get("reason"), verdict),
-        score=_score(result.get("score")),
+        score=_whole(score, _SCORE_MAX) if (score := result.get("score")) is not None else None,
         score_reasons=[storable(reason) for reason in result.get("score_reasons") or ()],
         evidence=[step for step in steps if step is not None],
         is_role=bool(result.get("role_based")),
@@ -127,17 +131,17 @@ def _task(task: dict[str, Any]) -> UpstreamTask:
     states, verdicts = metrics["job_status"], metrics["verification_status"]
     return UpstreamTask(
         id=UUID(task["id"]),
-        total=int(metrics["total_email_addresses"]),
+        total=_whole(metrics["total_email_addresses"]),
         snapshot=Snapshot(
-            processing=int(states["processing"]),
-            completed=int(states["completed"]),
-            failed=int(states["failed"]),
-            verdicts={str(name): int(n) for name, n in verdicts.items()},
+            processing=_whole(states["processing"]),
+            completed=_whole(states["completed"]),
+            failed=_whole(states["failed"]),
+            verdicts={storable(name): _whole(n) for name, n in verdicts.items()},
             requested_at=_time(metrics.get("last_verification_requested_at")),
             completed_at=_time(metrics.get("last_verification_completed_at")),
         ),
         created_at=_time(task.get("created_at")),
-        callback_url=task.get("webhook_url"),
+        callback_url=_text(task.get("webhook_url")),
     )
 
 
@@ -157,7 +161,7 @@ def _step(step: dict[str, Any], now: datetime) -> EvidenceStep | None:
     return EvidenceStep(
         stage=stage,
         host=_text(step.get("host")),
-        code=int(step["code"]) if step.get("code") is not None else None,
+        code=_whole(code) if (code := step.get("code")) is not None else None,
         enhanced_code=_text(step.get("enhanced_code")),
         text=text[:_TEXT_CHARACTERS_MAX] if text is not None else None,
         occurred_at=_time(step.get("occurred_at")) or now,
@@ -168,14 +172,15 @@ def _text(value: str | None) -> str | None:
     return storable(value) if value is not None else None
 
 
-def _score(value: int | None) -> int | None:
-    if value is not None and not 0 <= value <= _SCORE_MAX:
-        raise ValueError(value)
-    return value
+def _whole(value: Any, most: int = _COUNT_MAX) -> int:  # noqa: ANN401 - JSON
+    number = int(value)
+    if not 0 <= number <= most:
+        raise ValueError(number)
+    return number
 
 
 def _time(value: str | None) -> datetime | None:
     if value is None:
         return None
     time = datetime.fromisoformat(value)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,17 +1,20 @@
 """The embedded PostgreSQL ends with its owner, and nothing that a crash leaves behind stops the next start."""
 
+import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from app import devdb, os_user, postgres_binaries, postmaster, processes
+from app import devdb, development, os_user, postgres_binaries, postmaster, processes
 from app.datadir import DataDirUnusable
 from app.devdb import DevCluster
 from app.os_user import OsUser
@@ -93,6 +96,35 @@ async def test_a_kill_of_the_server_itself_leaves_nothing_that_stops_the_next_st
     cluster.stop()
     async with DevCluster(data_dir, is_durable=False) as again:
         assert await answer(again, "SELECT 1") == 1
+
+
+async def test_the_loop_goes_on_while_a_killed_server_is_started_again(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_awaited, loop_goes_on = threading.Event(), threading.Event()
+    seen: list[bool] = []
+    becomes_ready = DevCluster._becomes_ready
+
+    def slow(cluster: DevCluster) -> bool:
+        is_awaited.set()
+        seen.append(loop_goes_on.wait(3))
+        return becomes_ready(cluster)
+
+    async with DevCluster(data_dir, is_durable=False) as cluster:
+        monkeypatch.setattr(DevCluster, "_becomes_ready", slow)
+        os.kill(cluster.pid, signal.SIGKILL)
+        keeping = asyncio.create_task(development._keep_alive(cluster))
+        await asyncio.to_thread(is_awaited.wait, 10)
+        loop_goes_on.set()
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(OSError, asyncpg.CannotConnectNowError):
+                    assert await answer(cluster, "SELECT 1") == 1
+                    break
+                await asyncio.sleep(0.02)
+        keeping.cancel()
+        await asyncio.wait((keeping,))
+    assert seen == [True]
 
 
 async def test_a_stale_pid_file_that_names_a_living_process_is_not_believed(data_dir: Path) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 from conftest import NewDatabase
 from db import ids
 from db.models import OPEN_STATUSES, PartState, PaymentEvent, TaskOrderField
-from db.queries import accounts, audit, downloads, parts, payments, results, series, tasks
+from db.queries import accounts, audit, downloads, parts, payments, purges, results, series, tasks
 from db.queries.pages import Window
 from db.queries.results import ResultConditions
 from db.queries.tasks import TaskConditions
@@ -170,6 +170,13 @@ async def test_a_later_page_goes_on_in_the_index(plans: Plans) -> None:
                 is_descending=True,
             )
     assert await plans.indexes() == ["ix_task_account_id_created_at"]
+
+
+async def test_tasks_whose_rows_are_past_their_time_are_found_in_their_index(plans: Plans) -> None:
+    with plans.seen():
+        async with plans.db.read() as session:
+            assert await purges.expired_lists(session, NOW) == {}
+    assert await plans.indexes() == ["ix_task_finished_at"]
 
 
 async def test_parts_that_are_due_are_found_in_their_index(plans: Plans) -> None:

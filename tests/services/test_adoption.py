@@ -99,6 +99,18 @@ async def test_more_tasks_than_a_page_are_looked_at_as_asked(
             await refreshed(parts, account, first=wrong)
 
 
+async def test_a_text_that_is_too_long_for_an_address_is_kept_by_its_beginning(
+    parts: Parts, worker: Worker, account: Account, faulty: FaultyUpstream, raw: Any
+) -> None:
+    # No text that compresses well: an index would take that.
+    endless = "bad-" + "".join(chr(0x4E00 + n * n % 20_000) for n in range(5_000))
+    elsewhere(faulty, [endless, "yes-1@example.com"])
+    await refreshed(parts, account)
+    row = await worked(worker, Clock(), await only_task(parts, raw), ticks=3)
+    assert (row.status, row.total_count, row.invalid_syntax_count) == (TaskStatus.COMPLETED, 2, 1)
+    assert await raw("SELECT input FROM task_row ORDER BY row_number") == [(endless[:254],), ("yes-1@example.com",)]
+
+
 async def test_it_is_asked_for_by_graphql(client: Client, faulty: FaultyUpstream) -> None:
     elsewhere(faulty, ["yes-1@example.com"])
     query = "mutation($n: Int!) { refreshTasks(input: {first: $n}) { changedCount userErrors { code field } } }"

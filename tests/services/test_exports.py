@@ -1,10 +1,13 @@
 """Results as files: every row once, in order, and nothing that a spreadsheet would run."""
 
+import asyncio
 import csv
 import io
 import json
 import re
+import threading
 import zipfile
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from xml.parsers import expat
@@ -22,6 +25,7 @@ from services import drafts, exports
 from services.drafts import Upload
 from services.errors import BadRequest
 from services.exports import DownloadFormat
+from services.workbook import Cell, Workbook
 from tests import factories
 
 VERDICT_HEADER = list(VERDICT_COLUMNS)
@@ -198,6 +202,38 @@ def test_more_rows_than_a_sheet_has_are_refused_for_xlsx_alone() -> None:
     with pytest.raises(BadRequest, match="1,048,575 rows below its header; this task has 1,048,576"):
         exports.check(Task(email_count=1_048_576), DownloadFormat.XLSX)
     exports.check(Task(email_count=1_048_576), DownloadFormat.CSV)
+
+
+async def test_a_workbook_that_nobody_reads_on_is_closed_when_its_thread_has_written(
+    db: Database, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_writing, may_write = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    class Slow(Workbook):
+        def add(self, rows: Iterable[Sequence[Cell]]) -> bytes:
+            if threading.current_thread() is not threading.main_thread():
+                is_writing.set()
+                may_write.wait(10)
+            seen.append("written")
+            return super().add(rows)
+
+        def close(self) -> None:
+            seen.append("closed")
+            super().close()
+
+    monkeypatch.setattr(exports, "Workbook", Slow)
+    task = await factories.finished_task(db, account, rows=3)
+    pieces = exports.stream(db, task, DownloadFormat.XLSX, ResultConditions())
+    for _ in range(2):
+        await anext(pieces)
+    await asyncio.to_thread(is_writing.wait, 10)
+    closing = asyncio.ensure_future(pieces.aclose())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    may_write.set()
+    await closing
+    assert seen == ["written", "written", "closed"]
 
 
 @pytest.mark.parametrize(

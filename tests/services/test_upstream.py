@@ -96,6 +96,10 @@ GARBAGE = [
     b'{"results": [{"email": "a@b.co", "status": "exists", "score": 40000}], "next_after": 1}',
     b'{"results": [{"email": "a@b.co", "status": "exists", "checked_at": "now"}], "next_after": 1}',
     b'{"results": [], "next_after": 1e999}',
+    b'{"results": [], "next_after": 9223372036854775808}',
+    b'{"results": [], "next_after": -1}',
+    b'{"results": [{"email": "a@b.co", "status": "exists", "checked_at": "0001-01-01T00:00+23:00"}], "next_after": 1}',
+    b'{"results": [{"email": "a", "status": "unknown", "evidence": [{"stage": "dns", "code": -1}]}], "next_after": 1}',
 ]
 
 

@@ -1,4 +1,4 @@
-"""Webhooks that are changed or deleted at the moment when there is something to tell them."""
+"""Webhooks that are changed or deleted at the moment when there is something to tell them, or when there is nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,6 +12,7 @@ from db.queries import webhooks as queries
 from resolvers.context import Parts
 from services import billing, tasks, webhooks
 from tests import factories, locks, receiver
+from tests.conftest import Statements
 from tests.receiver import Receiver
 
 
@@ -104,3 +105,9 @@ async def test_a_secret_that_cannot_be_read_any_more_counts_as_a_try_and_is_mend
     await parts.deliveries.tick(datetime.now(UTC) + timedelta(minutes=1))
     (message,) = hook.messages
     message.verify(secret)
+
+
+async def test_a_look_for_deliveries_locks_nothing_while_none_is_due(parts: Parts, statements: Statements) -> None:
+    with statements.counted() as texts:
+        assert await parts.deliveries.tick(datetime.now(UTC)) == 0
+    assert [text.split()[0] for text in texts] == ["SELECT"]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import IO, Any
+from typing import IO, Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from starlette.requests import Request
@@ -13,6 +13,9 @@ from verifier.api import tasks as task_routes
 from verifier.files import writing
 from verifier.store.database import Pool
 from verifier.store.queries import results
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PIECE_BYTES = 64 * 1024
 MEDIA_TYPES = {
@@ -62,11 +65,20 @@ async def _spreadsheet(pool: Pool, task_id: UUID) -> IO[bytes]:
     sheet = await asyncio.to_thread(writing.Spreadsheet)
     try:
         async for rows in _rows(pool, task_id):
-            await asyncio.to_thread(sheet.add, rows)
-        return await asyncio.to_thread(sheet.close)
+            await _to_the_end(sheet.add, rows)
+        return await _to_the_end(sheet.close)
     except BaseException:
         sheet.close().close()
         raise
+
+
+async def _to_the_end(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Work in a thread. It cannot be stopped: whoever is cancelled waits for it, so as to close nothing under it."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(working)
+    finally:
+        await asyncio.wait((working,))
 
 
 async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from db.models import Account, TaskStatus
+from db.models import Account, Task, TaskStatus
 from db.session import Database
 from resolvers.context import Parts
-from services import ingest
+from services import freshness, ingest
 from services.upstream.http import HttpUpstream
 from services.worker import Worker
 from tests import factories
@@ -128,8 +128,9 @@ async def test_security_15_after_a_day_without_a_word_the_task_fails(
 ) -> None:
     await faulty.stop()
     task = await factories.task(parts, account, MIXED)
-    await worker.tick(clock.on(timedelta(hours=23)))
-    assert (await row_of(parts.db, task.id)).status == TaskStatus.QUEUED
+    for hours in (30, 23):  # however long nobody was there to ask
+        await worker.tick(clock.on(timedelta(hours=hours)))
+        assert (await row_of(parts.db, task.id)).status == TaskStatus.QUEUED
     await worker.tick(clock.on(timedelta(hours=2)))
     row = await row_of(parts.db, task.id)
     assert row.status == TaskStatus.FAILED
@@ -195,6 +196,18 @@ async def test_an_upstream_that_comes_back_is_noticed_by_a_worker_at_work(
         assert await status_when_over(parts.db, task, 8) == TaskStatus.COMPLETED
 
 
+def poison(monkeypatch: pytest.MonkeyPatch, poisoned: Task) -> None:
+    """Make every answer about a task one that cannot be recorded, for a reason that nobody thought of."""
+    recorded = ingest.record_batch
+
+    async def record(session: Any, key: Any, *rest: Any, **more: Any) -> Any:
+        if key[0] == poisoned.id:
+            raise ValueError("what a database refuses")
+        return await recorded(session, key, *rest, **more)
+
+    monkeypatch.setattr(ingest, "record_batch", record)
+
+
 async def test_one_poisoned_answer_does_not_hold_up_the_other_tasks(
     worker: Worker,
     parts: Parts,
@@ -205,13 +218,53 @@ async def test_one_poisoned_answer_does_not_hold_up_the_other_tasks(
 ) -> None:
     poisoned = await factories.task(parts, account)
     whole = await factories.task(parts, account, MIXED)
-    recorded = ingest.record_batch
-
-    async def record(session: Any, key: Any, *rest: Any, **more: Any) -> Any:
-        if key[0] == poisoned.id:
-            raise ValueError("what a database refuses")
-        return await recorded(session, key, *rest, **more)
-
-    monkeypatch.setattr(ingest, "record_batch", record)
+    poison(monkeypatch, poisoned)
     assert (await worked(worker, clock, whole)).status == TaskStatus.COMPLETED
     assert (await row_of(parts.db, poisoned.id)).is_open
+
+
+async def test_security_15_a_poisoned_answer_is_asked_for_ever_more_rarely_and_after_a_day_the_task_fails(
+    worker: Worker,
+    parts: Parts,
+    account: Account,
+    faulty: FaultyUpstream,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    raw: Any,
+) -> None:
+    task = await factories.task(parts, account)
+    poison(monkeypatch, task)
+    await worker.tick(clock.on())
+    waits = []
+    for _ in range(3):
+        now = clock.on()
+        await worker.tick(now)
+        ((due_at,),) = await raw("SELECT due_at FROM task_part")
+        waits.append((due_at - now).total_seconds())
+    assert waits == [1, 2, 4]
+    await worker.tick(clock.on(timedelta(hours=23)))
+    # Whoever looks at the task brings its counters up to date, which mends nothing.
+    looked = await freshness.refresh(parts.db, parts.upstream, parts.upstream_keys, [task.id], clock.on())
+    assert looked[task.id].is_open
+    await worker.tick(clock.on(timedelta(hours=1)))
+    row = await row_of(parts.db, task.id)
+    assert (row.status, row.failure_reason) == (
+        TaskStatus.FAILED,
+        "An internal error, which the service's log names, kept the task from going on for 24 hours.",
+    )
+    assert await raw("SELECT balance, held FROM credit_account") == [(1_000_000, 0)]
+    await worker.tick(clock.on())
+    assert faulty.calls["cancel"] == 1
+
+
+async def test_a_day_of_failures_is_counted_from_the_last_call_that_worked(
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+) -> None:
+    faulty.settled_a_look = 5
+    task = await factories.task(parts, account, MIXED)
+    await worker.tick(clock.on())
+    for _ in range(3):
+        faulty.err("list", Fault(429))
+        await worker.tick(clock.on(timedelta(hours=20)))
+        await worker.tick(clock.on())
+    await is_whole(raw, await worked(worker, clock, task))

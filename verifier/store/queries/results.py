@@ -138,8 +138,12 @@ async def page(pool: Pool, task_id: UUID, *, after: int, limit: int) -> list[Rec
 
 
 async def in_input_order(pool: Pool, task_id: UUID) -> AsyncIterator[Sequence[Record]]:
-    """Yield all results page by page; no connection is held between pages, so a slow reader blocks nobody."""
+    """Yield all results page by page; no connection is held between pages, so a slow reader blocks nobody.
+
+    What is written meanwhile may stand on a page that was read already: read to the last is only what was there before.
+    """
     last = -1
+    last_seq = await pool.fetchval("SELECT last_seq FROM task WHERE id = $1", task_id)
     while True:
         rows = await pool.fetch(
             """
@@ -151,8 +155,12 @@ async def in_input_order(pool: Pool, task_id: UUID) -> AsyncIterator[Sequence[Re
         )  # fmt: skip
         if not rows:
             await pool.execute(
-                "UPDATE task SET read_at = now() WHERE id = $1 AND read_at IS NULL AND finished_at IS NOT NULL", task_id
-            )
+                """
+                UPDATE task SET read_at = now()
+                WHERE id = $1 AND read_at IS NULL AND finished_at IS NOT NULL AND last_seq <= $2
+                """,
+                task_id, last_seq,
+            )  # fmt: skip
             return
         yield rows
         last = rows[-1]["n"]

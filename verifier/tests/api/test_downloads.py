@@ -1,15 +1,21 @@
 """Results as files: the same in each format, and nothing in them that a spreadsheet would run."""
 
+import asyncio
 import csv
 import io
+import threading
 import tracemalloc
 import zipfile
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import IO
+from uuid import UUID
 
 import pytest
 from python_calamine import CalamineWorkbook
 
+from verifier.api import downloads
 from verifier.files import writing
 from verifier.store.database import Pool
 from verifier.tests.api import rows
@@ -63,6 +69,36 @@ async def test_another_format_or_an_accept_header_without_it_is_refused(rest: Re
     error(await rest.client.get(path, headers={"Accept": "application/json"}), 406)
     error(await rest.client.get(path, params={"format": "xlsx"}, headers={"Accept": "text/*"}), 406)
     assert (await rest.client.get(path, headers={"Accept": "text/*"})).status_code == 200
+
+
+async def test_a_spreadsheet_is_closed_when_its_thread_has_written(
+    rest: Rest, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_writing, may_write = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    class Slow(writing.Spreadsheet):
+        def add(self, rows: Sequence[writing.Row]) -> None:
+            is_writing.set()
+            may_write.wait(10)
+            super().add(rows)
+            seen.append("written")
+
+        def close(self) -> IO[bytes]:
+            seen.append("closed")
+            return super().close()
+
+    monkeypatch.setattr(writing, "Spreadsheet", Slow)
+    id = await finished(rest, pool, EMAILS)
+    making = asyncio.ensure_future(downloads._spreadsheet(pool, UUID(id)))
+    await asyncio.to_thread(is_writing.wait, 10)
+    making.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    may_write.set()
+    await asyncio.wait((making,))
+    assert making.cancelled()
+    assert seen == ["written", "closed"]
 
 
 def test_memory_does_not_grow_with_a_spreadsheet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -159,6 +160,21 @@ async def test_known_keys_go_on_while_the_provider_is_away(provider: Listener, m
     provider.statuses, provider.body = [200], b"x" * (key_set.BYTES_MAX + 1)
     assert await keys.key("new") is None
     assert await keys.key("ec") is not None
+    await keys.aclose()
+
+
+async def test_a_fetch_reads_no_certificates(provider: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = KeySet(f"http://127.0.0.1:{provider.port}/")
+    contexts: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+
+    def made(*args: Any, **kwargs: Any) -> ssl.SSLContext:
+        contexts.append(make(*args, **kwargs))
+        return contexts[-1]
+
+    monkeypatch.setattr(ssl, "create_default_context", made)
+    assert await keys.key("ec") is not None
+    assert contexts == []
     await keys.aclose()
 
 

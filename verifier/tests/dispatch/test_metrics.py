@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from verifier.dispatch import tally
 from verifier.engine.evidence import Evidence, Reason, Result, Stage, Status
-from verifier.store import metrics
+from verifier.store import database, metrics
 from verifier.store.database import Pool
+from verifier.store.queries import figures as queries
 from verifier.store.queries import leases, workers
 from verifier.store.queries.leases import Report, Word
 from verifier.tests.dispatch import work
@@ -72,6 +73,25 @@ async def test_the_queue_tells_its_depth_and_age(pool: Pool) -> None:
         1,
         2,
     )
+
+
+async def test_a_look_at_the_metrics_reads_the_open_tasks_alone(pool: Pool, database_url: str) -> None:
+    await work.planned(pool, [0, 1])
+    await pool.execute(
+        """
+        INSERT INTO task (id, body_hash, email_count, domain_count, completed, finished_at, purged_at)
+        SELECT gen_random_uuid(), '', 1, 1, 1, now(), now() FROM generate_series(1, 3000)
+        """
+    )
+    await pool.execute("ANALYZE task")
+    async with await database.open_pool(database_url, size=1) as one:
+        scans = "SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'task'"
+        await one.fetchval("SELECT pg_stat_force_next_flush()")
+        before = await one.fetchrow(scans)
+        assert (await queries.totals(one))["tasks"] == 1
+        await one.fetchval("SELECT pg_stat_force_next_flush()")
+        after = await one.fetchrow(scans)
+    assert (after["seq_scan"] - before["seq_scan"], after["idx_scan"] - before["idx_scan"]) == (0, 1)
 
 
 async def test_only_the_busiest_mail_hosts_are_named(pool: Pool) -> None:

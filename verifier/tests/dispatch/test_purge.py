@@ -62,6 +62,24 @@ async def test_a_reader_of_a_running_task_has_not_read_everything(pool: Pool) ->
     assert await pool.fetchval("SELECT read_at FROM task WHERE id = $1", made.id) is None
 
 
+async def test_a_reader_of_the_file_of_a_task_that_ends_meanwhile_has_not_read_everything(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "DOWNLOAD_PAGE", 1)
+    made = await work.planned(pool, [0], [1])
+    taken = {}
+    for job in await work.chunk_jobs(pool):
+        chunk = await work.taken(pool, job)
+        ((n,),) = chunk.numbers.values()
+        taken[n] = chunk
+    await chunks.write(pool, taken[1], verdicts.given_up([1]), Ending.IS_DONE)
+    pages = results.in_input_order(pool, made.id)
+    assert [row["n"] for row in await anext(pages)] == [1]
+    await chunks.write(pool, taken[0], verdicts.given_up([0]), Ending.IS_DONE)
+    assert [page async for page in pages] == []
+    assert tuple(await pool.fetchrow("SELECT finished_at IS NULL, read_at FROM task")) == (False, None)
+
+
 async def test_the_queue_log_and_the_pace_of_mail_hosts_go_after_a_day(pool: Pool) -> None:
     await work.planned(pool, [0])
     for mail_host in ("old.example.com", "new.example.com", "paused.example.com"):
