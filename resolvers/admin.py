@@ -91,10 +91,8 @@ async def actor(info: Info, root: models.AuditEvent) -> models.Account | None:
 
 async def audit_event_by_uuid(context: Context, event_id: UUID | None) -> models.AuditEvent | None:
     """One event, for administrators."""
-    if event_id is None or not context.require(None).is_admin:
-        return None
-    async with context.parts.db.read() as session:
-        return (await audit.by_ids(session, [event_id])).get(event_id)
+    is_shown = context.require(None).is_admin
+    return await context.load.audit_event.load(event_id) if event_id is not None and is_shown else None
 
 
 @outcomes.gives("user")

@@ -192,7 +192,7 @@ class LocalIdentity:
         passwords.check(new, _NEW)
         async with self._db.read() as session:
             credential = await queries.credential_of(session, account_id)
-            row = await queries.session_by_id(session, session_id) if session_id is not None else None
+            row = (await queries.sessions_by_ids(session, [session_id])).get(session_id) if session_id else None
         is_reset = row is not None and row.may_reset_until is not None and row.may_reset_until > now
         if not is_reset:
             await self._prove(account_id, credential, current)
