@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -66,6 +66,8 @@ def _answering(work: Handler, meter: Meter) -> Handler:
             response = auth_words.response(request, refusal)
         except errors.ServiceError as error:
             response = auth_words.response(request, auth_words.refusal_of(error))
+        except ClientDisconnect:
+            raise  # the edge knows what to do
         except Exception:
             # 503, not 500: it makes the official clients keep their session and try again.
             log.exception("fault in a request about a session")
