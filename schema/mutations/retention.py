@@ -29,6 +29,6 @@ class RetentionMutations:
         PurgeExpiredInput,
         PurgeExpiredPayload,
         SESSION,
-        "Remove what is past its retention: of drafts, lists, sessions, links and revoked keys at most 1,000 each a call. "
-        "Administrators only.",
+        "Remove what is past its retention: of drafts, lists, sessions, links and revoked keys at most 1,000 each a "
+        "call. Administrators only.",
     )

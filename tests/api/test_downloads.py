@@ -96,7 +96,7 @@ async def test_a_filter_is_part_of_the_link(client: Client, http: httpx.AsyncCli
 
 
 async def test_a_link_with_the_longest_filter_works(client: Client, http: httpx.AsyncClient, task: Task) -> None:
-    filter = {"verdict": [*Verdict] * 20, "reason": [*VerdictReason] * 20}
+    filter: dict[str, Any] = {"verdict": [*Verdict] * 20, "reason": [*VerdictReason] * 20}
     assert (await http.get(await link(client, task, **filter))).text.count("user") == 10  # as sent, and as checked
     filter |= {"domain": "\x01" * 254, "emailContains": "\x01" * 100}  # six characters each, as JSON has them
     assert (await http.get(await link(client, task, **filter))).status_code == 200
