@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 DRAIN_SECONDS = 5
 WEBSOCKET_BYTES_MAX = 262_144
@@ -45,6 +47,27 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Socket(WebSocketsSansIOProtocol):
+    """The stock WebSocket, which hears nobody who does not take its answers.
+
+    It answers a ping where it reads it (RFC 6455, section 5.5.2): who sends pings and never reads would have us keep as
+    many pongs as it likes.
+    """
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.read_paused:
+            self.transport.resume_reading()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        await self.writable.wait()  # set too when the connection is lost
+        return await super().receive()
+
+
 class Api:
     """The HTTP server as a task of the running loop."""
 
@@ -55,7 +78,7 @@ class Api:
             app,
             loop="uvloop",
             http="httptools",
-            ws="websockets-sansio",
+            ws=_Socket,
             ws_max_size=WEBSOCKET_BYTES_MAX,
             ws_per_message_deflate=False,
             lifespan="off",  # parts are opened and closed by who starts the server

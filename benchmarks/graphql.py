@@ -100,6 +100,11 @@ class Service:
         """Let PostgreSQL look at what it has."""
         await self.connection.execute("VACUUM ANALYZE")
 
+    def others(self, user: stored.User) -> contextlib.AbstractAsyncContextManager[list[peers.Api]]:
+        """Everybody else at work on the same rows."""
+        keys_url = f"http://127.0.0.1:{self.port}/auth/v1/.well-known/jwks.json"
+        return peers.peers(self.database_url, SECRET, user, keys_url, self.folder)
+
     def api(self, user: stored.User) -> peers.Api:
         """Us, as a contestant."""
         return peers.Api(peers.OURS, "this tree", self.pid, self.port, peers.ours(self.port, user))
@@ -140,7 +145,7 @@ async def compare(given: argparse.Namespace) -> None:
         users = [await running.user(f"owner-of-{size}", size) for size in given.tasks]
         await running.settle()
         us = running.api(users[-1])
-        async with peers.peers(running.database_url, SECRET, users[-1], running.folder) as others:
+        async with running.others(users[-1]) as others:
             everybody = [others[0], us, *others[1:]]
             found = await rounds(generator, everybody, given)
         results = users[-1].tasks * stored.ADDRESSES_A_TASK
@@ -202,7 +207,7 @@ def table(everybody: Sequence[peers.Api], found: Found) -> list[str]:
 def bars(found: Found) -> list[str]:
     """What must hold, and whether it does. Ratios are medians of the ratios of each round."""
     lines = []
-    for peer, least in ((peers.REST, 0.5), (peers.POSTGRAPHILE, 1.2)):
+    for peer, least in ((peers.REST, 0.5), (peers.GUARDED, 1.2), (peers.POSTGRAPHILE, 1.2)):
         for query in QUERIES:
             if (peer, query) in found:
                 ratio = _ratio(found[peers.OURS, query], found[peer, query])

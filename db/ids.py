@@ -70,7 +70,7 @@ def parse(kind: str, text: str) -> UUID | None:
 
 def row_id(kind: str, uuid: UUID, number: int) -> str:
     """The public id of a numbered row of a parent: the parent's digits, a dash, the number in base62."""
-    return f"{kind}_{encode(uuid.int, _UUID_DIGITS)}-{encode(number)}"
+    return f"{kind}_{_digits(uuid)}-{encode(number)}"
 
 
 def parse_row(kind: str, text: str) -> tuple[UUID, int] | None:

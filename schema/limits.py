@@ -148,12 +148,16 @@ class Prepared:
     operations: Mapping[str | None, OperationType]
     """By their names; of several with one name, which is an error, any."""
 
+    def kind(self, name: str | None) -> OperationType | None:
+        """Say what the operation of this name is, or the only one (None); None where no one operation is meant."""
+        if name is not None:
+            return self.operations.get(name)
+        return next(iter(self.operations.values())) if len(self.operations) == 1 else None
+
     def is_runnable(self, name: str | None, allowed: Iterable[StrawberryOperationType]) -> bool:
         """Say whether the query or mutation of this name, or the only one (None), can be run and is allowed."""
-        if self.errors or (name is None and len(self.operations) > 1):
-            return False
-        kind = self.operations.get(name) if name is not None else next(iter(self.operations.values()), None)
-        if kind is None or kind is OperationType.SUBSCRIPTION:
+        kind = self.kind(name)
+        if self.errors or kind is None or kind is OperationType.SUBSCRIPTION:
             return False
         return any(kind.value == one.value for one in allowed)
 
@@ -163,9 +167,19 @@ class Prepared:
 
 
 def price(schema: BaseSchema, text: str) -> int:
-    """What an operation is charged, in points: its cost, and 1 where that is nothing or the text is no document."""
+    """What an operation is charged, in points: its cost, and 1 where that is nothing or the text is no document.
+
+    What asks for more than may run is refused, and charged as the dearest that may: nobody is kept out for years by one
+    request from their network, and counters hold the sum.
+    """
     found = prepared(typing.cast("strawberry.Schema", schema), text)
-    return max(1, found.cost) if found is not None else 1
+    return min(max(1, found.cost), LIMITS.cost) if found is not None else 1
+
+
+def is_mutation(schema: BaseSchema, text: str, name: str | None) -> bool:
+    """Say whether the operation of this name, or the only one (None), would change something."""
+    found = prepared(typing.cast("strawberry.Schema", schema), text)
+    return found is not None and found.kind(name) is OperationType.MUTATION
 
 
 @functools.lru_cache(maxsize=DOCUMENTS_KEPT)

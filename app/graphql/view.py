@@ -152,8 +152,7 @@ class GraphQLView(GraphQL[object, None]):
             if error.operation_type is OperationType.SUBSCRIPTION:
                 text = "A subscription needs a WebSocket (graphql-transport-ws) or `Accept: text/event-stream`."
                 raise Refused(400, text) from None
-            text = "A mutation needs the method POST."
-            raise Refused(405, text, headers={"allow": "POST"}) from None
+            raise _mutation_by_get() from None
         except CannotGetOperationTypeError as error:
             raise Refused(400, error.as_http_error_reason(), code="OPERATION_RESOLUTION_FAILURE") from None
         # Clients of the older media type take any other status for a failed transport, and read no errors.
@@ -173,12 +172,15 @@ class GraphQLView(GraphQL[object, None]):
         caller: Caller | None,
         credentials: Credentials,
     ) -> Response:
+        is_get = request.method == "GET"
+        if is_get and limits.is_mutation(self.schema, operation.query, operation.operation_name):
+            raise _mutation_by_get()  # by its status, before the stream has begun with a 200
         results = await self.schema.stream(
             operation.query,
             variable_values=operation.variables,
             context_value=context,
             operation_name=operation.operation_name,
-            allowed_operation_types=OperationType.from_http("GET" if request.method == "GET" else "POST"),
+            allowed_operation_types=OperationType.from_http("GET" if is_get else "POST"),
             operation_extensions=operation.extensions,
         )
         events = self._stream_result(request, results, stream.EventStream())()  # type: ignore[arg-type]  # it only iterates, and asks for more
@@ -198,6 +200,10 @@ class GraphQLView(GraphQL[object, None]):
     @staticmethod
     def _refusal(request: Request, refused: Refused) -> Response:
         return refusal.response(refused, accept=request.headers.get("accept"), request_id=request.state.request_id)
+
+
+def _mutation_by_get() -> Refused:
+    return Refused(405, "A mutation needs the method POST.", headers={"allow": "POST"})
 
 
 def _too_many(error: errors.RateLimited) -> Refused:

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / ".scratch" / "peers" / "graphql"
 PACKAGES = {"postgraphile": "5", "mercurius": "16", "fastify": "5", "graphql": "16", "pg": "8", "graphql-jit": None}
 OURS, REST, POSTGRAPHILE, MERCURIUS = "mailverdict", "REST by hand", "PostGraphile", "mercurius + JIT"
+GUARDED = "PostGraphile, guarded"
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 
@@ -104,7 +105,7 @@ def rest(port: int, user: stored.User) -> dict[str, list[str]]:
 
 
 def postgraphile(port: int, user: stored.User) -> dict[str, list[str]]:
-    """Those of PostGraphile, in its cheapest form: flat columns."""
+    """Those of PostGraphile, in its cheapest form: flat columns. Where it is not guarded, it looks at no token."""
     account = {"u": str(user.account_id)}
     tasks = (
         "allTasks(condition: {accountId: $u}, orderBy: [CREATED_AT_DESC, ROW_ID_DESC], first: %d) "
@@ -122,9 +123,9 @@ def postgraphile(port: int, user: stored.User) -> dict[str, list[str]]:
     )
     one = "query($id: UUID!) { taskByRowId(rowId: $id) { %s } }" % _FLAT_TASK  # noqa: UP031 - braces
     return {
-        "A": graphql(port, "", overview, [account]),
-        "B": graphql(port, "", "query($u: UUID!) { " + tasks % (100, _FLAT_TASK) + " }", [account]),
-        "C": graphql(port, "", one, [{"id": str(task_id)} for task_id in user.task_ids]),
+        "A": graphql(port, user.token, overview, [account]),
+        "B": graphql(port, user.token, "query($u: UUID!) { " + tasks % (100, _FLAT_TASK) + " }", [account]),
+        "C": graphql(port, user.token, one, [{"id": str(task_id)} for task_id in user.task_ids]),
     }
 
 
@@ -173,8 +174,10 @@ async def program(
 
 
 @contextlib.asynccontextmanager
-async def peers(database_url: str, secret: str, user: stored.User, folder: Path) -> AsyncIterator[list[Api]]:
-    """Run everybody but ourselves. A Node peer that was not set up is left out."""
+async def peers(
+    database_url: str, secret: str, user: stored.User, keys_url: str, folder: Path
+) -> AsyncIterator[list[Api]]:
+    """Run everybody but ourselves. A Node peer that was not set up is left out. `keys_url` has the tokens' keys."""
     async with contextlib.AsyncExitStack() as running:
         found = []
         port = free_port()
@@ -182,17 +185,18 @@ async def peers(database_url: str, secret: str, user: stored.User, folder: Path)
         command = [sys.executable, "-m", "benchmarks.peers.rest", str(port)]
         process = await running.enter_async_context(program(command, port, folder / "rest.log", environment))
         found.append(Api(REST, "this tree", process.pid, port, rest(port, user)))
-        for name, package, asked in (
-            (POSTGRAPHILE, "postgraphile", postgraphile),
-            (MERCURIUS, "mercurius", mercurius),
+        for name, package, asked, more in (
+            (GUARDED, "postgraphile", postgraphile, [keys_url]),
+            (POSTGRAPHILE, "postgraphile", postgraphile, []),
+            (MERCURIUS, "mercurius", mercurius, []),
         ):
             if not (node() and version(package)):
                 print(f"{name} is left out: run `benchmarks/graphql.py setup` first")
                 continue
             port = free_port()
             script = ROOT / "benchmarks" / "peers" / f"{package}.mjs"
-            command = [node(), str(script), str(FOLDER), str(port), database_url]
+            command = [node(), str(script), str(FOLDER), str(port), database_url, *more]
             settings = {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}
-            process = await running.enter_async_context(program(command, port, folder / f"{package}.log", settings))
+            process = await running.enter_async_context(program(command, port, folder / f"{name}.log", settings))
             found.append(Api(name, version(package), process.pid, port, asked(port, user)))
         yield found

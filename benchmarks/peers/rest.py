@@ -1,7 +1,9 @@
 """A hand-written REST service on the same tables: Starlette, asyncpg rows, orjson; the cheapest that we know to write.
 
-It does what the GraphQL service does around a read: checks the token and that its session lives, bounds page sizes and
-bodies, and writes one line to the log. `python -m benchmarks.peers.rest PORT`, with DATABASE_URL and SECRET_KEY set.
+It does what the GraphQL service does around a read: checks the token and that its session lives, takes points of a
+rate, bounds page sizes, and writes one line to the log.
+
+`python -m benchmarks.peers.rest PORT`, with DATABASE_URL and SECRET_KEY set.
 """
 
 import asyncio
@@ -27,6 +29,7 @@ from starlette.routing import Route
 from app import logs
 from db.session import Database
 from services import signing
+from services.rates import WINDOW_SECONDS, Rates
 from services.sealing import Box
 from services.signing import SigningKeys
 
@@ -34,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 AUDIENCE = "authenticated"
 PAGE_MAX = 100
+POINTS = 1_000_000_000
 KEYS_KEPT = 1000
 COUNTS = (
     "total_count, total_count - processing_count - completed_count - failed_count AS pending, processing_count, "
@@ -82,6 +86,7 @@ class Service:
         """`keys` verify tokens."""
         self._pool, self._keys = pool, keys
         self._claims: dict[str, tuple[uuid.UUID, uuid.UUID, float]] = {}
+        self._rates = Rates()
 
     async def caller(self, request: Request) -> uuid.UUID:
         """The account of a valid token whose session lives. Raises Refused."""
@@ -91,6 +96,9 @@ class Service:
             raise Refused
         row = await self._pool.fetchrow(ACCOUNT, account_id, session_id, datetime.now(UTC))
         if row is None or not row["lives"] or row["suspended_at"] is not None:
+            raise Refused
+        spent, _ends_at = await self._rates.spend("points", f"account:{account_id}", seconds=WINDOW_SECONDS, amount=1)
+        if spent > POINTS:
             raise Refused
         return account_id
 

@@ -4,15 +4,18 @@ The hooks make a dozen context managers an operation, which take as long as read
 the same functions (`schema.observe`, `schema.limits`).
 """
 
-from collections.abc import Iterable, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import strawberry
-from graphql import DocumentNode, GraphQLError, execute
+from graphql import DocumentNode, GraphQLError, GraphQLObjectType, GraphQLResolveInfo, execute
 from graphql import ExecutionResult as CoreResult
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import DEFAULT_ALLOWED_OPERATION_TYPES
-from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types import ExecutionContext, ExecutionResult, Info
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
 from strawberry.types.graphql import OperationType
 
 from schema import limits, observe
@@ -20,6 +23,16 @@ from schema import limits, observe
 
 class DirectSchema(strawberry.Schema):
     """A schema that runs good documents itself, and leaves the library what is not one, and every stream."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the library has them
+        """Make the schema as the library does; resolvers are called without the layers for its field extensions."""
+        super().__init__(*args, **kwargs)
+        for kind in self._schema.type_map.values():
+            if isinstance(kind, GraphQLObjectType) and kind is not self._schema.subscription_type:
+                for field in kind.fields.values():
+                    declared = field.extensions.get("strawberry-definition")
+                    if isinstance(declared, StrawberryField) and _is_plain(declared):
+                        field.resolve = self._resolve(declared)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Leave the logging of errors to `observe`: the library's own writes every typo of a caller."""
@@ -64,6 +77,23 @@ class DirectSchema(strawberry.Schema):
             result = context.result = ExecutionResult(data, told, prepared.told())
         return result
 
+    def _resolve(self, field: StrawberryField) -> Callable[..., Awaitable[Any]]:
+        """Give what calls a resolver, with arguments and parent made of graphql-core's as the library makes them."""
+        declared: Any = field.base_resolver
+        call: Callable[..., Awaitable[Any]] = declared.wrapped_func
+        parent = declared.parent_parameter or declared.root_parameter
+        arguments, info_class = field.arguments, self.config.info_class
+        registry = self.schema_converter.scalar_registry
+
+        def resolve(source: Any, info: GraphQLResolveInfo[Any], **given: Any) -> Awaitable[Any]:  # noqa: ANN401 - of any type
+            known: Info[Any, Any] = info_class(_raw_info=info, _field=field)
+            named = convert_arguments(given, arguments, registry, self.config, known) if arguments else {}
+            if parent is not None:
+                named[parent.name] = source
+            return call(info=known, **named)
+
+        return resolve
+
     async def _run(
         self, document: DocumentNode, context: ExecutionContext
     ) -> tuple[dict[str, Any] | None, Sequence[Exception] | None]:
@@ -82,3 +112,16 @@ class DirectSchema(strawberry.Schema):
             )
             result = found if isinstance(found, CoreResult) else await found
         return result.data, result.errors
+
+
+def _is_plain(field: StrawberryField) -> bool:
+    """Say whether a field has a coroutine for a resolver that takes `info`, and nothing around it."""
+    resolver = field.base_resolver
+    return (
+        resolver is not None
+        and not field.extensions
+        and inspect.iscoroutinefunction(resolver.wrapped_func)
+        and resolver.info_parameter is not None
+        and resolver.info_parameter.name == "info"
+        and resolver.self_parameter is None
+    )

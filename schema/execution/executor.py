@@ -1,12 +1,14 @@
 """graphql-core's executor, which leaves what is nothing but attributes to compiled functions."""
 
+import contextlib
+from collections import OrderedDict
 from typing import Any
 
 from graphql import (
-    FieldNode,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
+    OperationDefinitionNode,
     get_named_type,
     is_abstract_type,
 )
@@ -14,15 +16,28 @@ from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from schema import limits
 from schema.execution import compiler
 
-FUNCTIONS_KEPT = 1000
-
 Key = tuple[object, ...]
+Functions = dict[Key, compiler.Complete | None]
+"""By return type and the identities of the field's nodes. None: graphql-core has to do it."""
 
-# By return type and the identities of the field's nodes, which are kept so that no other can take their identity; the
-# same document, parsed once, finds its functions again. None: graphql-core has to do it.
-_functions: dict[Key, tuple[list[FieldNode], compiler.Complete | None]] = {}
+# The functions of as many operations as documents are kept (`schema.limits`), which find them again; the last used
+# stands last. An operation is kept beside them, so that no other can take its identity.
+_functions: OrderedDict[int, tuple[OperationDefinitionNode, Functions]] = OrderedDict()
+
+
+def _of(operation: OperationDefinitionNode) -> Functions:
+    """The functions of an operation."""
+    found = _functions.get(id(operation))
+    if found is None:
+        if len(_functions) >= limits.DOCUMENTS_KEPT:
+            _functions.popitem(last=False)
+        found = _functions[id(operation)] = operation, {}
+    else:
+        _functions.move_to_end(id(operation))
+    return found[1]
 
 
 class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
@@ -35,6 +50,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - graphql-core's own
         """As graphql-core makes it."""
         super().__init__(*args, **kwargs)
+        self._functions = _of(self.operation)
         # A middleware sees every field, so none may be left out.
         self._is_compiling = self.middleware_manager is None or not self.middleware_manager.middlewares
 
@@ -78,16 +94,11 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def _function(self, kind: GraphQLOutputType, details: FieldDetailsList) -> compiler.Complete | None:
         key: Key = (kind, *[id(detail.node) for detail in details])
-        found = _functions.get(key)
-        if found is not None:
-            return found[1]
-        nodes = [detail.node for detail in details]
-        try:
-            selections = [node.selection_set for node in nodes if node.selection_set is not None]
+        if key in self._functions:
+            return self._functions[key]
+        selections = [detail.node.selection_set for detail in details if detail.node.selection_set is not None]
+        function: compiler.Complete | None = None
+        with contextlib.suppress(compiler.Uncompilable):
             function = compiler.compiled(self.schema, self.fragment_definitions, kind, selections)
-        except compiler.Uncompilable:
-            function = None
-        if len(_functions) >= FUNCTIONS_KEPT:
-            _functions.clear()
-        _functions[key] = (nodes, function)
+        self._functions[key] = function
         return function

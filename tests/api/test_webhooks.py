@@ -82,6 +82,24 @@ async def test_a_webhook_that_cannot_be_is_refused(client: Client, url: str, eve
     assert [error["field"] for error in outcome["userErrors"]] == [["input", field]]
 
 
+async def test_security_27_no_door_takes_an_address_inside(client: Client, hook: Receiver, raw: Any) -> None:
+    inside = "http://[::ffff:169.254.169.254]/"
+    webhook, _ = await new(client, hook)
+    file = b"email\nann@ok.mailverdict.test\n"
+    draft = await client.upload(file, "list.csv", "task { id }", start=False)
+    outcomes = [
+        await done(client, "createWebhook", WEBHOOK, url=inside, events=ALL),
+        await done(client, "updateWebhook", WEBHOOK, webhookId=webhook["id"], url=inside),
+        await done(client, "createTask", "task { id }", emails=["ann@ok.mailverdict.test"], webhookUrl=inside),
+        await done(client, "updateTask", "task { id }", taskId=draft["task"]["id"], webhookUrl=inside),
+        await client.upload(file, "list.csv", "userErrors { field }", webhookUrl=inside),
+    ]
+    fields = [error["field"][-1] for outcome in outcomes for error in outcome["userErrors"]]
+    assert fields == ["url", "url", "webhookUrl", "webhookUrl", "webhookUrl"]
+    assert await raw("SELECT count(*), count(webhook_url) FROM task") == [(1, 0)]
+    assert await raw("SELECT url FROM webhook") == [(hook.url,)]
+
+
 async def test_an_account_has_at_most_twenty(client: Client, hook: Receiver) -> None:
     for _ in range(20):
         await new(client, hook)

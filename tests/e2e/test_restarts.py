@@ -16,11 +16,14 @@ from app import processes as alive
 from app.devdb import DevCluster
 from conftest import RunningApp, StartApp
 from tests.client import Client
-from tests.e2e.test_kills import SLOW, has_ended, task_when
+from tests.e2e.test_kills import SLOW, has_ended, processes, task_when
 from tests.e2e.test_sessions import following
 
 CREATE = """mutation($emails: [String!]!) { createTask(input: {emails: $emails}) {
   task { id } userErrors { message } } }"""
+VERIFY = """mutation { verifyEmail(input: {email: "alice@blackholed.mailverdict.test", timeoutMs: 3000}) {
+  verification { reason } } }"""
+"""A request that is under way for three seconds."""
 CALLERS = 4
 PAUSE_SECONDS = 0.05
 SECONDS = 30.0
@@ -83,6 +86,11 @@ async def assert_all_are_completed(app: RunningApp, task_ids: list[str]) -> None
             assert task["metrics"]["jobStatus"] == {"pending": 0, "processing": 0, "completed": 1, "failed": 0}
 
 
+def children_of(app: RunningApp) -> set[int]:
+    """Those that outlive PostgreSQL: a worker of the verifier ends with it, and is begun again."""
+    return {pid for pid, parent, command in processes() if parent == app.pid and "verifier work" not in command}
+
+
 async def test_security_04_while_postgresql_restarts_callers_are_told_to_come_back_and_then_all_goes_on(
     start_app: StartApp, open_temp_dir: Path
 ) -> None:
@@ -91,7 +99,7 @@ async def test_security_04_while_postgresql_restarts_callers_are_told_to_come_ba
         DevCluster(open_temp_dir / "restarted", is_durable=False) as cluster,
         start_app("restarted-postgresql", DATABASE_URL=cluster.url("mailverdict")) as app,
     ):
-        load = Load(app)
+        load, before = Load(app), children_of(app)
         async with load.running():
             await load.until("done", 10)
             cluster.stop()
@@ -102,6 +110,7 @@ async def test_security_04_while_postgresql_restarts_callers_are_told_to_come_ba
         assert set(load.answers) <= {"done", "come back", "interrupted"}
         await assert_all_are_completed(app, load.task_ids)
         assert alive.is_alive(app.pid)
+        assert children_of(app) == before
 
 
 async def test_security_03_a_service_that_is_stopped_under_load_drains_and_loses_nothing(start_app: StartApp) -> None:
@@ -112,6 +121,7 @@ async def test_security_03_a_service_that_is_stopped_under_load_drains_and_loses
             following(app, Client(http, app.token)) as socket,
             load.running(),
         ):
+            asked = asyncio.create_task(Client(http, app.token).ask(VERIFY))
             await load.until("done", 10)
             os.kill(app.pid, signal.SIGTERM)
             began = time.monotonic()
@@ -119,6 +129,7 @@ async def test_security_03_a_service_that_is_stopped_under_load_drains_and_loses
                 while True:
                     await asyncio.wait_for(socket.recv(), SECONDS)
             assert socket.close_code == 1012
+            assert (await asked)["verifyEmail"]["verification"]["reason"] == "TIMEOUT"  # it was answered first
             while alive.is_alive(app.pid):
                 assert time.monotonic() - began < SECONDS
                 await asyncio.sleep(PAUSE_SECONDS)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from strawberry.schema.config import StrawberryConfig
 
 from app.graphql import codec
+from schema import limits
 from schema.execution import executor
 from schema.execution.executor import CompiledExecutor
 from schema.scalars import SCALARS
@@ -106,8 +107,11 @@ def test_a_directive_by_a_variable_is_looked_at_each_time() -> None:
 
 
 def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executor, "FUNCTIONS_KEPT", 10)
+    monkeypatch.setattr(limits, "DOCUMENTS_KEPT", 10)
+    executor._functions.clear()
     root = odd.Row(branch=BRANCH)
     for number in range(50):
         answer(COMPILED, f"{{ branch {{ n{number}: name }} }}", root)
-    assert len(executor._functions) <= 10
+    assert len(executor._functions) == 10
+    operations = [operation.loc.source.body for operation, _ in executor._functions.values() if operation.loc]
+    assert operations == [f"{{ branch {{ n{number}: name }} }}" for number in range(40, 50)]

@@ -92,6 +92,18 @@ def test_security_25_a_bomb_of_fragments_is_measured_in_no_time() -> None:
     assert time.process_time() - started < 0.05
 
 
+def test_security_25_what_is_refused_is_charged_as_the_dearest_that_may_run() -> None:
+    bomb = "{ ...f0 } " + " ".join(
+        f"fragment f{n} on Query {{ items(first: 100) {{ items(first: 100) {{ name }} }} ...f{n + 1} ...f{n + 1} }}"
+        for n in range(45)
+    )
+    document = f"{bomb} fragment f45 on Query {{ hello }}"
+    assert limits.check(small.schema._schema, parse(document))[1] > 2**50  # a few of these are more than Redis counts
+    assert limits.price(small.schema, document) == limits.LIMITS.cost
+    assert limits.price(small.schema, "{ hello }") == limits.price(small.schema, "{") == 1
+    assert limits.price(small.schema, "{ items(first: 7) { name } }") == 7
+
+
 @pytest.mark.parametrize(
     ("query", "code"),
     [

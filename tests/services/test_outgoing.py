@@ -1,6 +1,7 @@
 """Requests to URLs that customers chose (line 27 of the security list): nothing private is reached, nothing lasts."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -217,6 +218,40 @@ async def test_security_27_an_endless_answer_is_not_read(narrow: Outgoing) -> No
     port = server.sockets[0].getsockname()[1]
     async with server:
         assert (await narrow.post(f"http://127.0.0.2:{port}/", b"{}", {})).status_code == 200
+
+
+async def test_security_27_an_answer_that_drips_is_left_in_time(
+    narrow: Outgoing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece comes soon enough for a time-out between two: it is the whole that has an end."""
+    monkeypatch.setattr(module, "TRY_SECONDS", 0.3)
+    for words in (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"):
+        async with dripping(words) as url:
+            began = time.monotonic()
+            with contextlib.suppress(TimeoutError):  # of a body nothing is read
+                await narrow.post(url, b"{}", {})
+            assert time.monotonic() - began < 1
+
+
+@contextlib.asynccontextmanager
+async def dripping(words: bytes) -> AsyncIterator[str]:
+    """A receiver that says some words at once, then one byte after the other without an end."""
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(words)
+        with contextlib.suppress(OSError), contextlib.closing(writer):
+            while not writer.is_closing():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+
+    server = await asyncio.start_server(drip, "127.0.0.2", 0)
+    async with server:
+        yield f"http://127.0.0.2:{server.sockets[0].getsockname()[1]}/"
+
+
+def test_security_27_one_try_takes_fifteen_seconds_at_most() -> None:
+    assert module.TRY_SECONDS <= 15
 
 
 async def test_names_that_are_never_found_do_not_keep_us_from_our_own(

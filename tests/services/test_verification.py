@@ -11,6 +11,7 @@ from services import credits, verification
 from services.actor import Actor
 from services.errors import IdempotencyConflict, InsufficientCredits, Invalid, UpstreamDown
 from tests import factories
+from tests.services import ledger
 from tests.services.faulty_upstream import Fault, FaultyUpstream
 
 
@@ -114,3 +115,27 @@ async def test_the_first_answer_is_given_again_when_the_credits_are_used_up(part
     with pytest.raises(InsufficientCredits):
         await verified(parts, poor, key="another")
     assert await paid(raw) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(429, headers={"retry-after": "120"}), Fault(503), Fault(200, b"<html>")],
+    ids=["429", "503", "garbage"],
+)
+async def test_security_15_an_upstream_that_gives_no_answer_costs_nothing(
+    parts: Parts, account: Account, faulty: FaultyUpstream, fault: Fault
+) -> None:
+    faulty.err_always("verify", fault)
+    with pytest.raises(UpstreamDown) as down:
+        await verified(parts, account)
+    assert down.value.retry_after_seconds == (120 if fault.status == 429 else None)
+    assert await ledger.balance(parts.db, account.id) == (1_000_000, 0, 0)
+
+
+async def test_security_15_an_upstream_that_hangs_costs_nothing_and_no_more_time_than_was_given(
+    parts: Parts, account: Account, faulty: FaultyUpstream
+) -> None:
+    faulty.err_always("verify", Fault(hang_seconds=20))
+    async with asyncio.timeout(5):
+        assert (await verified(parts, account, timeout_ms=1_000)).verdict is Verdict.UNKNOWN
+    assert await ledger.balance(parts.db, account.id) == (1_000_000, 0, 0)

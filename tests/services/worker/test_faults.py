@@ -13,8 +13,10 @@ from services import ingest
 from services.upstream.http import HttpUpstream
 from services.worker import Worker
 from tests import factories
+from tests.services import ledger
 from tests.services.faulty_upstream import Fault, FaultyUpstream
 from tests.services.worker.following import (
+    CHARGEABLE,
     MIXED,
     Clock,
     at_work,
@@ -24,6 +26,9 @@ from tests.services.worker.following import (
     status_when_over,
     worked,
 )
+
+BALANCE = 1_000_000
+"""What an account of the tests begins with."""
 
 
 async def test_security_15_an_upstream_that_errs_again_and_again_only_takes_longer(
@@ -37,6 +42,7 @@ async def test_security_15_an_upstream_that_errs_again_and_again_only_takes_long
     task = await factories.task(parts, account, MIXED)
     await is_whole(raw, await worked(worker, clock, task, pause_seconds=0.05))  # the breaker has a clock of its own
     assert len(faulty.tasks) == 1
+    assert await ledger.balance(parts.db, account.id) == (BALANCE - CHARGEABLE, 0, 0)
 
 
 async def test_security_15_a_refusal_fails_the_task_with_upstreams_reason(
@@ -49,6 +55,7 @@ async def test_security_15_a_refusal_fails_the_task_with_upstreams_reason(
     assert (row.invalid_syntax_count, row.chargeable_count, row.metrics.job_status.pending) == (1, 0, 42)
     assert await raw("SELECT DISTINCT state FROM task_part") == [("ENDED",)]
     assert await worker.tick(clock.on()) == 0
+    assert await ledger.balance(parts.db, account.id) == (BALANCE, 0, 0)
 
 
 async def test_a_task_that_fails_on_its_way_keeps_its_verdicts(
@@ -103,6 +110,19 @@ async def test_security_15_waits_double_up_to_a_minute(
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
+async def test_security_15_a_wait_that_upstream_asks_for_is_kept(
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+) -> None:
+    faulty.err("create", Fault(429, headers={"retry-after": "300"}))
+    await factories.task(parts, account)
+    now = clock.on()
+    await worker.tick(now)
+    ((due_at,),) = await raw("SELECT due_at FROM task_part")
+    assert due_at - now == timedelta(seconds=300)
+    assert await worker.tick(now + timedelta(seconds=299)) == 0
+    assert faulty.calls["create"] == 1
+
+
 async def test_security_15_after_a_day_without_a_word_the_task_fails(
     worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
 ) -> None:
@@ -114,6 +134,7 @@ async def test_security_15_after_a_day_without_a_word_the_task_fails(
     row = await row_of(parts.db, task.id)
     assert row.status == TaskStatus.FAILED
     assert row.failure_reason == "The verifier could not be reached for 24 hours."
+    assert await ledger.balance(parts.db, account.id) == (BALANCE, 0, 0)
 
 
 async def test_a_task_that_runs_for_days_does_not_fail_by_one_lost_call(
