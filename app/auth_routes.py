@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -18,6 +18,7 @@ from db.models import Account
 from resolvers.context import Parts
 from services import accounts, authentication, device, errors
 from services.actor import Actor
+from services.identity import local, passwords
 from services.identity.port import Grant, Identity, SignOutScope
 from services.rates import Meter
 
@@ -66,6 +67,8 @@ def _answering(work: Handler, meter: Meter) -> Handler:
             response = auth_words.response(request, refusal)
         except errors.ServiceError as error:
             response = auth_words.response(request, auth_words.refusal_of(error))
+        except ClientDisconnect:
+            raise  # the edge knows what to do
         except Exception:
             # 503, not 500: it makes the official clients keep their session and try again.
             log.exception("fault in a request about a session")
@@ -121,14 +124,24 @@ class _Auth:
         actor, body, now = await self._signed_in(request), await _body(request), self._parts.now()
         if "phone" in body:
             raise Refusal(422, "validation_failed", "There are no telephone numbers here")
-        current = _text(body, "current_password") or None
-        if "email" in body:
-            await self._identity.change_email(actor.account_id, actor.session_id, _text(body, "email"), current, now)
-        if "password" in body:
-            password = _text(body, "password")
+        email, password = (_text(body, name) if name in body else None for name in ("email", "password"))
+        data, current = _metadata(body), _text(body, "current_password") or None
+        # All of it is looked at before any of it is done.
+        if password is not None:
+            passwords.check(password, ("password",))
+        if data:
+            local.checked_metadata({**await self._identity.user_metadata(actor.account_id), **data})
+        if email is not None and password is not None and self._identity.is_confirmation_on:
+            text = (
+                "Change the address and the password by a request each: a new password undoes the link to the address"
+            )
+            raise Refusal(422, "validation_failed", text)
+        if email is not None:
+            await self._identity.change_email(actor.account_id, actor.session_id, email, current, now)
+        if password is not None:
             await self._identity.change_password(actor.account_id, actor.session_id, current, password, now)
-        if "data" in body:
-            await self._identity.set_user_metadata(actor.account_id, _metadata(body), now)
+        if data:
+            await self._identity.set_user_metadata(actor.account_id, data, now)
         return await self._user_of(actor)
 
     async def log_out(self, request: Request) -> Response:

@@ -1,10 +1,11 @@
 """The commands of `python -m app`; errors are told in one line, with exit code 2 for what the caller can mend."""
 
 import argparse
+import contextlib
 import dataclasses
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +188,9 @@ def _work(options: argparse.Namespace) -> int:
 def _migrate(options: argparse.Namespace) -> int:
     from db import migrations
 
-    migrations.upgrade(_with_database(options).database_url)
+    url = _with_database(options).database_url
+    with _database_in_reach():
+        migrations.upgrade(url)
     return 0
 
 
@@ -206,7 +209,7 @@ def _reconcile(options: argparse.Namespace) -> int:
         raise Refused(
             f"PAYMENTS is {settings.payments}: there is nothing outside to ask (the mock is known to its process alone)"
         )
-    return _run(production.reconcile_payments(settings, options.hours))
+    return _run_on_database(production.reconcile_payments(settings, options.hours))
 
 
 def _check_credits(options: argparse.Namespace) -> int:
@@ -224,7 +227,7 @@ def _check_credits(options: argparse.Namespace) -> int:
         print("The ledger is sound." if not found else f"{len(found)} faults: nothing was changed.")
         return 1 if found else 0
 
-    return _run(check(_with_database(options).database_url))
+    return _run_on_database(check(_with_database(options).database_url))
 
 
 def _with_database(options: argparse.Namespace) -> Settings:
@@ -258,7 +261,7 @@ def _set_upstream_key(options: argparse.Namespace) -> int:
 
     settings = _with_secret(options)
     try:
-        code = _run(upstream_key.store(settings, options.email, upstream_key.read()))
+        code = _run_on_database(upstream_key.store(settings, options.email, upstream_key.read()))
     except (Invalid, NotFound) as error:
         raise Refused(error.message) from None
     print("The key is stored. Running processes use it within a minute.")
@@ -288,7 +291,7 @@ def _admin(options: argparse.Namespace) -> int:
 
     settings, _ = _settings(options)
     try:
-        return _run(cli_admin.run(settings, options.act, options.email))
+        return _run_on_database(cli_admin.run(settings, options.act, options.email))
     except cli_admin.CannotAdministrate as error:
         raise Refused(str(error)) from error
 
@@ -300,6 +303,23 @@ def _verify(options: argparse.Namespace) -> int:
     return _run(
         verify.run(settings.data_dir.absolute(), options.file, options.output, url=options.url, token=options.token)
     )
+
+
+def _run_on_database(coroutine: Coroutine[Any, Any, int]) -> int:
+    with _database_in_reach():
+        return _run(coroutine)
+
+
+@contextlib.contextmanager
+def _database_in_reach() -> Iterator[None]:
+    from db import away
+
+    try:
+        yield
+    except Exception as error:
+        if (reason := away.reason(error)) is None:
+            raise
+        raise Refused(f"the database cannot be reached: {reason}") from error
 
 
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:

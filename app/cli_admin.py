@@ -29,8 +29,6 @@ async def run(settings: Settings, act: str, email: str | None) -> int:
             await _list(db)
         else:
             await _set_role(db, email, UserRole.ADMIN if act == "grant" else UserRole.MEMBER)
-    except OSError as error:
-        raise CannotAdministrate(f"the database cannot be reached: {error}") from error
     except ServiceError as error:
         raise CannotAdministrate(error.message) from error
     finally:

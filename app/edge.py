@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import orjson
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services import device
@@ -34,8 +35,8 @@ DATA_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 TRANSPORT_POLICY = b"max-age=31536000"  # RFC 6797
 
 
-class _TooLarge(Exception):
-    """More bytes have come than the request may have."""
+class _TooLarge(ClientDisconnect):
+    """More bytes have come than the request may have: whoever reads them does as if the client had left."""
 
 
 class Edge:
@@ -106,7 +107,8 @@ class _Exchange:
             # A client that waits for "100 Continue" has not sent anything yet.
             await self._refuse(*_TOO_LARGE, is_lingering=b"expect" not in request_headers)
             return
-        with contextlib.suppress(_TooLarge):
+        # Who leaves within a body is owed no answer, and is no fault of ours.
+        with contextlib.suppress(ClientDisconnect):
             await app(self.scope, self._receive, self._send)
         if self.is_over and not self.has_started:
             await self._refuse(*_TOO_LARGE, is_lingering=True)

@@ -49,10 +49,7 @@ async def sessions_page(
 async def session_by_uuid(context: Context, session_id: UUID | None) -> models.AuthSession | None:
     """One session that the caller may see."""
     actor = context.require(None)
-    if session_id is None:
-        return None
-    async with context.parts.db.read() as session:
-        row = await queries.session_by_id(session, session_id)
+    row = await context.load.auth_session.load(session_id) if session_id is not None else None
     is_shown = row is not None and row.expires_at > context.parts.now() and actor.reaches(row.account_id)
     return row if is_shown else None
 

@@ -36,16 +36,7 @@ async def users(
     """Accounts, newest first."""
     filters.text("search", search, characters_max=_SEARCH_CHARACTERS_MAX)
     window = pages.window(first, after, last, before, pages.time_and_id)
-    db = info.context.parts.db
-    async with db.read() as session:
-        found = await administration.page(session, search, window)
-    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
-
-    async def count() -> int:
-        async with db.read() as session:
-            return await administration.count(session, search)
-
-    return pages.Page(edges, found.has_next, found.has_previous, count)
+    return await pages.by_time(info.context.parts.db, administration.page, administration.count, search, window=window)
 
 
 async def tasks_page(
@@ -72,16 +63,7 @@ async def audit_events(
 ) -> pages.Page[models.AuditEvent]:
     """The audit log, newest first."""
     window = pages.window(first, after, last, before, pages.time_and_id)
-    actor, db = _account_id(actor_id), info.context.parts.db
-    async with db.read() as session:
-        found = await audit.page(session, actor, window)
-    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
-
-    async def count() -> int:
-        async with db.read() as session:
-            return await audit.count(session, actor)
-
-    return pages.Page(edges, found.has_next, found.has_previous, count)
+    return await pages.by_time(info.context.parts.db, audit.page, audit.count, _account_id(actor_id), window=window)
 
 
 async def actor(info: Info, root: models.AuditEvent) -> models.Account | None:
@@ -91,10 +73,8 @@ async def actor(info: Info, root: models.AuditEvent) -> models.Account | None:
 
 async def audit_event_by_uuid(context: Context, event_id: UUID | None) -> models.AuditEvent | None:
     """One event, for administrators."""
-    if event_id is None or not context.require(None).is_admin:
-        return None
-    async with context.parts.db.read() as session:
-        return (await audit.by_ids(session, [event_id])).get(event_id)
+    is_shown = context.require(None).is_admin
+    return await context.load.audit_event.load(event_id) if event_id is not None and is_shown else None
 
 
 @outcomes.gives("user")

@@ -38,15 +38,7 @@ async def keys_page(
     revoked_after = context.parts.now() - keys.REVOKED_SHOWN if include_revoked else None
     conditions = queries.KeyConditions(revoked_after, integration)
     window = pages.window(first, after, last, before, pages.time_and_id)
-    async with db.read() as session:
-        found = await queries.keys_page(session, actor.account_id, window, conditions)
-    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
-
-    async def count() -> int:
-        async with db.read() as session:
-            return await queries.count_keys(session, actor.account_id, conditions)
-
-    return pages.Page(edges, found.has_next, found.has_previous, count)
+    return await pages.by_time(db, queries.keys_page, queries.count_keys, actor.account_id, conditions, window=window)
 
 
 @outcomes.gives_all

@@ -12,6 +12,8 @@ from db import hot
 from db.models import (
     Account,
     ApiKey,
+    AuditEvent,
+    AuthSession,
     CreditAccount,
     CreditTransaction,
     Profile,
@@ -22,7 +24,7 @@ from db.models import (
     Webhook,
     WebhookDelivery,
 )
-from db.queries import accounts, credits, payments, profiles, results, rows, series, tasks, webhooks
+from db.queries import accounts, audit, credits, identity, payments, profiles, results, rows, series, tasks, webhooks
 from db.session import Database, ReadSession
 from services import freshness
 from services.actor import Actor
@@ -67,6 +69,16 @@ class Loaders:
     def api_key(self) -> DataLoader[UUID, ApiKey | None]:
         """API keys."""
         return _reads(self._db, accounts.keys_by_ids)
+
+    @cached_property
+    def audit_event(self) -> DataLoader[UUID, AuditEvent | None]:
+        """Events of the audit log."""
+        return _reads(self._db, audit.by_ids)
+
+    @cached_property
+    def auth_session(self) -> DataLoader[UUID, AuthSession | None]:
+        """Sessions, live or not."""
+        return _reads(self._db, identity.sessions_by_ids)
 
     @cached_property
     def task(self) -> DataLoader[UUID, Task | None]:

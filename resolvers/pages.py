@@ -9,7 +9,9 @@ from uuid import UUID
 
 import orjson
 
-from db.queries.pages import Window
+from db import models
+from db.queries.pages import Slice, Window
+from db.session import Database
 from services.errors import BadRequest
 
 DEFAULT_SIZE = 20
@@ -17,6 +19,7 @@ SIZE_MAX = 100
 _CURSOR_CHARACTERS_MAX = 1024
 
 RowT = TypeVar("RowT")
+TimedT = TypeVar("TimedT", bound=models.Account | models.ApiKey | models.AuditEvent | models.Purchase | models.Webhook)
 Decode = Callable[[list[Any]], tuple[Any, ...]]
 
 
@@ -89,6 +92,25 @@ def window(first: int | None, after: str | None, last: int | None, before: str |
         after=_decode(after, decode) if after is not None else None,
         before=_decode(before, decode) if before is not None else None,
     )
+
+
+async def by_time(
+    db: Database,
+    page: Callable[..., Awaitable[Slice[tuple[TimedT]]]],
+    count: Callable[..., Awaitable[int]],
+    *of: object,
+    window: Window,
+) -> Page[TimedT]:
+    """One page of a list by time. `page` and `count` take a session and whose list it is; `page` the window as well."""
+    async with db.read() as session:
+        found = await page(session, *of, window)
+    edges = [Edge((row.created_at, row.id), row) for (row,) in found.rows]
+
+    async def counted() -> int:
+        async with db.read() as session:
+            return await count(session, *of)
+
+    return Page(edges, found.has_next, found.has_previous, counted)
 
 
 def cursor(*values: Any) -> str:  # noqa: ANN401 - sort values of any type that JSON holds

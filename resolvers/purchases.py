@@ -30,15 +30,7 @@ async def purchases_page(
     """The caller's purchases."""
     actor, db = info.context.require(ApiKeyScope.CREDITS_READ), info.context.parts.db
     window = pages.window(first, after, last, before, pages.time_and_id)
-    async with db.read() as session:
-        found = await queries.page(session, actor.account_id, window)
-    edges = [pages.Edge((row.created_at, row.id), row) for (row,) in found.rows]
-
-    async def count() -> int:
-        async with db.read() as session:
-            return await queries.count(session, actor.account_id)
-
-    return pages.Page(edges, found.has_next, found.has_previous, count)
+    return await pages.by_time(db, queries.page, queries.count, actor.account_id, window=window)
 
 
 @outcomes.gives("purchase")

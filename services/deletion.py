@@ -12,12 +12,13 @@ from db import ids
 from db.models import OPEN_STATUSES, TaskStatus
 from db.queries import administration as administration_queries
 from db.queries import deletion as queries
+from db.queries import identity as identity_queries
 from db.queries import parts as part_queries
 from db.queries import tasks as task_queries
 from db.session import Database, Session
 from services import administration, audit, credits
 from services.actor import Actor
-from services.errors import Invalid, NotFound, WrongState
+from services.errors import Invalid, InvalidCredentials, NotFound, WrongState
 from services.identity.port import Identity
 
 _STEPS_MAX = 200
@@ -39,20 +40,22 @@ async def delete_account(
 
     Raises:
         Invalid: the address typed once more is not the account's.
-        Required, InvalidCredentials: the password is missing or wrong.
+        Required, InvalidCredentials: the password is missing, wrong, or was changed meanwhile.
         WrongState: it is the last administrator's, or accounts are kept elsewhere.
 
     """
     actor.require(None)
     if not identity.are_accounts_kept_here:
         raise WrongState("Accounts are kept by the identity provider: ask whoever administrates it to delete yours.")
-    await identity.prove(actor.account_id, current_password, now)
+    proved = await identity.prove(actor.account_id, current_password, now)
     async with db.transaction() as session:
         # Administrators before the account, as everyone locks them.
         await administration_queries.lock_administrators(session)
         account = await administration_queries.lock_account(session, actor.account_id)
         if account is None:
             raise NotFound
+        if not await identity_queries.is_in_force(session, account.id, proved):
+            raise InvalidCredentials("The password was changed meanwhile.", field=("input", "currentPassword"))
         if confirm_email.strip().lower() != account.email.lower():
             raise Invalid("This is not the address of your account.", field=("input", "confirmEmail"))
         await administration.require_another(session, account)

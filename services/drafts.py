@@ -81,6 +81,7 @@ async def upload(
             return await tasks.store(
                 db,
                 announcer,
+                actor,
                 task,
                 rows,
                 addresses_max=FILE_ADDRESSES_MAX,
@@ -122,7 +123,7 @@ async def start(
     async with db.transaction() as session:
         if idempotency_key is not None and task_id is not None:
             key = idempotency.key(actor, "startTask", idempotency_key, [str(task_id)], task_id, now)
-            if key is not None and (first := await tasks.repeated(session, key)) is not None:
+            if key is not None and (first := await tasks.repeated(session, actor, key)) is not None:
                 return first
         task = await _draft(session, actor, task_id)
         await lists.queue(session, task, now)

@@ -8,7 +8,7 @@ from services.keys import REVOKED_SHOWN
 
 
 async def count_expired(db: Database, now: datetime) -> int:
-    """How many sessions, links and revoked keys `remove_expired` would remove."""
+    """How many sessions, links and revoked keys `remove_expired` would remove by one call."""
     async with db.read() as session:
         return await queries.count_expired(session, now, revoked_before=now - REVOKED_SHOWN)
 

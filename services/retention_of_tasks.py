@@ -13,7 +13,9 @@ RESULTS_KEPT = timedelta(days=90)
 
 
 async def purge_expired(db: Database, actor: Actor, *, is_dry_run: bool, now: datetime) -> int:
-    """Remove all that is past its time, for an administrator; how many drafts, rows and credentials that was.
+    """Remove what is past its time, for an administrator; how many drafts, rows and credentials that was, or would be.
+
+    At most a thousand drafts, lists, and credentials of each kind: call it again while it finds something.
 
     Raises:
         Forbidden: the caller is no administrator.

@@ -39,7 +39,7 @@ async def retry(
     async with db.transaction() as session:
         if idempotency_key is not None and task_id is not None:
             key = idempotency.key(actor, "retryTask", idempotency_key, [str(task_id)], task_id, now)
-            if key is not None and (first := await tasks.repeated(session, key)) is not None:
+            if key is not None and (first := await tasks.repeated(session, actor, key)) is not None:
                 return first
         task = await tasks.owned(session, actor, task_id)
         _check(task, is_stopping=await part_queries.has_open(session, task.id))

@@ -57,7 +57,9 @@ async def create(
     asked = (name or "", task.integration or "", webhook_url or "", *emails)
     key = idempotency.key(actor, "createTask", idempotency_key, asked, task.id, now)
     rows = inline_rows(emails)
-    return await store(db, announcer, task, rows, addresses_max=PART_ADDRESSES_MAX, is_started=True, key=key, now=now)
+    return await store(
+        db, announcer, actor, task, rows, addresses_max=PART_ADDRESSES_MAX, is_started=True, key=key, now=now
+    )
 
 
 async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID | None, now: datetime) -> Task:
@@ -163,6 +165,7 @@ def checked_name(name: str | None, default: str) -> str:
 async def store(
     db: Database,
     announcer: Announcer,
+    actor: Actor,
     task: Task,
     rows: Iterator[InputRow],
     *,
@@ -173,7 +176,7 @@ async def store(
 ) -> Task:
     """Write a new task with its list, in one transaction; a repeated request gives the first task again."""
     async with db.transaction() as session:
-        if key is not None and (first := await repeated(session, key)) is not None:
+        if key is not None and (first := await repeated(session, actor, key)) is not None:
             return first
         # The counts are known once all rows are read; the row must be there before its addresses.
         task.email_count = task.domain_count = task.total_count = task.malformed_count = task.malformed_row_count = 0
@@ -185,12 +188,12 @@ async def store(
     return task
 
 
-async def repeated(session: Session, key: IdempotencyKey) -> Task | None:
+async def repeated(session: Session, actor: Actor, key: IdempotencyKey) -> Task | None:
     """The task that a request with this key has made or changed; None for the first.
 
     Raises:
         IdempotencyConflict: the key was used with other input.
-        NotFound: the task was deleted since.
+        NotFound: the task was deleted since, or is another's: whose keys these are may be no administrator any more.
 
     """
     first = await queries.remember(session, key)
@@ -198,7 +201,7 @@ async def repeated(session: Session, key: IdempotencyKey) -> Task | None:
         return None
     idempotency.hold_same(first, key)
     found = (await queries.by_ids(session, [first.subject_id])).get(first.subject_id)
-    if found is None:
-        message = "The task that this idempotency key made was deleted."
+    if found is None or not actor.reaches(found.account_id):
+        message = "The task of this idempotency key is not there any more."
         raise NotFound(message, field=("input", "idempotencyKey"))
     return found

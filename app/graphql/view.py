@@ -7,7 +7,7 @@ import uuid
 
 import strawberry
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -112,6 +112,8 @@ class GraphQLView(GraphQL[object, None]):
                 return await self._answer(request, operation, context, media_type)
         except Refused as refused:
             return self._refusal(request, refused)
+        except ClientDisconnect:
+            raise  # the edge knows what to do
         except Exception:
             log.exception("fault in a request")
             return self._refusal(request, Refused(500, "Internal server error."))

@@ -112,7 +112,7 @@ async def keys_by_ids(session: ReadSession, key_ids: Sequence[UUID]) -> dict[UUI
 
 
 async def keys_page(
-    session: ReadSession, account_id: UUID, window: pages.Window, conditions: KeyConditions
+    session: ReadSession, account_id: UUID, conditions: KeyConditions, window: pages.Window
 ) -> pages.Slice[tuple[ApiKey]]:
     """One page of an account's keys, newest first."""
     statement = select(ApiKey).where(*_shown(account_id, conditions))

@@ -172,9 +172,10 @@ async def end_reset(session: Session, session_id: UUID) -> None:
     await session.execute(update(AuthSession).where(AuthSession.id == session_id).values(may_reset_until=None))
 
 
-async def session_by_id(session: ReadSession, session_id: UUID) -> AuthSession | None:
-    """One session."""
-    return await session.scalar(select(AuthSession).where(AuthSession.id == session_id))
+async def sessions_by_ids(session: ReadSession, session_ids: Sequence[UUID]) -> dict[UUID, AuthSession]:
+    """Sessions by id, live or not; those not found are left out."""
+    rows = await session.scalars(select(AuthSession).where(AuthSession.id.in_(session_ids)))
+    return {row.id: row for row in rows}
 
 
 async def sessions_by_accounts(

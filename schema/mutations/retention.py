@@ -16,7 +16,9 @@ class PurgeExpiredInput:
     outcomes.Outcome, "What purgeExpired gives back. Either the result fields are set or `userErrors` is not empty."
 )
 class PurgeExpiredPayload:
-    removed_count: int | None = plain("How many uploads, results, deliveries and log rows went, or would go.")
+    removed_count: int | None = plain(
+        "How many drafts, rows of lists, sessions, links and revoked keys went, or would go. Purge again until it is 0."
+    )
     user_errors: list[UserError] = plain(USER_ERRORS)
 
 
@@ -27,5 +29,6 @@ class RetentionMutations:
         PurgeExpiredInput,
         PurgeExpiredPayload,
         SESSION,
-        "Remove what is past its retention. Administrators only.",
+        "Remove what is past its retention: of drafts, lists, sessions, links and revoked keys at most 1,000 each a "
+        "call. Administrators only.",
     )

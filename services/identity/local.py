@@ -192,7 +192,7 @@ class LocalIdentity:
         passwords.check(new, _NEW)
         async with self._db.read() as session:
             credential = await queries.credential_of(session, account_id)
-            row = await queries.session_by_id(session, session_id) if session_id is not None else None
+            row = (await queries.sessions_by_ids(session, [session_id])).get(session_id) if session_id else None
         is_reset = row is not None and row.may_reset_until is not None and row.may_reset_until > now
         if not is_reset:
             await self._prove(account_id, credential, current)
@@ -204,12 +204,13 @@ class LocalIdentity:
             if session_id is not None:
                 await queries.end_reset(session, session_id)
 
-    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> None:
+    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> str | None:
         """Ask for the password."""
         del now
         async with self._db.read() as session:
             credential = await queries.credential_of(session, account_id)
         await self._prove(account_id, credential, current)
+        return _hash_of(credential)
 
     async def _prove(self, account_id: UUID, credential: Credential | None, current: str | None) -> None:
         if credential is None:
@@ -226,11 +227,9 @@ class LocalIdentity:
         """Change the address."""
         del session_id
         address = normalised(new, _NEW_EMAIL)
-        async with self._db.read() as session:
-            credential = await queries.credential_of(session, account_id)
-        await self._prove(account_id, credential, current)
+        proved = await self.prove(account_id, current, now)
         await self._throttle.letter(address)
-        links, proved = self._links if self.is_confirmation_on else None, _hash_of(credential)
+        links = self._links if self.is_confirmation_on else None
         return await address_change.begin(self._db, links, account_id, address, now, password_hash=proved)
 
     async def request_confirmation(self, email: str, now: datetime) -> None:

@@ -87,8 +87,11 @@ class Identity(Protocol):
     ) -> None:
         """Change the password and end every other session. `current` is left out where there is none yet."""
 
-    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> None:
-        """Refuse whoever does not know the password in force; an account that has none yet needs none."""
+    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> str | None:
+        """Refuse whoever does not know the password in force; an account that has none yet needs none.
+
+        Gives its hash where passwords are kept here: whoever acts on the proof sees that it is still in force then.
+        """
 
     async def change_email(
         self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime

@@ -149,7 +149,7 @@ class SupabaseIdentity:
         await self._supabase.call("POST", f"/logout?scope={SignOutScope.OTHERS.value}", token=seen.token)
         self._forget(account_id, session_id, SignOutScope.OTHERS)
 
-    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> None:
+    async def prove(self, account_id: UUID, current: str | None, now: datetime) -> str | None:
         """Try the password, in a session that is ended at once. The project does not say who has none: all need one."""
         if current is None:
             raise Required("The password in force is needed.", field=_CURRENT)
@@ -163,6 +163,7 @@ class SupabaseIdentity:
         except InvalidCredentials:
             raise InvalidCredentials("The password in force is another.", field=_CURRENT) from None
         await self.sign_out(account_id, granted.session_id, SignOutScope.LOCAL)
+        return None  # the project keeps it
 
     async def change_email(
         self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime

@@ -281,6 +281,22 @@ async def test_what_an_administrator_does_to_anothers_tasks_is_written_down(
     assert [tuple(row) for row in found] == expected
 
 
+async def test_who_was_an_administrator_gets_no_task_of_anothers_by_the_keys_of_that_time(
+    db: Database, parts: Parts, admin: Client, chief: Account, client: Client, account: Account, raw: Raw
+) -> None:
+    draft = (await client.upload(b"a@ok.mailverdict.test\n", "a.txt", "task { id }", start=False))["task"]["id"]
+    finished = await factories.finished_task(db, account, 1)
+    await raw("UPDATE task_address SET verdict = 'UNKNOWN' WHERE task_id = :id RETURNING n", id=finished.id)
+    asked = [("startTask", "StartTaskInput!", draft), ("retryTask", "RetryTaskInput!", finished.global_id)]
+    for expected in (None, "NOT_FOUND"):
+        for name, kind, task_id in asked:
+            query = f"mutation($i: {kind}) {{ {name}(input: $i) {{ task {{ id }} userErrors {{ code }} }} }}"
+            told = (await admin.ask(query, i={"taskId": task_id, "idempotencyKey": "k"}))[name]
+            assert told["task"] == ({"id": task_id} if expected is None else None)
+            assert [error["code"] for error in told["userErrors"]] == ([] if expected is None else [expected])
+        await raw("UPDATE account SET role = 'MEMBER' WHERE id = :id RETURNING id", id=chief.id)
+
+
 async def test_the_log_is_paged_newest_first_and_by_actor(
     http: httpx.AsyncClient, parts: Parts, db: Database, admin: Client, chief: Account, account: Account
 ) -> None:

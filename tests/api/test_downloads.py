@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from db.models import Account, Task
+from db.models import Account, Task, Verdict, VerdictReason
 from resolvers.context import Parts
 from tests import factories
 from tests.client import Client
@@ -93,6 +93,13 @@ async def test_a_filter_is_part_of_the_link(client: Client, http: httpx.AsyncCli
     path = await link(client, task, "TXT", verdict=["UNKNOWN"], domain="ok.mailverdict.test")
     response = await http.get(path)
     assert (response.status_code, response.text) == (200, "")
+
+
+async def test_a_link_with_the_longest_filter_works(client: Client, http: httpx.AsyncClient, task: Task) -> None:
+    filter: dict[str, Any] = {"verdict": [*Verdict] * 20, "reason": [*VerdictReason] * 20}
+    assert (await http.get(await link(client, task, **filter))).text.count("user") == 10  # as sent, and as checked
+    filter |= {"domain": "\x01" * 254, "emailContains": "\x01" * 100}  # six characters each, as JSON has them
+    assert (await http.get(await link(client, task, **filter))).status_code == 200
 
 
 @pytest.mark.parametrize("filter", [{"verdict": []}, {"domain": ""}, {"emailContains": "x" * 101}, {"domain": "\0"}])

@@ -1,9 +1,21 @@
 """/auth/v1 as HTTP: the shapes of errors, bounded bodies, and what clients may keep."""
 
+import dataclasses
 from typing import Any
 
 import httpx
 import pytest
+
+from app import server
+from app.settings import Settings
+from resolvers.context import Parts
+from services.device import Device
+from services.identity.local import LocalIdentity
+from services.sealing import Box
+from services.signing import SigningKeys
+from tests.conftest import PUBLIC_URL as WEB
+from tests.conftest import SECRET
+from tests.services.postbox import Postbox
 
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
 VERSION = {"x-supabase-api-version": "2024-01-01"}
@@ -97,6 +109,58 @@ async def test_tokens_are_kept_by_nobody_and_keys_for_ten_minutes(http: httpx.As
     assert keys.headers["cache-control"] == "public, max-age=600"
     assert [key["kty"] for key in keys.json()["keys"]] == ["EC"]
     assert "d" not in keys.json()["keys"][0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"password": "short"}, "weak_password"),
+        ({"password": 1}, "bad_json"),
+        ({"password": "another password", "data": {"x": "y" * 20_000}}, "validation_failed"),
+        ({"password": "another password", "data": [1]}, "bad_json"),
+        ({"data": {"x": "y" * 20_000}}, "validation_failed"),
+    ],
+)
+async def test_a_change_that_is_refused_in_part_is_not_done_in_part(
+    http: httpx.AsyncClient, wrong: dict[str, Any], code: str
+) -> None:
+    bearer = {"authorization": f"Bearer {(await signed_up(http))['access_token']}"}
+    body = {"current_password": PASSWORD, "email": "new@example.com", **wrong}
+    answer = await http.put("/auth/v1/user", json=body, headers=bearer)
+    assert (answer.status_code >= 400, answer.json()["error_code"]) == (True, code)
+    assert (await http.get("/auth/v1/user", headers=bearer)).json()["email"] == EMAIL
+    same = await post(http, "/token?grant_type=password", {"email": EMAIL, "password": PASSWORD})
+    assert same.status_code == 200
+
+
+async def test_address_password_and_data_are_changed_by_one_request(http: httpx.AsyncClient) -> None:
+    bearer = {"authorization": f"Bearer {(await signed_up(http))['access_token']}"}
+    new = {"email": "new@example.com", "password": "another password"}
+    answer = await http.put(
+        "/auth/v1/user", json={**new, "current_password": PASSWORD, "data": {"tz": "UTC"}}, headers=bearer
+    )
+    assert (answer.status_code, answer.json()["user_metadata"]) == (200, {"tz": "UTC"})
+    assert (await post(http, "/token?grant_type=password", new)).status_code == 200
+
+
+async def test_a_link_to_a_new_address_and_a_new_password_are_asked_for_one_by_one(parts: Parts) -> None:
+    """The password would undo the link."""
+    identity = LocalIdentity(
+        parts.db, parts.credentials.tokens, SigningKeys(parts.db, Box(SECRET)), Postbox(), secret=SECRET, public_url=WEB
+    )
+    settings = Settings.from_env({"PUBLIC_URL": WEB, "SECRET_KEY": SECRET})
+    confirming = httpx.ASGITransport(server.create_app(dataclasses.replace(parts, identity=identity), settings))
+    async with httpx.AsyncClient(transport=confirming, base_url=WEB) as http:
+        granted = await parts.identity.sign_up(EMAIL, PASSWORD, user_metadata={}, device=Device(), now=parts.now())
+        assert granted is not None
+        bearer = {"authorization": f"Bearer {granted.tokens.access_token}"}
+        body = {"email": "new@example.com", "password": "another password", "current_password": PASSWORD}
+        both = await http.put("/auth/v1/user", json=body, headers=bearer)
+        assert (both.status_code, both.json()["error_code"]) == (422, "validation_failed")
+        for name in ("email", "password"):
+            one = {name: body[name], "current_password": PASSWORD}
+            assert (await http.put("/auth/v1/user", json=one, headers=bearer)).status_code == 200
+    await identity.aclose()
 
 
 async def test_the_link_of_a_letter_leads_to_the_page_and_spends_nothing(http: httpx.AsyncClient) -> None:

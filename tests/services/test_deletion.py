@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from db import ids
 from db.models import Account, ApiKeyScope, Table, UserRole
 from db.queries import deletion as queries
+from db.queries import identity as identity_queries
 from db.session import Database
 from resolvers.context import Parts
 from services import authentication, deletion, keys
@@ -18,7 +19,7 @@ from services.device import Device
 from services.errors import Invalid, InvalidCredentials, Required, Unauthenticated, WrongState
 from services.identity.port import Grant
 from services.worker import Worker
-from tests import factories
+from tests import factories, locks
 from tests.conftest import Raw
 
 EMAIL, PASSWORD = "leaver@example.com", "correct horse battery"
@@ -35,6 +36,18 @@ async def leaver(parts: Parts) -> Grant:
     )
     assert granted is not None
     return granted
+
+
+async def test_who_knows_the_old_password_does_not_delete_past_a_change_of_it(
+    db: Database, parts: Parts, leaver: Grant, raw: Raw
+) -> None:
+    async with db.transaction() as session:
+        await identity_queries.set_password(session, leaver.account.id, "the hash of another", datetime.now(UTC))
+        leaving = asyncio.create_task(leave(parts, leaver))
+        await locks.waited_for(db, session)
+    with pytest.raises(InvalidCredentials, match="meanwhile"):
+        await leaving
+    assert await raw("SELECT deleted_at FROM account WHERE id = :id", id=leaver.account.id) == [(None,)]
 
 
 def caller(granted: Grant) -> Actor:

@@ -192,12 +192,13 @@ def query(place: str) -> str:
     return "{ " + PLACES[place][0].format(page) + " }"
 
 
-def rows_in(place: str, data: Any) -> int:
-    """How many rows came."""
+def rows_of(place: str, data: Any) -> list[Any]:
+    """The rows that came."""
     name = place.partition(".")[2]
     while name not in data:
         ((_, data),) = data.items() if isinstance(data, dict) else enumerate(data)
-    return len(data[name]["nodes"])
+    rows: list[Any] = data[name]["nodes"]
+    return rows
 
 
 @pytest.fixture
@@ -238,10 +239,29 @@ async def test_a_list_takes_as_many_statements_for_twenty_rows_as_for_one(
         await asker.ask(query(place))  # what a process reads once and keeps is not counted
         with statements.counted() as sent:
             data = await asker.ask(query(place))
-        counts.append(rows_in(place, data))
+        counts.append(len(rows_of(place, data)))
         seen.append(sorted(sent))
     assert counts[1] == 20 > counts[0], counts
     assert len(seen[0]) == len(seen[1]), "\n".join(["", *seen[0], "and then", *seen[1]])
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+async def test_rows_asked_for_by_their_ids_take_as_many_statements_for_twenty_as_for_one(
+    place: str, world: World, asker: Client, statements: Statements, never_stale: None
+) -> None:
+    where, make = PLACES[place]
+    await make(world, 20)
+    page = f"{place.partition('.')[2]}(first: 20) {{ nodes {{ id }} }}"
+    rows, counts = rows_of(place, await asker.ask("{ " + where.format(page) + " }")), []
+    for wanted in (rows[:1], rows):
+        with statements.counted() as sent:
+            found = await asker.ask(
+                "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=[row["id"] for row in wanted]
+            )
+        assert found["nodes"] == wanted
+        counts.append(len(sent))
+    assert len(rows) == 20
+    assert counts[0] == counts[1]
 
 
 async def test_an_operation_on_everything_takes_as_many_statements_for_twenty_rows_of_each_as_for_one(
