@@ -21,7 +21,8 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # started by its path
 
-from benchmarks import machine
+from benchmarks import machine, workload
+from verifier.lab.domain import ZONE
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "contacts.csv"
@@ -29,6 +30,10 @@ READY_SECONDS = 90.0
 DONE_SECONDS = 300.0
 STOP_SECONDS = 15.0
 POLL_SECONDS = 0.05
+
+HOSTS = ("ok", "catchall", "gmail", "postfix", "exchange", "exim", "yahoo", "german", "french", "spanish", "opensmtpd",
+    "sendmail", "twin-a", "twin-b", "qmail", "fiveonly", "implicit", "alias", "chinese")  # fmt: skip
+"""Of the sandbox, that answer at once."""
 
 UPLOAD = """mutation Upload($file: Upload!) {
   uploadTaskFile(input: {file: $file}) { task { id } userErrors { message } }
@@ -181,19 +186,29 @@ def ratios(what: str, rate: float, *others: float) -> str:
     return f"  {what:<32}" + "".join(f"{rate / other:>16.1f}" for other in others)
 
 
+def made(count: int) -> bytes:
+    """Make a csv of so many addresses of the sandbox, evenly on all hosts, every second one unknown."""
+    locals_ = (address.partition("@")[0] for address in workload.addresses(count, 1))
+    lines = [f"{local}@{HOSTS[number % len(HOSTS)]}.{ZONE}" for number, local in enumerate(locals_)]
+    return "\n".join(["work_email", *lines]).encode()
+
+
 async def main() -> None:
     """Start the instance, run the job, then measure the engine on the idle instance's lab."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--delay-ms", type=int, default=20, help="round trip of the lab, milliseconds (20)")
     parser.add_argument("--concurrency", type=int, default=40, help="open SMTP connections (40)")
     parser.add_argument("--file", type=Path, default=EXAMPLE, help="csv of sandbox addresses (examples/contacts.csv)")
+    parser.add_argument("--addresses", type=int, help="in place of a file: so many, on hosts that answer at once")
     given = parser.parse_args()
-    content = given.file.read_bytes()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, file = Path(name), given.file
+        if given.addresses:
+            file = folder / "list.csv"
+            file.write_bytes(made(given.addresses))
         async with instance(folder, given.delay_ms, given.concurrency) as service:
-            done = await job(given.file.name, content, service)
-            measured = await engine(given.file, folder, given.concurrency)
+            done = await job(file.name, file.read_bytes(), service)
+            measured = await engine(file, folder, given.concurrency)
     sys.stdout.write(report(done, measured, given.delay_ms, given.concurrency))
 
 
