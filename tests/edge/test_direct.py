@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import strawberry
+from graphql import GraphQLObjectType
 from structlog.testing import capture_logs
 
-from schema import observe
+from schema import observe, root
 from tests.edge import small
 
 OPERATIONS: list[tuple[str, dict[str, Any], str | None]] = [
@@ -77,3 +78,16 @@ async def test_a_good_query_is_run_without_a_hook(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(observe.TimeLimit, "on_execute", broken)
     result = await small.schema.execute("{ hello }", context_value=small.Context(None, "r"))
     assert (result.data, result.errors) == ({"hello": "hello you"}, None)
+
+
+def test_every_resolver_of_ours_is_called_without_the_layers_for_extensions() -> None:
+    core = root.schema._schema
+    resolvers = [
+        (kind.name, name, field.resolve)
+        for kind in core.type_map.values()
+        if isinstance(kind, GraphQLObjectType) and kind is not core.subscription_type
+        for name, field in kind.fields.items()
+        if getattr(field.extensions.get("strawberry-definition"), "base_resolver", None) is not None
+    ]
+    assert len(resolvers) > 50
+    assert [name for *name, resolve in resolvers if "DirectSchema" not in getattr(resolve, "__qualname__", "")] == []
