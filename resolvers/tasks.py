@@ -199,7 +199,7 @@ async def upload_task_file(
     file: UploadedFile,
     name: str | None = None,
     has_header: bool = True,
-    column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+    column_mapping: object = None,
     start: bool = True,
     webhook_url: str | None = None,
     integration: str | None = None,
@@ -242,7 +242,7 @@ async def update_task(
     *,
     task_id: str,
     name: str | None = None,
-    column_mapping: Any = None,  # noqa: ANN401 - a ColumnMappingInput
+    column_mapping: object = None,
     webhook_url: str | Keep | None = Keep.AS_IT_IS,
 ) -> models.Task:
     """Rename a task, map its columns anew, or name another address for its end."""
@@ -277,7 +277,7 @@ async def task_quote(info: Info, emails: list[str]) -> models.TaskQuote:
     return await asyncio.to_thread(drafts.quote, emails)
 
 
-def _mapping(given: Any) -> dict[ColumnRole, str | int]:  # noqa: ANN401 - a ColumnMappingInput
+def _mapping(given: object) -> dict[ColumnRole, str | int]:
     mapping: dict[ColumnRole, str | int] = {}
     for role in ColumnRole:
         ref = getattr(given, role.value.lower(), None)

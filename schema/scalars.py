@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from typing import Any, NewType
+from typing import Any, NewType, NoReturn
 
 import strawberry
 from graphql import GraphQLError
@@ -22,7 +22,7 @@ def _write_time(value: dt.datetime) -> dt.datetime:
     return value.astimezone(dt.UTC)
 
 
-def _read_time(value: Any) -> dt.datetime:  # noqa: ANN401 - whatever a caller sends
+def _read_time(value: object) -> dt.datetime:
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
         message = "A DateTime is an RFC 3339 timestamp with an offset, e.g. 2026-01-31T10:00:00Z."
         raise GraphQLError(message, extensions=_BAD_INPUT)
@@ -33,7 +33,7 @@ def _read_time(value: Any) -> dt.datetime:  # noqa: ANN401 - whatever a caller s
         raise GraphQLError(message, extensions=_BAD_INPUT) from error
 
 
-def _read_date(value: Any) -> dt.date:  # noqa: ANN401 - whatever a caller sends
+def _read_date(value: object) -> dt.date:
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         message = "A Date is a calendar day, e.g. 2026-01-31."
         raise GraphQLError(message, extensions=_BAD_INPUT)
@@ -44,21 +44,21 @@ def _read_date(value: Any) -> dt.date:  # noqa: ANN401 - whatever a caller sends
         raise GraphQLError(message, extensions=_BAD_INPUT) from error
 
 
-def _read_file(value: Any) -> Any:  # noqa: ANN401 - a file part, whatever it is made of
+def _read_file(value: object) -> object:
     if not (hasattr(value, "file") and hasattr(value, "filename")):
         message = "An Upload is a file part of a multipart request; it cannot be written inline."
         raise GraphQLError(message, extensions=_BAD_INPUT)
     return value
 
 
-def _read_object(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a caller sends
+def _read_object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         message = "A JSONObject is an object at the top level; arrays and bare values are not taken."
         raise GraphQLError(message, extensions=_BAD_INPUT)
     return value
 
 
-def _no_input(_value: Any) -> Any:  # noqa: ANN401 - whatever a caller sends
+def _no_input(_value: object) -> NoReturn:
     message = "This scalar is given, not taken."
     raise GraphQLError(message, extensions=_BAD_INPUT)
 

@@ -1,7 +1,6 @@
 """The audit log: who did what, written in the transaction of the act itself."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -12,6 +11,7 @@ from db.queries import audit as queries
 from db.session import Session
 from services import device
 from services.actor import Actor
+from services.decoded import Json
 
 
 async def record(
@@ -22,7 +22,7 @@ async def record(
     actor: Actor | None,
     subject_id: str,
     event_id: UUID | None = None,
-    **details: Any,  # noqa: ANN401 - what JSON holds
+    **details: Json,
 ) -> None:
     """Note an act, with the request and the actor's device. `actor` is None for the service and for its operator.
 

@@ -60,7 +60,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         field_details_list: FieldDetailsList,
         info: GraphQLResolveInfo[Any],
         path: Path,
-        result: Any,  # noqa: ANN401 - whatever a resolver gives
+        result: object,
         position_context: Any,  # noqa: ANN401 - graphql-core's own
     ) -> Any:  # noqa: ANN401 - what an answer holds
         """Complete what a field's resolver gave (specification, section 6.4.3)."""
@@ -79,7 +79,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
         field_details_list: FieldDetailsList,
         info: GraphQLResolveInfo[Any],
         path: Path,
-        result: Any,  # noqa: ANN401 - whatever a resolver gives
+        result: object,
         position_context: Any,  # noqa: ANN401 - graphql-core's own
     ) -> Any:  # noqa: ANN401 - what an answer holds
         """Complete an object; the type of one behind an interface is known only here."""

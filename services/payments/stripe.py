@@ -11,6 +11,7 @@ import structlog
 
 from db import ids
 from services import trust
+from services.decoded import Json
 from services.errors import PaymentsDown, PaymentsRefused, WebhookRefused
 from services.payments import signature, wire
 from services.payments.port import Order, Told
@@ -127,7 +128,7 @@ def _answer(response: httpx.Response, path: str) -> Mapping[str, Any]:
     raise PaymentsRefused
 
 
-def _told(event: Any) -> Told | None:  # noqa: ANN401 - JSON
+def _told(event: Json) -> Told | None:
     try:
         return wire.told(event)
     except WebhookRefused:

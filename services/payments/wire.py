@@ -11,6 +11,7 @@ import orjson
 
 from db import ids
 from db.models import PaymentFact
+from services.decoded import Json
 from services.errors import WebhookRefused
 from services.payments.port import Told
 
@@ -51,7 +52,7 @@ def read(body: bytes) -> Told | None:
         raise WebhookRefused("The body of this webhook is not JSON.") from error
 
 
-def told(event: Any) -> Told | None:  # noqa: ANN401 - JSON
+def told(event: Json) -> Told | None:
     """What an event tells.
 
     Raises:

@@ -12,6 +12,7 @@ import httpx
 
 from db.models import EmailVerification
 from services import trust
+from services.decoded import Json
 from services.errors import UpstreamDown, UpstreamKeyRefused, UpstreamMissing, UpstreamRefused
 from services.upstream import wire
 from services.upstream.contract import RESULTS_MAX, ResultPage, UpstreamTask
@@ -114,7 +115,7 @@ class HttpUpstream:
         limit_seconds: float | None = None,
         tries: int = _TRIES,
         **request: Any,  # noqa: ANN401 - what httpx takes
-    ) -> Any:  # noqa: ANN401 - JSON
+    ) -> Json:
         """Ask up to three times; with a limit of the caller's once, and an answer that comes too late is no fault."""
         headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
         if limit_seconds is not None:
@@ -143,7 +144,7 @@ class HttpUpstream:
             await asyncio.sleep(wait if wait is not None else random.uniform(0, _BACKOFF_SECONDS * 2**attempt))  # noqa: S311 - not a secret
         raise UpstreamDown
 
-    def _answer(self, response: httpx.Response) -> Any:  # noqa: ANN401 - JSON
+    def _answer(self, response: httpx.Response) -> Json:
         status = response.status_code
         if status >= _FAULT:
             self._count_failure()

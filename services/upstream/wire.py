@@ -12,6 +12,7 @@ from uuid import UUID
 from db.models import EmailVerification, EvidenceStage, EvidenceStep, Verdict, VerdictReason
 from db.queries.parts import Snapshot
 from services.addresses import ADDRESS_CHARACTERS_MAX
+from services.decoded import Json
 from services.errors import UpstreamDown
 from services.intake import storable
 from services.upstream.contract import ResultPage, UpstreamTask, is_key
@@ -41,13 +42,13 @@ def _read(function: Callable[P, T]) -> Callable[P, T]:
 
 
 @_read
-def task_id(answer: Any) -> UUID:  # noqa: ANN401 - JSON
+def task_id(answer: Json) -> UUID:
     """The id of a created task."""
     return UUID(answer["id"])
 
 
 @_read
-def key(answer: Any) -> str:  # noqa: ANN401 - JSON
+def key(answer: Json) -> str:
     """The secret of a new credential."""
     secret: str = answer["key"]
     if not is_key(secret):
@@ -56,13 +57,13 @@ def key(answer: Any) -> str:  # noqa: ANN401 - JSON
 
 
 @_read
-def tasks(answer: Any) -> list[UpstreamTask]:  # noqa: ANN401 - JSON
+def tasks(answer: Json) -> list[UpstreamTask]:
     """The tasks of a list page."""
     return [_task(task) for task in answer["tasks"]]
 
 
 @_read
-def task(answer: Any) -> UpstreamTask:  # noqa: ANN401 - JSON
+def task(answer: Json) -> UpstreamTask:
     """One task."""
     return _task(answer)
 
@@ -81,14 +82,14 @@ def csv_results(text: str, now: datetime) -> list[EmailVerification]:
 
 
 @_read
-def results(answer: Any) -> ResultPage:  # noqa: ANN401 - JSON
+def results(answer: Json) -> ResultPage:
     """A page of results."""
     now, next_after = datetime.now(UTC), _whole(answer["next_after"], _CURSOR_MAX)
     return ResultPage([verification(result, now) for result in answer["results"]], next_after)
 
 
 @_read
-def verification(result: Any, now: datetime) -> EmailVerification:  # noqa: ANN401 - JSON
+def verification(result: Json, now: datetime) -> EmailVerification:
     """One result. A reason that we do not know is OTHER; a step of evidence at an unknown stage is left out.
 
     `email` is the address that was asked for, of whatever verdict: results are told apart by it. A text of a task made
@@ -172,7 +173,7 @@ def _text(value: str | None) -> str | None:
     return storable(value) if value is not None else None
 
 
-def _whole(value: Any, most: int = _COUNT_MAX) -> int:  # noqa: ANN401 - JSON
+def _whole(value: Json, most: int = _COUNT_MAX) -> int:
     number = int(value)
     if not 0 <= number <= most:
         raise ValueError(number)
