@@ -60,7 +60,7 @@ class _Instance:
         verifier_up = asyncio.create_task(self._start_verifier(cluster), name="start verifier")
         self._opened.callback(verifier_up.cancel)
         await asyncio.to_thread(importlib.import_module, "app.service")  # slow: in a thread, so that the loop goes on
-        from app import service, wiring  # noqa: PLC0415 - as above
+        from app import service, wiring  # noqa: PLC0415 - loaded in a thread, above
 
         await _once(cluster, "db/migrations", lambda: asyncio.to_thread(_migrate, self._settings.database_url))
         settings = await verifier_up
@@ -142,7 +142,7 @@ async def _keep_alive(cluster: DevCluster) -> None:
             if await cluster.revive():
                 log.warning("PostgreSQL ended and was started again", port=cluster.port)
         except ClusterFailed as error:
-            log.error("PostgreSQL ended and does not start again", problem=str(error))  # noqa: TRY400 - it says all
+            log.error("PostgreSQL ended and does not start again", problem=str(error))  # noqa: TRY400 - the message says all
             return
 
 

@@ -43,7 +43,7 @@ async def reconcile_payments(settings: Settings, hours: int) -> int:
         try:
             await settlement.reconcile(db, payments, dt.datetime.now(dt.UTC), dt.timedelta(hours=hours))
         except UpstreamError as error:
-            log.error("payments_not_reconciled", problem=error.message)  # noqa: TRY400 - it says all
+            log.error("payments_not_reconciled", problem=error.message)  # noqa: TRY400 - the problem says all
             return 1
     return 0
 

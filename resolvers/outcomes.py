@@ -27,7 +27,7 @@ class Outcome:
         self.user_errors = list(user_errors)
         self._results = results or {}
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - rows
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - rows of any table
         """A result; None when there is none."""
         if name.startswith("_"):
             raise AttributeError(name)

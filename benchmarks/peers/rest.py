@@ -45,8 +45,8 @@ COUNTS = (
     "unknown_count, role_based_count, disposable_count, last_verification_requested_at, last_verification_completed_at"
 )
 TASK = f"id, name, status, source, email_count, created_at, updated_at, finished_at, {COUNTS}"
-TASKS = f"SELECT {TASK} FROM task WHERE account_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608 - the same
-ONE = f"SELECT {TASK} FROM task WHERE id = $1 AND account_id = $2"  # noqa: S608 - the same
+TASKS = f"SELECT {TASK} FROM task WHERE account_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"  # noqa: S608 - names of ours
+ONE = f"SELECT {TASK} FROM task WHERE id = $1 AND account_id = $2"  # noqa: S608 - names of ours
 ACCOUNT = (
     "SELECT id, role, suspended_at, EXISTS (SELECT 1 FROM auth_session s WHERE s.id = $2 AND s.account_id = account.id "
     "AND s.expires_at > $3) AS lives FROM account WHERE id = $1"
@@ -62,11 +62,11 @@ SUMMED = (
 )  # fmt: skip
 LATEST = ("last_verification_requested_at", "last_verification_completed_at")
 ADDED_UP = (
-    "SELECT status, sum(n)::bigint AS n, "  # noqa: S608 - the same
+    "SELECT status, sum(n)::bigint AS n, "  # noqa: S608 - names of ours
     + ", ".join(
         [*(f"sum({name})::bigint AS {name}" for name in SUMMED), *(f"max({name}) AS {name}" for name in LATEST)]
     )
-    + f" FROM (SELECT status, task_count AS n, {', '.join((*SUMMED, *LATEST))} FROM account_day "  # noqa: S608 - the same
+    + f" FROM (SELECT status, task_count AS n, {', '.join((*SUMMED, *LATEST))} FROM account_day "  # noqa: S608 - names of ours
     f"WHERE account_id = $1 AND date BETWEEN $2 AND $3 UNION ALL SELECT status, 1, {', '.join((*SUMMED, *LATEST))} "
     "FROM task WHERE account_id = $1 AND created_at >= $2::date AND created_at < $3::date + 1 "
     "AND status IN ('DRAFT', 'QUEUED', 'RUNNING')) AS found GROUP BY status"

@@ -88,7 +88,7 @@ class CompiledExecutor(StrawberryGraphQLCoreExecutionContext):
             if function is not None:
                 try:
                     return function(result)
-                except Exception:  # noqa: BLE001, S110 - as above
+                except Exception:  # noqa: BLE001, S110 - graphql-core comes upon it again
                     pass
         return super().complete_object_value(return_type, field_details_list, info, path, result, position_context)
 

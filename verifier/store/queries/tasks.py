@@ -132,7 +132,7 @@ async def page(pool: Pool, wanted: Filter, *, limit: int, offset: int) -> list[T
             conditions.append(condition.format(len(arguments)))
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     rows = await pool.fetch(
-        f"SELECT {COLUMNS} FROM task {where} ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",  # noqa: S608 - ours
+        f"SELECT {COLUMNS} FROM task {where} ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",  # noqa: S608 - names of ours
         *arguments,
     )
     return [Task(**row) for row in rows]
