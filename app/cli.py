@@ -22,7 +22,15 @@ class Refused(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     options = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)  # until a loop hears it: leave by the same way as on Ctrl-C
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)  # until a loop hears it: leave by the same way as on Ctrl-C
+        return _ended(options)
+    except KeyboardInterrupt:  # in whatever we are, the telling of an error included
+        return 130
+
+
+def _ended(options: argparse.Namespace) -> int:
+    """Run the command to its end; what it raises is told in a line."""
     try:
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
@@ -30,8 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
     except Exception as error:
         code = exit_code(error)
         if code is None:
