@@ -13,6 +13,8 @@ from app.settings import Settings, SettingsError, process_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 SDL_PATH = ROOT / "schema" / "schema.graphql"
+STOPPED = 130
+"""The exit code of a command that was asked to stop."""
 
 
 class Refused(Exception):
@@ -20,20 +22,14 @@ class Refused(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
+    """Run one command; returns its exit code. Raises SystemExit on SIGTERM."""
     options = parser().parse_args(arguments)
     try:
-        signal.signal(signal.SIGTERM, _interrupt)  # until a loop hears it: leave by the same way as on Ctrl-C
-        return _ended(options)
-    except KeyboardInterrupt:  # in whatever we are, the telling of an error included
-        return 130
-
-
-def _ended(options: argparse.Namespace) -> int:
-    """Run the command to its end; what it raises is told in a line."""
-    try:
+        signal.signal(signal.SIGTERM, _leave)  # until a loop hears it
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
+    except KeyboardInterrupt:
+        return STOPPED
     except SettingsError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
@@ -337,6 +333,8 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
         return runner.run(coroutine)
 
 
-def _interrupt(_number: int, _frame: object) -> None:
+def _leave(_number: int, _frame: object) -> None:
+    # Not KeyboardInterrupt: where that passes through an exec of text, as dataclasses make, CPython ends the process by
+    # SIGINT at last, whatever was caught in between.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what is open is being closed
-    raise KeyboardInterrupt
+    raise SystemExit(STOPPED)

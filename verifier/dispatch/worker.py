@@ -1,7 +1,8 @@
 """The process that carries plans out: jobs from the queue, leases kept alive, lost chunks found again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -32,12 +33,13 @@ PROBE_SECONDS = 2.0
 SEEN_SECONDS = 5.0
 LISTENER_PROBE_SECONDS = 20.0
 STOP_SECONDS = 4.0
+AWAY_PAUSE_SECONDS = 1.0  # until PostgreSQL is looked for again
 
 log = structlog.get_logger()
 
 
 class DatabaseLost(Exception):
-    """PostgreSQL went away; the supervisor is to start the worker again."""
+    """PostgreSQL went away; the worker is to begin anew."""
 
 
 @dataclass(slots=True)
@@ -49,6 +51,8 @@ class Worker:
     engine: Engine
     stopping: asyncio.Event
     id: UUID = field(default_factory=uuid4)
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it was told to stop, and when it cannot go on: no work is begun any more."""
 
     async def run(self) -> None:
         """Work until told to stop, then give back what is unfinished. Raises DatabaseLost."""
@@ -71,7 +75,7 @@ class Worker:
             chunk_runner.gate.renew(), chunk_runner.watch(), figures.keep_flushing(), self._say_alive(),
             self._reconcile(), self._probe(),
             housekeeping.keep_purging(self.pool, housekeeping.Retention.of(self.settings)),
-            deliver.run(self.pool, self.settings, self.stopping),
+            deliver.run(self.pool, self.settings, self.ending),
             *(self._probe_listener(queue) for queue in queues),
         )  # fmt: skip
         beside = [asyncio.create_task(part) for part in parts]
@@ -80,7 +84,7 @@ class Worker:
             done, _ = await asyncio.wait({*serving, stop, *beside}, return_when=asyncio.FIRST_COMPLETED)
             first = done.pop().exception()
             was_told = self.stopping.is_set()
-            self.stopping.set()
+            self.ending.set()
             for queue in queues:
                 queue.shutdown.set()
             await asyncio.wait(serving, timeout=STOP_SECONDS if was_told else 1.0)
@@ -108,7 +112,7 @@ class Worker:
             settings.zone_pause_seconds,
         )
         return runner.ChunkRunner(
-            self.pool, self.engine, gate.Gate(self.pool), schedule, figures, self.stopping, settings.egress_name
+            self.pool, self.engine, gate.Gate(self.pool), schedule, figures, self.ending, settings.egress_name
         )
 
     def _chunk_queue(self, chunk_runner: runner.ChunkRunner) -> QueueManager:
@@ -116,7 +120,8 @@ class Worker:
         queue = QueueManager(Queries(AsyncpgPoolDriver(self.pool)))
 
         async def verify(job: Job) -> None:
-            await _delivered(chunk_runner.run, jobs.ChunkJob.from_payload(job.payload))
+            with _asking_again():
+                await chunk_runner.run(jobs.ChunkJob.from_payload(job.payload))
 
         queue.entrypoint(jobs.PLAN, on_failure="hold")(
             self._plan(planner.Planner(self.pool, self.engine, self.settings.zones))
@@ -134,7 +139,8 @@ class Worker:
 
     def _plan(self, plans: planner.Planner) -> Callable[[Job], Awaitable[None]]:
         async def plan(job: Job) -> None:
-            await self._unless_stopped(plans.plan(UUID((job.payload or b"").decode())))
+            with _asking_again():
+                await self._unless_stopped(plans.plan(UUID((job.payload or b"").decode())))
 
         return plan
 
@@ -154,12 +160,12 @@ class Worker:
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that may be done again from its start; have it delivered again where the worker stops first."""
-        doing, stop = asyncio.create_task(work), asyncio.create_task(self.stopping.wait())
+        doing, stop = asyncio.create_task(work), asyncio.create_task(self.ending.wait())
         await asyncio.wait({doing, stop}, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if not doing.done():
             doing.cancel()
-            raise RetryRequested(timedelta(0), reason="worker stops")
+            raise delivery.Interrupted
         await doing
 
     async def _reconcile(self) -> None:
@@ -188,27 +194,54 @@ class Worker:
             await queue.listener_healthy(timedelta(seconds=LISTENER_PROBE_SECONDS))
 
 
-async def _delivered(run: Callable[[jobs.ChunkJob], Awaitable[None]], job: jobs.ChunkJob) -> None:
-    """Run a chunk's job; what asks for another delivery becomes the queue's word for it."""
+@contextlib.contextmanager
+def _asking_again() -> Iterator[None]:
+    """Make what asks for another delivery the queue's word for it."""
     try:
-        await run(job)
+        yield
     except gate.MailHostBusy as busy:
         raise RetryRequested(timedelta(seconds=busy.seconds), reason="mail host busy") from busy
     except delivery.Interrupted as interrupted:
         raise RetryRequested(timedelta(0), reason="worker stops") from interrupted
+    except database.LOST as lost:
+        raise RetryRequested(timedelta(seconds=AWAY_PAUSE_SECONDS), reason="PostgreSQL went away") from lost
 
 
 async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[], None]) -> None:
-    """Open the database and the engine, work until `stopping` is set, close both."""
+    """Work until `stopping` is set; where PostgreSQL goes away, begin anew when it is back.
+
+    Raises database.DatabaseUnusableError where it cannot be used from the beginning.
+    """
     pool = await database.open_pool(settings.database_url, size=POOL_SIZE)
+    on_ready()
+    log.info("worker started", concurrency=settings.concurrency)
+    while pool is not None:
+        try:
+            await _work(settings, pool, stopping)
+            break
+        except DatabaseLost as error:
+            log.warning("the worker waits for PostgreSQL", error=str(error))
+        pool = await _reopened(settings, stopping)
+    log.info("worker stopped")
+
+
+async def _work(settings: Settings, pool: database.Pool, stopping: asyncio.Event) -> None:
     engine = Engine(settings.engine_config())
     try:
-        on_ready()
-        log.info("worker started", concurrency=settings.concurrency)
         await Worker(settings, pool, engine, stopping).run()
-        log.info("worker stopped")
     finally:
         await _close(engine, pool)
+
+
+async def _reopened(settings: Settings, stopping: asyncio.Event) -> database.Pool | None:
+    """Give a pool as soon as there can be one; None where the worker is told to stop first."""
+    while not stopping.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), AWAY_PAUSE_SECONDS)
+            break
+        with contextlib.suppress(database.DatabaseUnusableError, *database.LOST):
+            return await database.open_pool(settings.database_url, size=POOL_SIZE)
+    return None
 
 
 async def _close(engine: Engine, pool: database.Pool) -> None:

@@ -85,7 +85,27 @@ async def test_a_worker_that_is_told_to_stop_gives_back_what_it_has_at_once(
     assert len(await sandbox.all_results(task["id"])) == len(EMAILS)
 
 
-async def test_a_worker_without_its_database_says_so_and_exits(
+async def test_a_worker_that_loses_its_database_begins_anew_when_it_is_back(
+    sandbox: Rest, env: dict[str, str], postgres_server_url: str, tmp_path: Path
+) -> None:
+    name = env["VERIFIER_DATABASE_URL"].partition("?")[0].rpartition("/")[2]
+    server = await asyncpg.connect(postgres_server_url)
+    async with _worker(env, tmp_path / "ready") as worker:
+        task = await sandbox.create(EMAILS)
+        await _some_results(sandbox, task["id"])
+        await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        assert worker.stderr is not None
+        async with asyncio.timeout(15):
+            while b"the worker waits for PostgreSQL" not in await worker.stderr.readline():
+                assert worker.returncode is None
+        await sandbox.finished(task["id"], seconds=25)
+        assert len(await sandbox.all_results(task["id"])) == len(EMAILS)
+        worker.send_signal(signal.SIGTERM)
+        assert await worker.wait() == 0
+    await server.close()
+
+
+async def test_a_worker_whose_database_does_not_come_back_can_be_stopped(
     env: dict[str, str], postgres_server_url: str, tmp_path: Path
 ) -> None:
     async with _worker(env, tmp_path / "ready") as worker:
@@ -95,9 +115,18 @@ async def test_a_worker_without_its_database_says_so_and_exits(
         await connection.close()
         async with asyncio.timeout(15):
             assert worker.stderr is not None
-            said = (await worker.stderr.read()).decode()
-            assert await worker.wait() == 1
-    assert "DatabaseLost" in said.splitlines()[-1]
+            while b"the worker waits for PostgreSQL" not in await worker.stderr.readline():
+                pass
+            worker.send_signal(signal.SIGTERM)
+            assert await worker.wait() == 0
+
+
+async def test_a_worker_that_never_had_a_database_says_so_and_exits(env: dict[str, str], tmp_path: Path) -> None:
+    away = {"VERIFIER_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
+    async with _worker(env | away, tmp_path / "ready") as worker:
+        _, said = await worker.communicate()
+    assert worker.returncode == 1
+    assert "VERIFIER_DATABASE_URL cannot be reached" in said.decode().splitlines()[-1]
 
 
 async def test_a_worker_with_bad_settings_names_every_problem(tmp_path: Path) -> None:
