@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Raises SystemExit on SIGTERM."""
     options = parser().parse_args(arguments)
     try:
-        signal.signal(signal.SIGTERM, _leave)  # until a loop hears it
+        signal.signal(signal.SIGTERM, _leave)  # until a loop hears it: see `signals.cancelled_by_sigterm`
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except KeyboardInterrupt:
@@ -329,8 +329,15 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
 
     import uvloop
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(coroutine)
+    from app import signals
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(signals.cancelled_by_sigterm(coroutine))
+    except asyncio.CancelledError:
+        return STOPPED
+    finally:
+        signal.signal(signal.SIGTERM, _leave)
 
 
 def _leave(_number: int, _frame: object) -> None:

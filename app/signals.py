@@ -17,6 +17,21 @@ class Stopped(Exception):
     """The program was asked to stop before it had come up."""
 
 
+async def cancelled_by_sigterm(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await `coroutine`, which SIGTERM cancels, once, as asyncio has it cancelled by Ctrl-C.
+
+    An exception raised by a signal's handler would arise in whatever runs, and be lost in a callback of a transport.
+    """
+    task = asyncio.ensure_future(coroutine)
+
+    def stop() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    return await task
+
+
 @contextlib.asynccontextmanager
 async def stop_event() -> AsyncIterator[asyncio.Event]:
     """Give an event that is set by SIGINT, SIGTERM, and by the end of a `uv run` above us, even by kill -9.

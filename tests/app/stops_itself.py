@@ -1,17 +1,41 @@
-"""`python -m app sdl`, but that it is asked to stop while text is executed, as where a dataclass is made."""
+"""A command that is asked to stop where an exception would be lost, or misunderstood: in text, or in a callback."""
 
 import argparse
+import asyncio
+import os
+import signal
+import socket
 import sys
 from unittest import mock
 
 from app import cli
 
 
-def _stopped(_options: argparse.Namespace) -> int:
-    exec("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")  # noqa: S102 - it is about such text
+def _in_text(_options: argparse.Namespace) -> int:
+    """While text is executed, as where a dataclass is made."""
+    exec("os.kill(os.getpid(), signal.SIGTERM)")  # noqa: S102 - it is about such text
+    return 0
+
+
+def _in_callback(_options: argparse.Namespace) -> int:
+    """While a transport tells its protocol of what has come."""
+    return cli._run(_received())
+
+
+class _Stopping(asyncio.Protocol):
+    def data_received(self, _data: bytes) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _received() -> int:
+    ours, theirs = socket.socketpair()
+    await asyncio.get_running_loop().create_connection(_Stopping, sock=ours)
+    theirs.send(b"something")
+    await asyncio.sleep(60)
     return 0
 
 
 if __name__ == "__main__":
-    with mock.patch.object(cli, "_sdl", _stopped):
+    command = {"text": _in_text, "callback": _in_callback}[sys.argv[1]]
+    with mock.patch.object(cli, "_sdl", command):
         sys.exit(cli.main(["sdl"]))
