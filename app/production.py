@@ -6,7 +6,7 @@ import gc
 
 import structlog
 
-from app import logs, service, serving, signals, wiring
+from app import database, logs, service, serving, signals, wiring
 from app.settings import Settings
 from db.session import Database
 from services.errors import UpstreamError
@@ -21,6 +21,7 @@ async def serve(settings: Settings) -> int:
     async with signals.stop_event() as stop, contextlib.AsyncExitStack() as opened:
         listener = serving.bind(settings.host, settings.port)
         opened.callback(listener.close)
+        await database.look(settings.database_url)
         parts = await opened.enter_async_context(wiring.open_parts(settings))
         api = await opened.enter_async_context(service.api(parts, settings, listener))
         gc.collect()
@@ -51,6 +52,7 @@ async def reconcile_payments(settings: Settings, hours: int) -> int:
 async def work(settings: Settings) -> int:
     """Run the worker until SIGINT or SIGTERM; returns the exit code."""
     logs.configure(settings.log_format, settings.log_level)
+    await database.look(settings.database_url)
     async with (
         signals.stop_event() as stop,
         wiring.open_parts(settings) as parts,
