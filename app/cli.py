@@ -20,6 +20,10 @@ class Refused(Exception):
     """The command cannot do what it was asked; the sentence says why. Exit code 2."""
 
 
+class Failed(Exception):
+    """Something else kept the command from what it was asked; the sentence says what. Exit code 1."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Raises SystemExit on SIGTERM."""
     options = parser().parse_args(arguments)
@@ -55,7 +59,7 @@ def exit_code(error: Exception) -> int | None:
         error, Refused | CannotListen | DataDirUnusable | NotPermitted | OutOfReach | PostgresMissing | Unfit
     ):
         return 2
-    return 1 if isinstance(error, ClusterFailed | StartFailed) else None
+    return 1 if isinstance(error, ClusterFailed | Failed | StartFailed) else None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -214,7 +218,10 @@ def _reconcile(options: argparse.Namespace) -> int:
         raise Refused(
             f"PAYMENTS is {settings.payments}: there is nothing outside to ask (the mock is known to its process alone)"
         )
-    return _run_on_database(settings.database_url, production.reconcile_payments(settings, options.hours))
+    try:
+        return _run_on_database(settings.database_url, production.reconcile_payments(settings, options.hours))
+    except production.NotReconciled as error:
+        raise Failed(str(error)) from error
 
 
 def _check_credits(options: argparse.Namespace) -> int:
