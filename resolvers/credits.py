@@ -114,8 +114,7 @@ def _account_id(user_id: str | None) -> UUID | None:
         return None
     account_id = ids.parse("user", user_id)
     if account_id is None:
-        message = "No such account."
-        raise NotFound(message, field=("input", "userId"))
+        raise NotFound("No such account.", field=("input", "userId"))
     return account_id
 
 

@@ -33,8 +33,7 @@ async def node(info: Info, id: str) -> Row | None:
 async def nodes(info: Info, ids: list[str]) -> list[Row | None]:
     """Several objects, in the order asked."""
     if len(ids) > _IDS_MAX:
-        message = f"At most {_IDS_MAX} ids at a time."
-        raise BadRequest(message)
+        raise BadRequest(f"At most {_IDS_MAX} ids at a time.")
     return list(await asyncio.gather(*(_find(info.context, i) for i in ids)))
 
 

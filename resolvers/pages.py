@@ -80,12 +80,10 @@ def window(first: int | None, after: str | None, last: int | None, before: str |
 
     """
     if first is not None and last is not None:
-        message = "Give `first` or `last`, not both."
-        raise BadRequest(message)
+        raise BadRequest("Give `first` or `last`, not both.")
     for name, size in (("first", first), ("last", last)):
         if size is not None and not 1 <= size <= SIZE_MAX:
-            message = f"`{name}` is 1 to {SIZE_MAX}."
-            raise BadRequest(message)
+            raise BadRequest(f"`{name}` is 1 to {SIZE_MAX}.")
     return Window(
         size=last if last is not None else first if first is not None else DEFAULT_SIZE,
         is_backward=last is not None,
@@ -133,8 +131,7 @@ def _decode(text: str, decode: Decode) -> tuple[Any, ...]:
             raise TypeError
         return tuple(_storable(value) for value in decode(values))
     except (ValueError, TypeError, AttributeError, OverflowError) as error:  # UUID raises the first three
-        message = "This cursor is not one of this list."
-        raise BadRequest(message) from error
+        raise BadRequest("This cursor is not one of this list.") from error
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - sort values of any type that JSON holds

@@ -140,8 +140,7 @@ def conditions(given: Filter | None) -> TaskConditions:
         return TaskConditions()
     if given.integration is not None:
         if not 1 <= len(given.integration) <= _INTEGRATIONS_MAX:
-            message = f"`integration` takes 1 to {_INTEGRATIONS_MAX} values."
-            raise BadRequest(message)
+            raise BadRequest(f"`integration` takes 1 to {_INTEGRATIONS_MAX} values.")
         integrations.require_slugs(given.integration)
     return TaskConditions(
         given.created_after,
@@ -208,8 +207,7 @@ async def upload_task_file(
     """Make a task from a file."""
     parts, actor = info.context.parts, info.context.require(ApiKeyScope.TASKS_WRITE)
     if not file.filename:
-        message = "Send the file's name with the file part."
-        raise Required(message, field=("input", "file"))
+        raise Required("Send the file's name with the file part.", field=("input", "file"))
     await parts.upstream_keys.require(actor.account_id)
     url = await _webhook_url(parts, webhook_url)
     info.context.take_longer(_LIST_SECONDS_MAX)

@@ -130,8 +130,7 @@ def picture(row: type, description: str) -> Callable[[type[T]], type[T]]:
 def words(enum: type[Enum], description: str, values: Mapping[str, str]) -> None:
     """Declare an enum of the database, which is the type of a field from then on: every value described."""
     if differing := {member.name for member in enum} ^ set(values):
-        message = f"{enum.__name__}: values and descriptions differ in {sorted(differing)}"
-        raise TypeError(message)
+        raise TypeError(f"{enum.__name__}: values and descriptions differ in {sorted(differing)}")
     definition: StrawberryEnumDefinition = vars(strawberry.enum(enum, description=description))[
         "__strawberry_definition__"
     ]

@@ -40,8 +40,7 @@ async def refresh(
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     if not 1 <= first <= FIRST_MAX:
-        message = f"`first` is 1 to {FIRST_MAX:,}."
-        raise Invalid(message, field=("input", "first"))
+        raise Invalid(f"`first` is 1 to {FIRST_MAX:,}.", field=("input", "first"))
     found = await keys.asking(actor.account_id, partial(newest, upstream, count=first))
     async with db.read() as session:
         known = await part_queries.by_upstream_ids(session, [task.id for task in found])

@@ -171,8 +171,7 @@ async def update(
 async def _draft(session: Session, actor: Actor, task_id: UUID | None) -> Task:
     task = await tasks.owned(session, actor, task_id)
     if task.status is not TaskStatus.DRAFT:
-        message = f"The task is {task.status.value}; this takes a DRAFT."
-        raise WrongState(message, field=("input", "taskId"))
+        raise WrongState(f"The task is {task.status.value}; this takes a DRAFT.", field=("input", "taskId"))
     return task
 
 
@@ -209,8 +208,7 @@ def quote(emails: Sequence[str]) -> TaskQuote:
 
     """
     if not 1 <= len(emails) <= PART_ADDRESSES_MAX:
-        message = f"`emails` takes 1 to {PART_ADDRESSES_MAX:,} addresses. Upload longer lists."
-        raise BadRequest(message)
+        raise BadRequest(f"`emails` takes 1 to {PART_ADDRESSES_MAX:,} addresses. Upload longer lists.")
     intake = Intake(PART_ADDRESSES_MAX)
     _, records = intake.take(inline_rows(emails))
     sample = [[record[2]] for record in records[: row_queries.SAMPLE_ROWS]]

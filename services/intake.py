@@ -83,8 +83,7 @@ class Intake:
 
     def _number(self, number: int, address: addresses.Address | None) -> AddressRecord:
         if self._addresses.count > self.addresses_max:
-            message = f"The list holds more than {self.addresses_max:,} different addresses."
-            raise TooLarge(message)
+            raise TooLarge(f"The list holds more than {self.addresses_max:,} different addresses.")
         if address is None:
             self.malformed_count += 1
             return number, None, None, None

@@ -23,8 +23,7 @@ async def purge_expired(db: Database, actor: Actor, *, is_dry_run: bool, now: da
     """
     actor.require(None)
     if not actor.is_admin:
-        message = "Only an administrator removes what is past its retention."
-        raise Forbidden(message)
+        raise Forbidden("Only an administrator removes what is past its retention.")
     if is_dry_run:
         return await count(db, now) + await retention.count_expired(db, now)
     return await purge(db, now) + await retention.remove_expired(db, now)

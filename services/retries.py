@@ -46,8 +46,7 @@ async def retry(
         last = await part_queries.last_number(session, task.id)
         count = await result_queries.reopen(session, task.id, after_part=last, part_size=PART_ADDRESSES_MAX)
         if not count:
-            message = "Every address of the task has a verdict."
-            raise WrongState(message, field=("input", "taskId"))
+            raise WrongState("Every address of the task has a verdict.", field=("input", "taskId"))
         await part_queries.recount(session, task.id)
         task.status, task.failure_reason, task.finished_at = TaskStatus.QUEUED, None, None
         task.updated_at, task.refreshed_at, task.retry_count = now, now, task.retry_count + 1

@@ -243,8 +243,7 @@ class Worker:
             if not page.results:
                 break
             if page.next_after <= cursor:
-                message = "The verifier's results do not move on."
-                raise UpstreamDown(message)
+                raise UpstreamDown("The verifier's results do not move on.")
             async with self.db.transaction() as session:
                 recorded = await ingest.record_batch(
                     session, key, page.results, seen=cursor, cursor=page.next_after, now=datetime.now(UTC)
