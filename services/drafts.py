@@ -121,15 +121,13 @@ async def start(
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     async with db.transaction() as session:
-        if idempotency_key is not None and task_id is not None:
+        if task_id is not None:
             key = idempotency.key(actor, "startTask", idempotency_key, [str(task_id)], task_id, now)
-            if key is not None and (first := await tasks.repeated(session, actor, key)) is not None:
+            if (first := await tasks.repeated(session, actor, key)) is not None:
                 return first
         task = await _draft(session, actor, task_id)
         await lists.queue(session, task, now)
-        await audit.record_reach(
-            session, "task.start", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.start", now, actor, task)
     announcer.changed([task.id, task.account_id])
     return task
 
@@ -161,9 +159,7 @@ async def update(
             task.webhook_url = webhook_url
         if mapping is not None:
             await _map_anew(session, await _draft(session, actor, task_id), mapping, now)
-        await audit.record_reach(
-            session, "task.update", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.update", now, actor, task)
     announcer.changed([task.id, task.account_id])
     return task
 

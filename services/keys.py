@@ -166,9 +166,7 @@ async def revoke(db: Database, actor: Actor, key_id: UUID | None, now: datetime)
         key = await _reached(session, actor, key_id)
         if key.revoked_at is None:
             key.revoked_at, key.previous_hash, key.previous_expires_at = now, None, None
-            await audit.record_reach(
-                session, "key.revoke", now, actor=actor, owner_id=key.account_id, subject_id=key.global_id
-            )
+            await audit.record_reach(session, "key.revoke", now, actor, key)
     return key
 
 

@@ -37,9 +37,9 @@ async def retry(
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     async with db.transaction() as session:
-        if idempotency_key is not None and task_id is not None:
+        if task_id is not None:
             key = idempotency.key(actor, "retryTask", idempotency_key, [str(task_id)], task_id, now)
-            if key is not None and (first := await tasks.repeated(session, actor, key)) is not None:
+            if (first := await tasks.repeated(session, actor, key)) is not None:
                 return first
         task = await tasks.owned(session, actor, task_id)
         _check(task, is_stopping=await part_queries.has_open(session, task.id))
@@ -55,9 +55,7 @@ async def retry(
         await queries.move_counters(session, task.id, now)
         await session.refresh(task)
         await credits.hold(session, task, count, now)
-        await audit.record_reach(
-            session, "task.retry", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.retry", now, actor, task)
     announcer.changed([task.id, task.account_id])
     return task
 

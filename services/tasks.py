@@ -77,9 +77,7 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
         await part_queries.stop_all(session, task.id, now)
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
-        await audit.record_reach(
-            session, "task.cancel", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.cancel", now, actor, task)
         await session.refresh(task)
         await webhooks.task_ended(session, task, now)
     announcer.changed([task.id, task.account_id])
@@ -101,11 +99,9 @@ async def delete(db: Database, actor: Actor, task_id: UUID | None, now: datetime
             raise WrongState(f"The task is {task.status.value}: cancel it first.", field=("input", "taskId"))
         if await part_queries.has_open(session, task.id):  # with its row it would be forgotten, and go on upstream
             raise WrongState("The task is still being stopped. Try again in a moment.", field=("input", "taskId"))
-        await audit.record_reach(
-            session, "task.delete", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
-        await part_queries.let_go(session, [task.id])
-        await queries.remove(session, [task.id])
+        await audit.record_reach(session, "task.delete", now, actor, task)
+        await part_queries.let_go(session, task.id)
+        await queries.remove(session, task.id)
     return task.id
 
 
@@ -171,7 +167,7 @@ async def store(
 ) -> Task:
     """Write a new task with its list, in one transaction; a repeated request gives the first task again."""
     async with db.transaction() as session:
-        if key is not None and (first := await repeated(session, actor, key)) is not None:
+        if (first := await repeated(session, actor, key)) is not None:
             return first
         # The counts are known once all rows are read; the row must be there before its addresses.
         task.email_count = task.domain_count = task.total_count = task.malformed_count = task.malformed_row_count = 0
@@ -183,16 +179,16 @@ async def store(
     return task
 
 
-async def repeated(session: Session, actor: Actor, key: IdempotencyKey) -> Task | None:
-    """The task that a request with this key has made or changed; None for the first.
+async def repeated(session: Session, actor: Actor, key: IdempotencyKey | None) -> Task | None:
+    """The task that a request with this key has made or changed; None for the first, and without a key.
 
     Raises:
         IdempotencyConflict: the key was used with other input.
         NotFound: the task was deleted since, or is another's: whose keys these are may be no administrator any more.
 
     """
-    first = await queries.remember(session, key)
-    if first is None:
+    first = await queries.remember(session, key) if key is not None else None
+    if key is None or first is None:
         return None
     idempotency.hold_same(first, key)
     found = (await queries.by_ids(session, [first.subject_id])).get(first.subject_id)

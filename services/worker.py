@@ -160,9 +160,8 @@ class Worker:
             log.exception("parts_not_put_off", task_ids=[ids.global_id("task", part.task_id) for part in parts])
 
     async def _post(self, part: TaskPart) -> None:
-        key = (part.task_id, part.n)
         async with self.db.read() as session:
-            emails = await queries.addresses(session, key)
+            emails = await queries.addresses(session, part.key)
         create = partial(self.upstream.create, emails=emails, idempotency_key=part.idempotency_key)
         try:
             if self.upstream.gives_ids:
@@ -171,21 +170,21 @@ class Worker:
                 upstream_id = await self._send(part, create)
         except (UpstreamMissing, UpstreamRefused):  # what was refused is not there to be looked for, or to be stopped
             async with self.db.transaction() as session:
-                await queries.mark_unsent(session, key)
+                await queries.mark_unsent(session, part.key)
             raise
         if upstream_id is None:
             return
         async with self.db.transaction() as session:
-            await queries.mark_running(session, key, upstream_id, datetime.now(UTC), _POLL_MIN)
+            await queries.mark_running(session, part.key, upstream_id, datetime.now(UTC), _POLL_MIN)
         self.announcer.changed([part.task_id, part.account_id])
         log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
 
     async def _send(self, part: TaskPart, create: Callable[[str], Awaitable[UUID | None]]) -> UUID | None:
         """Post a part to an upstream that may not tell its id, once. What may have arrived is looked for afterwards."""
-        key, now = (part.task_id, part.n), datetime.now(UTC)
+        now = datetime.now(UTC)
         async with self.db.transaction() as session:
             if not await queries.mark_sent(session, part, now, _POLL_MIN):
-                await queries.change(session, key, due_at=now + _POLL_MAX)
+                await queries.change(session, part.key, due_at=now + _POLL_MAX)
                 return None
         self.announcer.changed([part.task_id, part.account_id])
         try:
@@ -195,7 +194,7 @@ class Worker:
                 log.warning("answer_lost", task_id=ids.global_id("task", part.task_id), part=part.n, error=str(error))
                 return None
             async with self.db.transaction() as session:
-                await queries.mark_unsent(session, key)
+                await queries.mark_unsent(session, part.key)
             raise
 
     async def _search(self, reader: UUID | None, parts: Sequence[TaskPart], now: datetime) -> None:
@@ -236,8 +235,7 @@ class Worker:
 
     async def _bring_home(self, part: TaskPart, task: UpstreamTask, reader: UUID | None) -> None:
         """Drain the results so far, then move the counters: what is counted is always there to be read."""
-        key, cursor, drained = (part.task_id, part.n), part.cursor, 0
-        pages = 0
+        key, cursor, drained, pages = part.key, part.cursor, 0, 0
         while True:
             page = await self.keys.reading(reader, partial(self.upstream.results, task_id=task.id, after=cursor))
             if not page.results:
@@ -273,13 +271,8 @@ class Worker:
         grown = min(part.poll_seconds * _POLL_GROWTH, _POLL_MAX.total_seconds())
         seconds = _POLL_MIN.total_seconds() if has_moved else grown
         async with self.db.transaction() as session:
-            await queries.change(
-                session,
-                (part.task_id, part.n),
-                due_at=now + timedelta(seconds=seconds),
-                poll_seconds=seconds,
-                attempt=0,
-            )
+            due_at = now + timedelta(seconds=seconds)
+            await queries.change(session, part.key, due_at=due_at, poll_seconds=seconds, attempt=0)
 
     async def _remake(self, part: TaskPart, now: datetime) -> None:
         """Upstream has lost the task: made again once with what still lacks a verdict, then failed."""
@@ -287,7 +280,7 @@ class Worker:
             await self._fail(part, "The verifier lost the task twice.", now)
             return
         log.warning("upstream_lost_task", task_id=ids.global_id("task", part.task_id), part=part.n)
-        if await ingest.send_again(self.db, (part.task_id, part.n), part.remade_count + 1, now):
+        if await ingest.send_again(self.db, part.key, part.remade_count + 1, now):
             self.announcer.changed([part.task_id, part.account_id])
 
     async def _stop(self, part: TaskPart) -> None:
@@ -298,7 +291,7 @@ class Worker:
             except (UpstreamMissing, UpstreamRefused):
                 log.info("part_not_there_to_stop", task_id=ids.global_id("task", part.task_id), part=part.n)
         async with self.db.transaction() as session:
-            await queries.change(session, (part.task_id, part.n), state=PartState.ENDED)
+            await queries.change(session, part.key, state=PartState.ENDED)
 
     async def _postpone(self, parts: Sequence[TaskPart], now: datetime, error: UpstreamDown | None) -> None:
         """Try again later, as upstream asks or with doubling waits; after 24 hours of nothing else give up.
@@ -320,16 +313,15 @@ class Worker:
                 )
 
     async def _fail(self, part: TaskPart, reason: str, now: datetime) -> None:
-        key = (part.task_id, part.n)
         if part.state is PartState.STOPPING:  # its task has ended long ago
             async with self.db.transaction() as session:
-                await queries.change(session, key, state=PartState.ENDED)
+                await queries.change(session, part.key, state=PartState.ENDED)
             return
         log.error("task_failed", task_id=ids.global_id("task", part.task_id), reason=reason)
         await ingest.fail(self.db, part.task_id, reason, now)
         if part.state is PartState.SENT:  # the end of its task leaves it to be looked for
             async with self.db.transaction() as session:
-                await queries.mark_lost(session, key)
+                await queries.mark_lost(session, part.key)
         self.announcer.changed([part.task_id, part.account_id])
 
     async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
