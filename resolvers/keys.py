@@ -11,6 +11,7 @@ from db.queries import accounts as queries
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
 from services import integrations, keys
+from services.keep import Keep
 
 
 async def by_uuid(context: Context, key_id: UUID | None) -> models.ApiKey | None:
@@ -68,7 +69,7 @@ async def update_api_key(
     api_key_id: str,
     name: str | None = None,
     scopes: Sequence[ApiKeyScope] | None = None,
-    metadata: Mapping[str, Any] | None = keys.UNCHANGED,
+    metadata: Mapping[str, Any] | Keep | None = Keep.AS_IT_IS,
 ) -> models.ApiKey:
     """Change a key."""
     actor, key_id = info.context.require(None), ids.parse("key", api_key_id)

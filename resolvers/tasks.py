@@ -17,7 +17,7 @@ from resolvers import filters, outcomes, pages
 from resolvers.context import Context, Info, Parts
 from services import adoption, drafts, freshness, integrations, retries, tasks, webhooks
 from services.errors import BadRequest, Required
-from services.profiles import Keep
+from services.keep import Keep
 
 _NAME_CHARACTERS_MAX = 100
 _LIST_SECONDS_MAX = 300.0

@@ -18,7 +18,7 @@ from services.actor import Actor
 from services.errors import BadRequest, Invalid, WrongState
 from services.files import ColumnRef
 from services.intake import PART_ADDRESSES_MAX, InputRow, Intake, inline_rows
-from services.profiles import Keep
+from services.keep import Keep
 from services.progress import Announcer
 
 FILE_ADDRESSES_MAX = 1_000_000

@@ -49,11 +49,6 @@ class Intake:
         return self.well_formed_count + self.malformed_count
 
     @property
-    def duplicate_count(self) -> int:
-        """Rows that repeat an address."""
-        return self.row_count - self.malformed_row_count - self.well_formed_count
-
-    @property
     def domain_count(self) -> int:
         """Different domains among the well-formed addresses."""
         return self._domains.count

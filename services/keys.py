@@ -6,7 +6,6 @@ import secrets
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from db.session import Database, Session
 from services import audit, documents, integrations
 from services.actor import Actor
 from services.errors import Invalid, LimitReached, NotFound, Required, TooLarge, WrongState
+from services.keep import Keep
 
 PREFIX = "mv_live_"
 NAME_CHARACTERS_MAX = 100
@@ -25,8 +25,6 @@ KEYS_MAX = 100
 KEYS_COUNTED = timedelta(days=1)
 """Each key has points of its own (services/rates.py): those made of late count too, though they were revoked."""
 NOTES_BYTES_MAX = 4 * 1024
-UNCHANGED: Mapping[str, Any] = MappingProxyType({})
-"""Notes that are not given: None would remove them."""
 ROTATION_GRACE = timedelta(hours=1)
 """How long the secret before a rotation works on."""
 REVOKED_SHOWN = timedelta(days=90)
@@ -111,7 +109,7 @@ async def update(
     *,
     name: str | None,
     scopes: Iterable[ApiKeyScope] | None,
-    notes: Mapping[str, Any] | None = UNCHANGED,
+    notes: Mapping[str, Any] | Keep | None = Keep.AS_IT_IS,
 ) -> ApiKey:
     """Change a key's name or scopes, where they are given, or its notes, which None removes.
 
@@ -125,7 +123,7 @@ async def update(
         changes["name"] = _checked_name(name)
     if scopes is not None:
         changes["scopes"] = _checked_scopes(scopes)
-    if notes is not UNCHANGED:
+    if not isinstance(notes, Keep):
         changes["notes"] = _checked_notes(notes)
     async with db.transaction() as session:
         key = await _own(session, actor, key_id)

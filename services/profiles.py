@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +12,9 @@ from db.session import Database
 from services import documents
 from services.actor import Actor
 from services.errors import Invalid, Required, VersionConflict
+from services.keep import Keep
 
 NAME_CHARACTERS_MAX = 200
-
-
-class Keep(Enum):
-    """The value of what was left out: it stays as it is. None would remove it."""
-
-    AS_IT_IS = "as it is"
 
 
 Name = str | None | Keep
