@@ -7,10 +7,10 @@ from db import ids
 from db.models import ApiKeyScope, CreditTransaction
 from db.queries import accounts as account_queries
 from db.session import Database, Session
-from services import audit, credits, idempotency
+from services import audit, credits, idempotency, texts
 from services.actor import Actor
 from services.credits import Request
-from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge
+from services.errors import Forbidden, Invalid, NotFound
 from services.till import Till
 
 AMOUNT_MAX = 10_000_000
@@ -117,15 +117,7 @@ def _request(
 ) -> Request:
     if not 1 <= amount <= AMOUNT_MAX:
         raise Invalid(f"An amount is 1 to {AMOUNT_MAX:,}.", field=("input", "amount"))
-    note = note.strip()
-    if not note:
-        raise Required("Give the reason.", field=("input", "note"))
-    if len(note) > NOTE_CHARACTERS_MAX:
-        raise TooLarge(
-            f"A note has at most {NOTE_CHARACTERS_MAX} characters; this one has {len(note)}.", field=("input", "note")
-        )
-    if "\0" in note:
-        raise Invalid("A note is text.", field=("input", "note"))
+    note = texts.checked(note, "A note", characters_max=NOTE_CHARACTERS_MAX, field=("input", "note"))
     return Request(
         f"{operation}:{actor.account_id}:{idempotency.checked(idempotency_key)}",
         (account_id or actor.account_id, amount, note),

@@ -14,9 +14,9 @@ from db.models import ApiKey, ApiKeyScope
 from db.queries import accounts as queries
 from db.queries import administration
 from db.session import Database, Session
-from services import audit, documents, integrations
+from services import audit, documents, integrations, texts
 from services.actor import Actor
-from services.errors import Invalid, LimitReached, NotFound, Required, TooLarge, WrongState
+from services.errors import Invalid, LimitReached, NotFound, Required, WrongState
 from services.keep import Keep
 
 PREFIX = "mv_live_"
@@ -183,14 +183,7 @@ async def _reached(session: Session, actor: Actor, key_id: UUID | None) -> ApiKe
 
 
 def _checked_name(name: str) -> str:
-    name, field = name.strip(), ("input", "name")
-    if not name:
-        raise Required("A name is needed.", field=field)
-    if len(name) > NAME_CHARACTERS_MAX:
-        raise TooLarge(f"A name has at most {NAME_CHARACTERS_MAX} characters.", field=field)
-    if "\0" in name:
-        raise Invalid("A name cannot hold a NUL character.", field=field)
-    return name
+    return texts.checked(name, "A name", characters_max=NAME_CHARACTERS_MAX, field=("input", "name"))
 
 
 def _checked_notes(notes: Mapping[str, Any] | None) -> dict[str, Any] | None:

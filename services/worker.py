@@ -19,7 +19,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import credits, deletion, ingest, retention, retention_of_tasks, searching
+from services import credits, deletion, ingest, retention, searching
 from services.cashier import Cashier
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.payments.port import Payments
@@ -59,8 +59,8 @@ class Chore:
 _CHORES = (
     Chore("credits_expired", 60.0, credits.expire_due),
     Chore("deleted_accounts_removed", 5.0, deletion.remove_deleted),
-    Chore("expired_credentials_removed", 3600.0, retention.remove_expired),
-    Chore("drafts_and_results_removed", 3600.0, retention_of_tasks.purge),
+    Chore("expired_credentials_removed", 3600.0, retention.remove_credentials),
+    Chore("drafts_and_results_removed", 3600.0, retention.purge_tasks),
 )
 
 

@@ -28,9 +28,9 @@ async def test_what_is_past_its_time_is_counted_and_then_removed(parts: Parts, a
             now=NOW,
         )
         await raw("UPDATE api_key SET revoked_at = :at WHERE id = :id RETURNING id", at=revoked_at, id=key.id)
-    assert await retention.count_expired(parts.db, NOW) == 3
-    assert await retention.remove_expired(parts.db, NOW) == 3
-    assert await retention.remove_expired(parts.db, NOW) == 0
+    assert await retention.count_credentials(parts.db, NOW) == 3
+    assert await retention.remove_credentials(parts.db, NOW) == 3
+    assert await retention.remove_credentials(parts.db, NOW) == 0
     assert [row.name for row in await raw("SELECT name FROM api_key ORDER BY name")] == ["new", "works"]
     assert len(await raw("SELECT 1 FROM auth_session")) == 1
     assert len(await raw("SELECT 1 FROM refresh_token")) == 1
@@ -45,6 +45,6 @@ async def test_much_goes_in_pieces(parts: Parts, account: Account, raw: Raw) -> 
         id=account.id,
         at=NOW - timedelta(days=2),
     )
-    calls = (retention.count_expired, retention.remove_expired) * 4
+    calls = (retention.count_credentials, retention.remove_credentials) * 4
     counts = [await call(parts.db, NOW) for call in calls]
     assert counts == [1000, 1000, 1000, 1000, 500, 500, 0, 0]
