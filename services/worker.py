@@ -19,8 +19,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import credits, deletion, ingest, retention, searching
-from services.cashier import Cashier
+from services import chores, ingest, searching
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.payments.port import Payments
 from services.progress import Announcer, Hub
@@ -48,23 +47,6 @@ _REMADE_MAX = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
-    """Something to be looked after beside the tasks; it gives how much it found to do."""
-
-    name: str
-    pause_seconds: float
-    work: Callable[[Database, datetime], Awaitable[int]]
-
-
-_CHORES = (
-    Chore("credits_expired", 60.0, credits.expire_due),
-    Chore("deleted_accounts_removed", 5.0, deletion.remove_deleted),
-    Chore("expired_credentials_removed", 3600.0, retention.remove_credentials),
-    Chore("drafts_and_results_removed", 3600.0, retention.purge_tasks),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Worker:
     """What a worker works with."""
 
@@ -79,9 +61,8 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        cashier = Cashier(self.db, self.payments, self.announcer)
-        work = (self._beat(), cashier.run(), *map(self._repeat, _CHORES))
-        chores = [asyncio.create_task(chore) for chore in work]
+        beside = [chore.repeat() for chore in chores.of_worker(self.db, self.payments, self.announcer)]
+        tasks = [asyncio.create_task(work) for work in (self._beat(), *beside)]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
 
@@ -106,8 +87,8 @@ class Worker:
                         acting.add(task)
                         task.add_done_callback(end)
         finally:
-            for chore in chores:
-                chore.cancel()
+            for task in tasks:
+                task.cancel()
             await self.announcer.flush()
 
     async def tick(self, now: datetime) -> int:
@@ -351,15 +332,3 @@ class Worker:
             except Exception:  # noqa: BLE001 - a missed beat shows in readiness; the next may work
                 log.warning("heartbeat_failed")
             await asyncio.sleep(_BEAT_SECONDS)
-
-    async def _repeat(self, chore: Chore) -> None:
-        """Do a chore for ever: again soon while there is something to do, else after its pause."""
-        while True:
-            count = 0
-            try:
-                count = await chore.work(self.db, datetime.now(UTC))
-            except Exception:
-                log.exception("chore_failed", chore=chore.name)
-            if count:
-                log.info(chore.name, count=count)
-            await asyncio.sleep(_RECOVER_SECONDS if count else chore.pause_seconds)
