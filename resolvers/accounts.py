@@ -1,5 +1,6 @@
 """Who is signed in, with which sessions, and the mutations of accounts."""
 
+from typing import Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -27,17 +28,14 @@ async def owner(info: Info, root: models.Task) -> models.Account | None:
 async def sessions_page(
     info: Info,
     root: models.Account,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.AuthSession] | None:
     """The devices that an account is signed in at; None where they are not the caller's to see."""
     context = info.context
     if not context.require(None).reaches(root.id):
         return None
     load, now = context.load, context.parts.now
-    window = pages.window(first, after, last, before, pages.time_and_id)
+    window = pages.window(**at)
     found = await load.below(queries.sessions_by_accounts, now, window).load(root.id)
     edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
@@ -49,10 +47,8 @@ async def sessions_page(
 
 async def session_by_uuid(context: Context, session_id: UUID | None) -> models.AuthSession | None:
     """One session that the caller may see."""
-    actor = context.require(None)
-    row = await context.load.auth_session.load(session_id) if session_id is not None else None
-    is_shown = row is not None and row.expires_at > context.parts.now() and actor.reaches(row.account_id)
-    return row if is_shown else None
+    row = await context.reached(context.load.auth_session, session_id, None)
+    return row if row is not None and row.expires_at > context.parts.now() else None
 
 
 async def is_current(info: Info, root: models.AuthSession) -> bool:

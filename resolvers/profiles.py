@@ -9,7 +9,8 @@ from resolvers import outcomes
 from resolvers.context import Context, Info
 from services import profiles
 from services.errors import NotFound
-from services.profiles import Keep, Name
+from services.keep import Keep
+from services.profiles import Name
 
 
 async def own(info: Info) -> models.Profile:

@@ -1,6 +1,7 @@
 """Webhooks of the caller, their deliveries, and the mutations that change them."""
 
 from collections.abc import Sequence
+from typing import Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -15,38 +16,28 @@ _SCOPE = ApiKeyScope.WEBHOOKS_WRITE
 
 async def by_uuid(context: Context, webhook_id: UUID | None) -> models.Webhook | None:
     """One webhook that the caller may see."""
-    actor = context.require(_SCOPE)
-    row = await context.load.webhook.load(webhook_id) if webhook_id is not None else None
-    return row if row is not None and actor.reaches(row.account_id) else None
+    return await context.reached(context.load.webhook, webhook_id, _SCOPE)
 
 
 async def delivery_by_uuid(context: Context, delivery_id: UUID | None) -> models.WebhookDelivery | None:
     """One delivery that the caller may see."""
-    actor = context.require(_SCOPE)
-    row = await context.load.webhook_delivery.load(delivery_id) if delivery_id is not None else None
-    return row if row is not None and actor.reaches(row.account_id) else None
+    return await context.reached(context.load.webhook_delivery, delivery_id, _SCOPE)
 
 
-async def webhooks_page(
-    info: Info, first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
-) -> pages.Page[models.Webhook]:
+async def webhooks_page(info: Info, **at: Unpack[pages.Place]) -> pages.Page[models.Webhook]:
     """The caller's webhooks."""
     actor, db = info.context.require(_SCOPE), info.context.parts.db
-    window = pages.window(first, after, last, before, pages.time_and_id)
-    return await pages.by_time(db, queries.page, queries.count, actor.account_id, window=window)
+    return await pages.by_time(db, queries.page, queries.count, actor.account_id, **at)
 
 
 async def deliveries(
     info: Info,
     root: models.Webhook,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.WebhookDelivery]:
     """What a webhook was told, newest first."""
     load = info.context.load
-    window = pages.window(first, after, last, before, pages.time_and_id)
+    window = pages.window(**at)
     found = await load.below(queries.deliveries_by_webhooks, window).load(root.id)
     edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 

@@ -185,8 +185,7 @@ class HttpUpstream:
             return response.json() if response.content else None
         except (ValueError, RecursionError) as error:  # no JSON, or nested without end
             self._count_failure()
-            message = "The verifier's answer could not be read."
-            raise UpstreamDown(message) from error
+            raise UpstreamDown("The verifier's answer could not be read.") from error
 
     def _count_failure(self) -> None:
         self._failures += 1

@@ -36,8 +36,7 @@ def _read(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*args, **kwargs)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, csv.Error) as error:
-            message = "The verifier's answer could not be read."
-            raise UpstreamDown(message) from error
+            raise UpstreamDown("The verifier's answer could not be read.") from error
 
     return reader
 
