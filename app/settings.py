@@ -106,7 +106,7 @@ class Settings:
     """Where the outside reaches the service, without a slash at the end: the base of every link it gives out."""
     data_dir: Path = Path(".data")
     secret_key: str = dataclasses.field(default="", repr=False)
-    """Signs tokens and links. Empty in development until `with_secret_key` gives the kept one."""
+    """Signs tokens and links. Empty in development: the one kept in the data directory takes its place."""
     upstream_url: str = ""
     """The verifier's base URL, up to and with `/api/v1`, without a slash at the end."""
     upstream_key: str = dataclasses.field(default="", repr=False)

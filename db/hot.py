@@ -34,8 +34,8 @@ _LOST = (
 class Read(Generic[RowT]):
     """A statement that reads rows of `tables`, all their columns in order, and perhaps some values after them.
 
-    Its parameters are the statement's `bindparam`s. A row is an instance of the one table, or a tuple of instances and
-    values.
+    Its parameters are the statement's `bindparam`s that have no value yet. A row is an instance of the one table, or a
+    tuple of instances and values.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *tables: type) -> None:
@@ -43,6 +43,7 @@ class Read(Generic[RowT]):
         compiled = statement.compile(dialect=_DIALECT)
         self.text = str(compiled)
         self.parameters: Sequence[str] = compiled.positiontup or ()
+        self.fixed = {name: value for name, value in compiled.params.items() if value is not None}
         self.make: Callable[[Any], RowT] = _maker(list(statement.selected_columns), tables)
 
 
@@ -73,6 +74,8 @@ class Reads:
 
         When its connection was lost, it runs once more, on another one.
         """
+        if read.fixed:
+            values |= read.fixed
         ordered = [values[name] for name in read.parameters]
         if self.heard is not None:
             self.heard(read.text, ordered)
@@ -120,26 +123,27 @@ def _maker(columns: Sequence[Any], tables: Sequence[type]) -> Callable[[Any], An
     names: dict[str, Any] = {"new": object.__new__}
     targets: list[str] = []
     made: list[str] = []
-    words: list[str] = []
     for number, table in enumerate(tables):
         names[f"c{number}"] = _light_class(table)
         made.append(f"    r{number} = new(c{number})")
         for attribute in _columns(table):
-            target, column = f"r{number}.{attribute.key}", columns[len(targets)]
-            if column is not attribute.columns[0]:
+            if columns[len(targets)] is not attribute.columns[0]:
                 message = f"{table.__name__}.{attribute.key} is not where it belongs in the statement"
                 raise TypeError(message)
-            if isinstance(column.type, Enum) and column.type.enum_class is not None:
-                names[f"e{len(targets)}"] = {member.value: member for member in column.type.enum_class} | {None: None}
-                words.append(f"    {target} = e{len(targets)}[{target}]")
-            targets.append(target)
+            targets.append(f"r{number}.{attribute.key}")
     values = [f"v{number}" for number in range(len(targets), len(columns))]
+    targets += values
+    words: list[str] = []
+    for number, (target, column) in enumerate(zip(targets, columns, strict=True)):
+        if isinstance(column.type, Enum) and column.type.enum_class is not None:
+            names[f"e{number}"] = {member.value: member for member in column.type.enum_class} | {None: None}
+            words.append(f"    {target} = e{number}[{target}]")
     results = [f"r{number}" for number in range(len(tables))] + values
     result = results[0] if len(results) == 1 else f"({', '.join(results)})"
     lines = [
         "def make(record):",
         *made,
-        f"    {', '.join([*targets, *values])} = record",
+        f"    {', '.join(targets)} = record",
         *words,
         f"    return {result}",
     ]

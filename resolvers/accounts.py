@@ -1,6 +1,6 @@
 """Who is signed in, with which sessions, and the mutations of accounts."""
 
-from typing import Any
+from typing import Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -9,7 +9,9 @@ from resolvers import outcomes, pages
 from resolvers.context import Context, Info
 from services import deletion, device, profiles
 from services.errors import Invalid, NotFound
-from services.identity.port import SignOutScope
+from services.identity.port import AuthTokens, SignOutScope
+
+Granted = tuple[models.Account, AuthTokens]
 
 
 async def viewer(info: Info) -> models.Account | None:
@@ -26,17 +28,14 @@ async def owner(info: Info, root: models.Task) -> models.Account | None:
 async def sessions_page(
     info: Info,
     root: models.Account,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.AuthSession] | None:
     """The devices that an account is signed in at; None where they are not the caller's to see."""
     context = info.context
     if not context.require(None).reaches(root.id):
         return None
     load, now = context.load, context.parts.now
-    window = pages.window(first, after, last, before, pages.time_and_id)
+    window = pages.window(**at)
     found = await load.below(queries.sessions_by_accounts, now, window).load(root.id)
     edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
@@ -48,10 +47,8 @@ async def sessions_page(
 
 async def session_by_uuid(context: Context, session_id: UUID | None) -> models.AuthSession | None:
     """One session that the caller may see."""
-    actor = context.require(None)
-    row = await context.load.auth_session.load(session_id) if session_id is not None else None
-    is_shown = row is not None and row.expires_at > context.parts.now() and actor.reaches(row.account_id)
-    return row if is_shown else None
+    row = await context.reached(context.load.auth_session, session_id, None)
+    return row if row is not None and row.expires_at > context.parts.now() else None
 
 
 async def is_current(info: Info, root: models.AuthSession) -> bool:
@@ -60,8 +57,8 @@ async def is_current(info: Info, root: models.AuthSession) -> bool:
     return actor is not None and actor.session_id == root.id
 
 
-@outcomes.gives_all
-async def sign_up(info: Info, *, email: str, password: str, name: str | None = None) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def sign_up(info: Info, *, email: str, password: str, name: str | None = None) -> Granted | tuple[None, None]:
     """Make an account."""
     display_name = profiles.usable_name(name)
     if name is not None and display_name is None:
@@ -74,23 +71,23 @@ async def sign_up(info: Info, *, email: str, password: str, name: str | None = N
         device=device.HERE.get(),
         now=parts.now(),
     )
-    return {"user": granted.account, "tokens": granted.tokens} if granted is not None else {}
+    return (granted.account, granted.tokens) if granted is not None else (None, None)
 
 
-@outcomes.gives_all
-async def sign_in(info: Info, *, email: str, password: str) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def sign_in(info: Info, *, email: str, password: str) -> Granted:
     """Begin a session."""
     parts = info.context.parts
     granted = await parts.identity.sign_in(email, password, device=device.HERE.get(), now=parts.now())
-    return {"user": granted.account, "tokens": granted.tokens}
+    return granted.account, granted.tokens
 
 
-@outcomes.gives_all
-async def refresh_session(info: Info, *, refresh_token: str) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def refresh_session(info: Info, *, refresh_token: str) -> Granted:
     """Trade a refresh token."""
     parts = info.context.parts
     granted = await parts.identity.refresh(refresh_token, device=device.HERE.get(), now=parts.now())
-    return {"user": granted.account, "tokens": granted.tokens}
+    return granted.account, granted.tokens
 
 
 @outcomes.gives("ended_session_count")
@@ -161,12 +158,12 @@ async def reset_password(info: Info, *, token: str, new_password: str) -> models
     return await info.context.parts.identity.reset_password(token, new_password, info.context.parts.now())
 
 
-@outcomes.gives_all
-async def confirm_email(info: Info, *, token: str) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def confirm_email(info: Info, *, token: str) -> Granted:
     """Confirm an address with the token of a link."""
     parts = info.context.parts
     granted = await parts.identity.confirm_email(token, device=device.HERE.get(), now=parts.now())
-    return {"user": granted.account, "tokens": granted.tokens}
+    return granted.account, granted.tokens
 
 
 @outcomes.gives("email")

@@ -1,6 +1,7 @@
 """Views over every account, and the mutations of administrators."""
 
 from dataclasses import dataclass
+from typing import Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -27,43 +28,32 @@ async def admin(info: Info) -> Views | None:
 
 async def users(
     info: Info,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
     search: str | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.Account]:
     """Accounts, newest first."""
     filters.text("search", search, characters_max=_SEARCH_CHARACTERS_MAX)
-    window = pages.window(first, after, last, before, pages.time_and_id)
-    return await pages.by_time(info.context.parts.db, administration.page, administration.count, search, window=window)
+    return await pages.by_time(info.context.parts.db, administration.page, administration.count, search, **at)
 
 
 async def tasks_page(
     info: Info,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
     filter: tasks.Filter | None = None,
     owner_id: str | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.Task]:
     """Tasks of everybody, or of one owner, newest first."""
     owner = _account_id(owner_id)
-    return await tasks.page_of(info.context, owner, first=first, after=after, last=last, before=before, filter=filter)
+    return await tasks.page_of(info.context, owner, filter=filter, **at)
 
 
 async def audit_events(
     info: Info,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
     actor_id: str | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.AuditEvent]:
     """The audit log, newest first."""
-    window = pages.window(first, after, last, before, pages.time_and_id)
-    return await pages.by_time(info.context.parts.db, audit.page, audit.count, _account_id(actor_id), window=window)
+    return await pages.by_time(info.context.parts.db, audit.page, audit.count, _account_id(actor_id), **at)
 
 
 async def actor(info: Info, root: models.AuditEvent) -> models.Account | None:

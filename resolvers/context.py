@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
 
 import strawberry
+from aiodataloader import DataLoader
 
+from db import models
 from db.models import ApiKeyScope
 from db.session import Database
 from resolvers.loaders import Loaders
@@ -28,6 +31,16 @@ from services.usage import Usage
 from services.webhook_delivery import Deliveries
 from services.webhooks import Secrets
 
+OwnedT = TypeVar(
+    "OwnedT",
+    bound=models.ApiKey
+    | models.AuthSession
+    | models.CreditTransaction
+    | models.Purchase
+    | models.Task
+    | models.Webhook
+    | models.WebhookDelivery,
+)
 _FILES_AT_A_TIME = 2
 
 
@@ -116,6 +129,14 @@ class Context:
             raise Unauthenticated
         self.actor.require(scope)
         return self.actor
+
+    async def reached(
+        self, rows: DataLoader[UUID, OwnedT | None], row_id: UUID | None, scope: ApiKeyScope | None
+    ) -> OwnedT | None:
+        """The row with this id, if the caller may see what its account owns. Raises as `require` does."""
+        actor = self.require(scope)
+        row = await rows.load(row_id) if row_id is not None else None
+        return row if row is not None and actor.reaches(row.account_id) else None
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

@@ -1,7 +1,7 @@
 """Balances and their ledger, and credits moved by hand."""
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -38,7 +38,7 @@ async def left(info: Info, root: outcomes.Outcome) -> models.CreditAccount | Non
     actor = info.context.actor
     if root.user_errors or actor is None:
         return None
-    transaction: models.CreditTransaction | None = root.transaction
+    transaction: models.CreditTransaction | None = getattr(root, "transaction", None)
     account_id = transaction.account_id if transaction is not None else actor.account_id
     info.context.load.credit_account.clear(account_id)
     return await _balance(info.context, account_id)
@@ -51,22 +51,17 @@ async def _balance(context: Context, account_id: UUID) -> models.CreditAccount:
 
 async def by_uuid(context: Context, transaction_id: UUID | None) -> models.CreditTransaction | None:
     """One entry of the ledger that the caller may see."""
-    actor = context.require(ApiKeyScope.CREDITS_READ)
-    row = await context.load.credit_transaction.load(transaction_id) if transaction_id is not None else None
-    return row if row is not None and actor.reaches(row.account_id) else None
+    return await context.reached(context.load.credit_transaction, transaction_id, ApiKeyScope.CREDITS_READ)
 
 
 async def transactions(
     info: Info,
     root: models.CreditAccount,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
     filter: Filter | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.CreditTransaction]:
     """The ledger of an account, newest first."""
-    window = pages.window(first, after, last, before, lambda values: (_seq(values),))
+    window = pages.window(**at, decode=lambda values: (_seq(values),))
     conditions = _conditions(filter)
     load, acting_for = info.context.load, info.context.require(ApiKeyScope.CREDITS_READ).acting_for
     found = await load.below(queries.by_owners, conditions, window, acting_for=acting_for).load(root.account_id)
@@ -114,8 +109,7 @@ def _account_id(user_id: str | None) -> UUID | None:
         return None
     account_id = ids.parse("user", user_id)
     if account_id is None:
-        message = "No such account."
-        raise NotFound(message, field=("input", "userId"))
+        raise NotFound("No such account.", field=("input", "userId"))
     return account_id
 
 

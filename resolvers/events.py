@@ -181,5 +181,4 @@ def _moment(event_id: str) -> datetime:
             return datetime.fromtimestamp(micros / 1_000_000, UTC)
     except (ValueError, OverflowError):  # after the year 9999
         pass
-    message = "`after` is not the id of an event."
-    raise BadRequest(message)
+    raise BadRequest("`after` is not the id of an event.")

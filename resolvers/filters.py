@@ -19,8 +19,7 @@ def choices(name: str, values: Sequence[EnumT] | None) -> tuple[EnumT, ...] | No
     if values is None:
         return None
     if not values:
-        message = f"`{name}` takes at least one value."
-        raise BadRequest(message)
+        raise BadRequest(f"`{name}` takes at least one value.")
     return tuple(dict.fromkeys(values))
 
 
@@ -32,6 +31,5 @@ def text(name: str, value: str | None, *, characters_max: int) -> str | None:
 
     """
     if value is not None and not (1 <= len(value) <= characters_max and "\0" not in value):
-        message = f"`{name}` takes 1 to {characters_max} characters, and no NUL."
-        raise BadRequest(message)
+        raise BadRequest(f"`{name}` takes 1 to {characters_max} characters, and no NUL.")
     return value

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -11,24 +11,20 @@ from db.queries import accounts as queries
 from resolvers import outcomes, pages
 from resolvers.context import Context, Info
 from services import integrations, keys
+from services.keep import Keep
 
 
 async def by_uuid(context: Context, key_id: UUID | None) -> models.ApiKey | None:
     """One key that the caller may see."""
-    actor = context.require(None)
-    row = await context.load.api_key.load(key_id) if key_id is not None else None
-    return row if row is not None and actor.reaches(row.account_id) else None
+    return await context.reached(context.load.api_key, key_id, None)
 
 
 async def keys_page(
     info: Info,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
     *,
     integration: str | None = None,
     include_revoked: bool = False,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.ApiKey]:
     """The caller's keys."""
     context = info.context
@@ -37,11 +33,10 @@ async def keys_page(
         integrations.require_slugs([integration])
     revoked_after = context.parts.now() - keys.REVOKED_SHOWN if include_revoked else None
     conditions = queries.KeyConditions(revoked_after, integration)
-    window = pages.window(first, after, last, before, pages.time_and_id)
-    return await pages.by_time(db, queries.keys_page, queries.count_keys, actor.account_id, conditions, window=window)
+    return await pages.by_time(db, queries.keys_page, queries.count_keys, actor.account_id, conditions, **at)
 
 
-@outcomes.gives_all
+@outcomes.gives("api_key", "secret")
 async def create_api_key(
     info: Info,
     *,
@@ -50,10 +45,10 @@ async def create_api_key(
     integration: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     expires_at: datetime | None = None,
-) -> dict[str, Any]:
+) -> tuple[models.ApiKey, str]:
     """Make a key."""
     parts, actor = info.context.parts, info.context.require(None)
-    key, secret = await keys.create(
+    return await keys.create(
         parts.db,
         parts.credentials.pepper,
         account_id=actor.account_id,
@@ -64,7 +59,6 @@ async def create_api_key(
         expires_at=expires_at,
         now=parts.now(),
     )
-    return {"api_key": key, "secret": secret}
 
 
 @outcomes.gives("api_key")
@@ -74,20 +68,19 @@ async def update_api_key(
     api_key_id: str,
     name: str | None = None,
     scopes: Sequence[ApiKeyScope] | None = None,
-    metadata: Mapping[str, Any] | None = keys.UNCHANGED,
+    metadata: Mapping[str, Any] | Keep | None = Keep.AS_IT_IS,
 ) -> models.ApiKey:
     """Change a key."""
     actor, key_id = info.context.require(None), ids.parse("key", api_key_id)
     return await keys.update(info.context.parts.db, actor, key_id, name=name, scopes=scopes, notes=metadata)
 
 
-@outcomes.gives_all
-async def rotate_api_key(info: Info, *, api_key_id: str) -> dict[str, Any]:
+@outcomes.gives("api_key", "secret")
+async def rotate_api_key(info: Info, *, api_key_id: str) -> tuple[models.ApiKey, str]:
     """Give a key a new secret."""
     parts, actor = info.context.parts, info.context.require(None)
     key_id = ids.parse("key", api_key_id)
-    key, secret = await keys.rotate(parts.db, parts.credentials.pepper, actor, key_id, parts.now())
-    return {"api_key": key, "secret": secret}
+    return await keys.rotate(parts.db, parts.credentials.pepper, actor, key_id, parts.now())
 
 
 @outcomes.gives("api_key")

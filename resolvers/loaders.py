@@ -153,12 +153,30 @@ class Loaders:
         `query` takes a session, the ids and what is `given`, and finds something for every id. Nothing is kept: a list
         that is asked for again, after a mutation or in a later event, is read again.
         """
-        key = (query, given, acting_for)
+
+        async def found(parent_ids: Sequence[UUID]) -> Mapping[UUID, RowT]:
+            async with self._db.read(acting_for) as session:
+                return await query(session, parent_ids, *given)
+
+        return self._found_below((query, given, acting_for), found)
+
+    def hot_below(
+        self, query: Callable[..., Awaitable[Mapping[UUID, RowT]]], *given: Hashable
+    ) -> DataLoader[UUID, RowT]:
+        """`below`, by a hot read."""
+
+        async def found(parent_ids: Sequence[UUID]) -> Mapping[UUID, RowT]:
+            return await query(self._db.hot, parent_ids, *given)
+
+        return self._found_below((query, given), found)
+
+    def _found_below(
+        self, key: Hashable, find: Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, RowT]]]
+    ) -> DataLoader[UUID, RowT]:
         if key not in self._below:
 
             async def batch(parent_ids: list[UUID]) -> list[RowT]:
-                async with self._db.read(acting_for) as session:
-                    found = await query(session, list(dict.fromkeys(parent_ids)), *given)
+                found = await find(list(dict.fromkeys(parent_ids)))
                 return [found[parent_id] for parent_id in parent_ids]
 
             self._below[key] = DataLoader(batch, cache=False)

@@ -1,6 +1,8 @@
 """Any object by its global id."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from uuid import UUID
 
 from db import ids, models
 from db.models import ApiKeyScope
@@ -33,52 +35,40 @@ async def node(info: Info, id: str) -> Row | None:
 async def nodes(info: Info, ids: list[str]) -> list[Row | None]:
     """Several objects, in the order asked."""
     if len(ids) > _IDS_MAX:
-        message = f"At most {_IDS_MAX} ids at a time."
-        raise BadRequest(message)
+        raise BadRequest(f"At most {_IDS_MAX} ids at a time.")
     return list(await asyncio.gather(*(_find(info.context, i) for i in ids)))
 
 
 async def _find(context: Context, text: str) -> Row | None:
     kind = text.partition("_")[0]
-    match kind:
-        case "task":
-            return await tasks.by_uuid(context, ids.parse(kind, text))
-        case "result":
-            return await _result(context, text)
-        case "transaction":
-            return await credits.by_uuid(context, ids.parse(kind, text))
-        case "purchase":
-            return await purchases.by_uuid(context, ids.parse(kind, text))
-        case "profile":
-            return await profiles.by_uuid(context, ids.parse(kind, text))
-        case "user":
-            return await _account(context, text)
-        case "key":
-            return await keys.by_uuid(context, ids.parse("key", text))
-        case "session":
-            return await accounts.session_by_uuid(context, ids.parse("session", text))
-        case "audit":
-            return await admin.audit_event_by_uuid(context, ids.parse("audit", text))
-        case "webhook":
-            return await webhooks.by_uuid(context, ids.parse(kind, text))
-        case "delivery":
-            return await webhooks.delivery_by_uuid(context, ids.parse(kind, text))
-        case _:
-            return None
+    if kind == "result":
+        return await _result(context, text)
+    find = _BY_UUID.get(kind)
+    return await find(context, ids.parse(kind, text)) if find is not None else None
 
 
 async def _result(context: Context, text: str) -> models.TaskResult | None:
     key = ids.parse_row("result", text)
-    if key is None:
-        return None
-    actor = context.require(ApiKeyScope.TASKS_READ)
-    task = await context.load.task.load(key[0])
-    if task is None or not actor.reaches(task.account_id):
+    if key is None or await context.reached(context.load.task, key[0], ApiKeyScope.TASKS_READ) is None:
         return None
     return await context.load.result.load(key)
 
 
-async def _account(context: Context, text: str) -> models.Account | None:
-    uuid = ids.parse("user", text)
+async def _account(context: Context, uuid: UUID | None) -> models.Account | None:
     actor = context.require(None)
     return await context.load.account.load(uuid) if uuid is not None and actor.reaches(uuid) else None
+
+
+_BY_UUID: Mapping[str, Callable[[Context, UUID | None], Awaitable[Row | None]]] = {
+    "task": tasks.by_uuid,
+    "transaction": credits.by_uuid,
+    "purchase": purchases.by_uuid,
+    "profile": profiles.by_uuid,
+    "user": _account,
+    "key": keys.by_uuid,
+    "session": accounts.session_by_uuid,
+    "audit": admin.audit_event_by_uuid,
+    "webhook": webhooks.by_uuid,
+    "delivery": webhooks.delivery_by_uuid,
+}
+"""Who finds a node, by the kind that its id begins with; a result is found by its task and its number."""

@@ -41,7 +41,6 @@ async def recent_tasks(info: Info, root: models.Overview, first: int) -> list[mo
     context = info.context
     context.require(ApiKeyScope.TASKS_READ)
     if not 1 <= first <= RECENT_MAX:
-        message = f"`first` takes 1 to {RECENT_MAX}."
-        raise BadRequest(message)
+        raise BadRequest(f"`first` takes 1 to {RECENT_MAX}.")
     found = await task_queries.newest(context.parts.db.hot, root.account_id, pages.Window(first))
     return await tasks.fresh(context, [row for row, _ in found.rows])

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypedDict, TypeVar, Unpack
 from uuid import UUID
 
 import orjson
@@ -21,6 +21,15 @@ _CURSOR_CHARACTERS_MAX = 1024
 RowT = TypeVar("RowT")
 TimedT = TypeVar("TimedT", bound=models.Account | models.ApiKey | models.AuditEvent | models.Purchase | models.Webhook)
 Decode = Callable[[list[Any]], tuple[Any, ...]]
+
+
+class Place(TypedDict, total=False):
+    """The arguments of every connection: which part of its list is asked for."""
+
+    first: int | None
+    after: str | None
+    last: int | None
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,19 @@ async def total_count(_info: Any, root: Page[Any]) -> int:  # noqa: ANN401 - eve
     return await root.count()
 
 
-def window(first: int | None, after: str | None, last: int | None, before: str | None, decode: Decode) -> Window:
+def time_and_id(values: list[Any]) -> tuple[datetime, UUID]:
+    """Decode the sort values of a list by time, newest first or last: a moment and the id of the row."""
+    moment, row_id = values
+    return datetime.fromisoformat(moment), UUID(row_id)
+
+
+def window(
+    first: int | None = None,
+    after: str | None = None,
+    last: int | None = None,
+    before: str | None = None,
+    decode: Decode = time_and_id,
+) -> Window:
     """The rows that the four arguments name.
 
     Raises:
@@ -80,12 +101,10 @@ def window(first: int | None, after: str | None, last: int | None, before: str |
 
     """
     if first is not None and last is not None:
-        message = "Give `first` or `last`, not both."
-        raise BadRequest(message)
+        raise BadRequest("Give `first` or `last`, not both.")
     for name, size in (("first", first), ("last", last)):
         if size is not None and not 1 <= size <= SIZE_MAX:
-            message = f"`{name}` is 1 to {SIZE_MAX}."
-            raise BadRequest(message)
+            raise BadRequest(f"`{name}` is 1 to {SIZE_MAX}.")
     return Window(
         size=last if last is not None else first if first is not None else DEFAULT_SIZE,
         is_backward=last is not None,
@@ -99,11 +118,12 @@ async def by_time(
     page: Callable[..., Awaitable[Slice[tuple[TimedT]]]],
     count: Callable[..., Awaitable[int]],
     *of: object,
-    window: Window,
+    **at: Unpack[Place],
 ) -> Page[TimedT]:
     """One page of a list by time. `page` and `count` take a session and whose list it is; `page` the window as well."""
+    rows = window(**at)
     async with db.read() as session:
-        found = await page(session, *of, window)
+        found = await page(session, *of, rows)
     edges = [Edge((row.created_at, row.id), row) for (row,) in found.rows]
 
     async def counted() -> int:
@@ -118,12 +138,6 @@ def cursor(*values: Any) -> str:  # noqa: ANN401 - sort values of any type that 
     return base64.urlsafe_b64encode(orjson.dumps(values, default=str)).decode().rstrip("=")
 
 
-def time_and_id(values: list[Any]) -> tuple[datetime, UUID]:
-    """Decode the sort values of a list by time, newest first or last: a moment and the id of the row."""
-    moment, row_id = values
-    return datetime.fromisoformat(moment), UUID(row_id)
-
-
 def _decode(text: str, decode: Decode) -> tuple[Any, ...]:
     try:
         if len(text) > _CURSOR_CHARACTERS_MAX:
@@ -133,8 +147,7 @@ def _decode(text: str, decode: Decode) -> tuple[Any, ...]:
             raise TypeError
         return tuple(_storable(value) for value in decode(values))
     except (ValueError, TypeError, AttributeError, OverflowError) as error:  # UUID raises the first three
-        message = "This cursor is not one of this list."
-        raise BadRequest(message) from error
+        raise BadRequest("This cursor is not one of this list.") from error
 
 
 def _storable(value: Any) -> Any:  # noqa: ANN401 - sort values of any type that JSON holds

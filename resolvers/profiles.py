@@ -9,7 +9,8 @@ from resolvers import outcomes
 from resolvers.context import Context, Info
 from services import profiles
 from services.errors import NotFound
-from services.profiles import Keep, Name
+from services.keep import Keep
+from services.profiles import Name
 
 
 async def own(info: Info) -> models.Profile:
@@ -41,10 +42,10 @@ async def email(info: Info, root: models.Profile) -> str:
     return account.email
 
 
-@outcomes.gives_all
+@outcomes.gives("profile", "was_created")
 async def upsert_profile(
     info: Info, *, document: dict[str, Any], display_name: Name = Keep.AS_IT_IS, expected_version: int | None = None
-) -> dict[str, Any]:
+) -> tuple[models.Profile, bool]:
     """Write the whole document."""
     actor = info.context.require(ApiKeyScope.PROFILE_WRITE)
     written = await profiles.upsert(
@@ -54,7 +55,7 @@ async def upsert_profile(
         display_name=display_name,
         expected_version=expected_version,
     )
-    return {"profile": written.profile, "was_created": written.was_created}
+    return written.profile, written.was_created
 
 
 @outcomes.gives("profile")

@@ -1,6 +1,7 @@
 """What is on sale, and the caller's purchases."""
 
 from collections.abc import Sequence
+from typing import Unpack
 from uuid import UUID
 
 from db import models
@@ -19,18 +20,13 @@ async def on_sale(info: Info) -> Sequence[Package]:
 
 async def by_uuid(context: Context, purchase_id: UUID | None) -> models.Purchase | None:
     """One purchase that the caller may see."""
-    actor = context.require(ApiKeyScope.CREDITS_READ)
-    row = await context.load.purchase.load(purchase_id) if purchase_id is not None else None
-    return row if row is not None and actor.reaches(row.account_id) else None
+    return await context.reached(context.load.purchase, purchase_id, ApiKeyScope.CREDITS_READ)
 
 
-async def purchases_page(
-    info: Info, first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
-) -> pages.Page[models.Purchase]:
+async def purchases_page(info: Info, **at: Unpack[pages.Place]) -> pages.Page[models.Purchase]:
     """The caller's purchases."""
     actor, db = info.context.require(ApiKeyScope.CREDITS_READ), info.context.parts.db
-    window = pages.window(first, after, last, before, pages.time_and_id)
-    return await pages.by_time(db, queries.page, queries.count, actor.account_id, window=window)
+    return await pages.by_time(db, queries.page, queries.count, actor.account_id, **at)
 
 
 @outcomes.gives("purchase")

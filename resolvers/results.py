@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from db import models
 from db.models import ApiKeyScope, Verdict, VerdictReason
 from db.queries import results as queries
+from db.queries.pages import Slice
 from db.queries.results import ResultConditions
 from resolvers import filters, outcomes, pages
 from resolvers.context import Info
@@ -38,7 +39,11 @@ async def results(
     window = pages.window(first, after, last, before, lambda values: (_row_number(values),))
     conditions = _conditions(filter)
     load = info.context.load
-    found = await load.below(queries.by_tasks, conditions, window).load(root.id)
+    found: Slice[Any]
+    if conditions == ResultConditions() and not window.is_backward and window.before is None:
+        found = await load.hot_below(queries.hot_by_tasks, window).load(root.id)
+    else:
+        found = await load.below(queries.by_tasks, conditions, window).load(root.id)
     edges = [pages.Edge((row.row_number,), queries.to_result(row)) for row in found.rows]
 
     async def count() -> int:

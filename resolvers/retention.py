@@ -2,7 +2,7 @@
 
 from resolvers import outcomes
 from resolvers.context import Info
-from services import retention_of_tasks
+from services import retention
 
 _INT_MAX = 2**31 - 1
 
@@ -12,5 +12,5 @@ async def purge_expired(info: Info, *, is_dry_run: bool) -> int:
     """Remove what is past its retention."""
     parts = info.context.parts
     actor = info.context.require(None)
-    count = await retention_of_tasks.purge_expired(parts.db, actor, is_dry_run=is_dry_run, now=parts.now())
+    count = await retention.purge_expired(parts.db, actor, is_dry_run=is_dry_run, now=parts.now())
     return min(count, _INT_MAX)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Unpack
 from uuid import UUID
 
 import strawberry
@@ -17,7 +17,7 @@ from resolvers import filters, outcomes, pages
 from resolvers.context import Context, Info, Parts
 from services import adoption, drafts, freshness, integrations, retries, tasks, webhooks
 from services.errors import BadRequest, Required
-from services.profiles import Keep
+from services.keep import Keep
 
 _NAME_CHARACTERS_MAX = 100
 _LIST_SECONDS_MAX = 300.0
@@ -54,11 +54,8 @@ async def fresh(context: Context, rows: Sequence[models.Task]) -> list[models.Ta
 
 async def by_uuid(context: Context, task_id: UUID | None) -> models.Task | None:
     """One task that the caller may see."""
-    actor = context.require(ApiKeyScope.TASKS_READ)
-    row = await context.load.task.load(task_id) if task_id is not None else None
-    if row is None or not actor.reaches(row.account_id):
-        return None
-    return (await fresh(context, [row]))[0]
+    row = await context.reached(context.load.task, task_id, ApiKeyScope.TASKS_READ)
+    return (await fresh(context, [row]))[0] if row is not None else None
 
 
 async def task(info: Info, id: str) -> models.Task | None:
@@ -68,42 +65,27 @@ async def task(info: Info, id: str) -> models.Task | None:
 
 async def tasks_page(
     info: Info,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
     filter: Filter | None = None,
     order_by: Order | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.Task]:
     """The caller's tasks."""
     account_id = info.context.require(ApiKeyScope.TASKS_READ).account_id
-    return await page_of(
-        info.context,
-        account_id,
-        first=first,
-        after=after,
-        last=last,
-        before=before,
-        filter=filter,
-        order_by=order_by,
-    )
+    return await page_of(info.context, account_id, filter=filter, order_by=order_by, **at)
 
 
 async def page_of(
     context: Context,
     account_id: UUID | None,
     *,
-    first: int | None,
-    after: str | None,
-    last: int | None,
-    before: str | None,
     filter: Filter | None,
     order_by: Order | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.Task]:
     """Tasks of an account; of everybody when None, which is for the caller to guard."""
     order = order_by.field if order_by else TaskOrderField.CREATED_AT
     is_descending = order_by.direction is OrderDirection.DESC if order_by else True
-    window = pages.window(first, after, last, before, lambda values: _sort_values(order, values))
+    window = pages.window(**at, decode=lambda values: _sort_values(order, values))
     matching = conditions(filter)
     db = context.parts.db
     is_plain = matching == TaskConditions() and order is TaskOrderField.CREATED_AT and is_descending
@@ -140,8 +122,7 @@ def conditions(given: Filter | None) -> TaskConditions:
         return TaskConditions()
     if given.integration is not None:
         if not 1 <= len(given.integration) <= _INTEGRATIONS_MAX:
-            message = f"`integration` takes 1 to {_INTEGRATIONS_MAX} values."
-            raise BadRequest(message)
+            raise BadRequest(f"`integration` takes 1 to {_INTEGRATIONS_MAX} values.")
         integrations.require_slugs(given.integration)
     return TaskConditions(
         given.created_after,
@@ -208,8 +189,7 @@ async def upload_task_file(
     """Make a task from a file."""
     parts, actor = info.context.parts, info.context.require(ApiKeyScope.TASKS_WRITE)
     if not file.filename:
-        message = "Send the file's name with the file part."
-        raise Required(message, field=("input", "file"))
+        raise Required("Send the file's name with the file part.", field=("input", "file"))
     await parts.upstream_keys.require(actor.account_id)
     url = await _webhook_url(parts, webhook_url)
     info.context.take_longer(_LIST_SECONDS_MAX)

@@ -8,7 +8,7 @@ from resolvers.ranges import Range
 from services import usage
 
 
-async def own(info: Info, range: Range | None = None, api_key_id: str | None = None) -> models.UsageSeries | None:
+async def own(info: Info, range: Range, api_key_id: str | None = None) -> models.UsageSeries | None:
     """The caller's use, through one of its keys or in all; None for a key that is not its own."""
     context = info.context
     actor, parts = context.require(ApiKeyScope.USAGE_READ), context.parts
@@ -21,7 +21,7 @@ async def own(info: Info, range: Range | None = None, api_key_id: str | None = N
     return await usage.series(parts.db, actor.account_id, days, key_id)
 
 
-async def of_account(info: Info, root: models.Account, range: Range | None = None) -> models.UsageSeries | None:
+async def of_account(info: Info, root: models.Account, range: Range) -> models.UsageSeries | None:
     """An account's use; None where it is not the caller's to see."""
     context = info.context
     if not context.require(ApiKeyScope.USAGE_READ).reaches(root.id):

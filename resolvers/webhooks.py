@@ -1,7 +1,7 @@
 """Webhooks of the caller, their deliveries, and the mutations that change them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -16,38 +16,28 @@ _SCOPE = ApiKeyScope.WEBHOOKS_WRITE
 
 async def by_uuid(context: Context, webhook_id: UUID | None) -> models.Webhook | None:
     """One webhook that the caller may see."""
-    actor = context.require(_SCOPE)
-    row = await context.load.webhook.load(webhook_id) if webhook_id is not None else None
-    return row if row is not None and actor.reaches(row.account_id) else None
+    return await context.reached(context.load.webhook, webhook_id, _SCOPE)
 
 
 async def delivery_by_uuid(context: Context, delivery_id: UUID | None) -> models.WebhookDelivery | None:
     """One delivery that the caller may see."""
-    actor = context.require(_SCOPE)
-    row = await context.load.webhook_delivery.load(delivery_id) if delivery_id is not None else None
-    return row if row is not None and actor.reaches(row.account_id) else None
+    return await context.reached(context.load.webhook_delivery, delivery_id, _SCOPE)
 
 
-async def webhooks_page(
-    info: Info, first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
-) -> pages.Page[models.Webhook]:
+async def webhooks_page(info: Info, **at: Unpack[pages.Place]) -> pages.Page[models.Webhook]:
     """The caller's webhooks."""
     actor, db = info.context.require(_SCOPE), info.context.parts.db
-    window = pages.window(first, after, last, before, pages.time_and_id)
-    return await pages.by_time(db, queries.page, queries.count, actor.account_id, window=window)
+    return await pages.by_time(db, queries.page, queries.count, actor.account_id, **at)
 
 
 async def deliveries(
     info: Info,
     root: models.Webhook,
-    first: int | None = None,
-    after: str | None = None,
-    last: int | None = None,
-    before: str | None = None,
+    **at: Unpack[pages.Place],
 ) -> pages.Page[models.WebhookDelivery]:
     """What a webhook was told, newest first."""
     load = info.context.load
-    window = pages.window(first, after, last, before, pages.time_and_id)
+    window = pages.window(**at)
     found = await load.below(queries.deliveries_by_webhooks, window).load(root.id)
     edges = [pages.Edge((row.created_at, row.id), row) for _, row in found.rows]
 
@@ -57,14 +47,13 @@ async def deliveries(
     return pages.Page(edges, found.has_next, found.has_previous, count)
 
 
-@outcomes.gives_all
-async def create_webhook(info: Info, *, url: str, events: Sequence[WebhookEvent]) -> dict[str, Any]:
+@outcomes.gives("webhook", "signing_secret")
+async def create_webhook(info: Info, *, url: str, events: Sequence[WebhookEvent]) -> tuple[models.Webhook, str]:
     """Make a webhook."""
     parts, actor = info.context.parts, info.context.require(_SCOPE)
-    webhook, secret = await webhooks.create(
+    return await webhooks.create(
         parts.db, parts.webhook_secrets, parts.outgoing, actor, url=url, events=events, now=parts.now()
     )
-    return {"webhook": webhook, "signing_secret": secret}
 
 
 @outcomes.gives("webhook")
@@ -90,15 +79,14 @@ async def delete_webhook(info: Info, *, webhook_id: str) -> str:
     return webhook_id
 
 
-@outcomes.gives_all
-async def rotate_webhook_secret(info: Info, *, webhook_id: str | None = None) -> dict[str, Any]:
+@outcomes.gives("webhook", "signing_secret")
+async def rotate_webhook_secret(info: Info, *, webhook_id: str | None = None) -> tuple[models.Webhook | None, str]:
     """Replace a secret."""
     parts, actor = info.context.parts, info.context.require(_SCOPE)
     uuid = ids.parse("webhook", webhook_id) if webhook_id is not None else None
-    webhook, secret = await webhooks.rotate_secret(
+    return await webhooks.rotate_secret(
         parts.db, parts.webhook_secrets, actor, uuid, parts.now(), is_of_account=webhook_id is None
     )
-    return {"webhook": webhook, "signing_secret": secret}
 
 
 @outcomes.gives("delivery")

@@ -17,6 +17,7 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from db.models import ApiKeyScope
+from resolvers import outcomes
 from resolvers.context import Info
 
 T = TypeVar("T")
@@ -84,15 +85,13 @@ def stream(resolver: Callable[..., Any], needs: Needs, description: str, **argum
 
 def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, needs: Needs, description: str) -> Declared:
     """Declare a mutation: the fields of its one input become the keywords of `work`; those left out are not given."""
-    operation = takes.__name__.removesuffix("Input")
-    operation = operation[0].lower() + operation[1:]
     names = list(takes.__annotations__)
 
     async def resolve(info: Info, **given: Any) -> Any:  # noqa: ANN401 - of any type
         _guard(info, needs)
         return await work(info, **_known({name: getattr(given["input"], name) for name in names}))
 
-    arguments = {"input": argument(takes, f"Everything {operation} needs.", REQUIRED)}
+    arguments = {"input": argument(takes, f"Everything {_operation(takes, 'Input')} needs.", REQUIRED)}
     return strawberry.mutation(
         resolver=_signed(resolve, arguments),
         description=description,
@@ -127,16 +126,28 @@ def picture(row: type, description: str) -> Callable[[type[T]], type[T]]:
     return decorate
 
 
+def payload(cls: type[T]) -> type[T]:
+    """Declare what a mutation gives back, by whose name it is called: the picture of an outcome."""
+    operation = _operation(cls, "Payload")
+    either = "Either the result fields are set or `userErrors` is not empty."
+    return picture(outcomes.Outcome, f"What {operation} gives back. {either}")(cls)
+
+
 def words(enum: type[Enum], description: str, values: Mapping[str, str]) -> None:
     """Declare an enum of the database, which is the type of a field from then on: every value described."""
     if differing := {member.name for member in enum} ^ set(values):
-        message = f"{enum.__name__}: values and descriptions differ in {sorted(differing)}"
-        raise TypeError(message)
+        raise TypeError(f"{enum.__name__}: values and descriptions differ in {sorted(differing)}")
     definition: StrawberryEnumDefinition = vars(strawberry.enum(enum, description=description))[
         "__strawberry_definition__"
     ]
     for value in definition.values:
         value.description = values[value.name]
+
+
+def _operation(cls: type, suffix: str) -> str:
+    """Give the name of the mutation that an input or a payload belongs to."""
+    name = cls.__name__.removesuffix(suffix)
+    return name[0].lower() + name[1:]
 
 
 def _asking(

@@ -24,43 +24,42 @@ def _write_time(value: dt.datetime) -> dt.datetime:
 
 def _read_time(value: object) -> dt.datetime:
     if not isinstance(value, str) or not _DATE_TIME.fullmatch(value):
-        message = "A DateTime is an RFC 3339 timestamp with an offset, e.g. 2026-01-31T10:00:00Z."
-        raise GraphQLError(message, extensions=_BAD_INPUT)
+        raise GraphQLError(
+            "A DateTime is an RFC 3339 timestamp with an offset, e.g. 2026-01-31T10:00:00Z.", extensions=_BAD_INPUT
+        )
     try:
         return dt.datetime.fromisoformat(value.upper()).astimezone(dt.UTC)
     except (ValueError, OverflowError) as error:
-        message = f"There is no such moment: {value}."
-        raise GraphQLError(message, extensions=_BAD_INPUT) from error
+        raise GraphQLError(f"There is no such moment: {value}.", extensions=_BAD_INPUT) from error
 
 
 def _read_date(value: object) -> dt.date:
     if not isinstance(value, str) or not _DATE.fullmatch(value):
-        message = "A Date is a calendar day, e.g. 2026-01-31."
-        raise GraphQLError(message, extensions=_BAD_INPUT)
+        raise GraphQLError("A Date is a calendar day, e.g. 2026-01-31.", extensions=_BAD_INPUT)
     try:
         return dt.date.fromisoformat(value)
     except ValueError as error:
-        message = f"There is no such day: {value}."
-        raise GraphQLError(message, extensions=_BAD_INPUT) from error
+        raise GraphQLError(f"There is no such day: {value}.", extensions=_BAD_INPUT) from error
 
 
 def _read_file(value: object) -> object:
     if not (hasattr(value, "file") and hasattr(value, "filename")):
-        message = "An Upload is a file part of a multipart request; it cannot be written inline."
-        raise GraphQLError(message, extensions=_BAD_INPUT)
+        raise GraphQLError(
+            "An Upload is a file part of a multipart request; it cannot be written inline.", extensions=_BAD_INPUT
+        )
     return value
 
 
 def _read_object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
-        message = "A JSONObject is an object at the top level; arrays and bare values are not taken."
-        raise GraphQLError(message, extensions=_BAD_INPUT)
+        raise GraphQLError(
+            "A JSONObject is an object at the top level; arrays and bare values are not taken.", extensions=_BAD_INPUT
+        )
     return value
 
 
 def _no_input(_value: object) -> NoReturn:
-    message = "This scalar is given, not taken."
-    raise GraphQLError(message, extensions=_BAD_INPUT)
+    raise GraphQLError("This scalar is given, not taken.", extensions=_BAD_INPUT)
 
 
 SCALARS: dict[object, Any] = {

@@ -37,11 +37,9 @@ class Actor:
         if self.scopes is None:
             return
         if scope is None:
-            message = "An API key cannot do this: sign in."
-            raise Forbidden(message)
+            raise Forbidden("An API key cannot do this: sign in.")
         if scope not in self.scopes:
-            message = f"This API key lacks the scope {scope.value}."
-            raise Forbidden(message)
+            raise Forbidden(f"This API key lacks the scope {scope.value}.")
 
     def reaches(self, account_id: UUID) -> bool:
         """Things of this account are the caller's to see."""

@@ -9,9 +9,9 @@ from db.queries import accounts as account_queries
 from db.queries import administration as queries
 from db.queries import identity as identity_queries
 from db.session import Database, Session
-from services import audit
+from services import audit, texts
 from services.actor import Actor
-from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge, WrongState
+from services.errors import Forbidden, NotFound, WrongState
 
 REASON_CHARACTERS_MAX = 500
 _USER_ID = ("input", "userId")
@@ -47,7 +47,7 @@ async def suspend(db: Database, actor: Actor, account_id: UUID | None, reason: s
         Required, TooLarge, Invalid: the reason is missing, too long or no text.
 
     """
-    reason = _checked_reason(reason)
+    reason = texts.checked(reason, "A reason", characters_max=REASON_CHARACTERS_MAX, field=("input", "reason"))
     async with db.transaction() as session:
         await _require_administrator(session, actor)
         account = await _found(session, account_id)
@@ -138,14 +138,3 @@ async def _set_role(session: Session, account: Account, role: UserRole, now: dat
     await audit.record(
         session, "user.role", now, actor=actor, subject_id=account.global_id, before=before.value, after=role.value
     )
-
-
-def _checked_reason(reason: str) -> str:
-    reason, field = reason.strip(), ("input", "reason")
-    if not reason:
-        raise Required("Give the reason.", field=field)
-    if len(reason) > REASON_CHARACTERS_MAX:
-        raise TooLarge(f"A reason has at most {REASON_CHARACTERS_MAX} characters.", field=field)
-    if "\0" in reason:
-        raise Invalid("A reason is text.", field=field)
-    return reason

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from db import ids
 from db.models import ApiKeyScope, PartState, Task, TaskPart, TaskSource, TaskStatus
+from db.queries import administration
 from db.queries import parts as part_queries
 from db.queries import tasks as queries
 from db.session import Database
@@ -40,8 +41,7 @@ async def refresh(
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     if not 1 <= first <= FIRST_MAX:
-        message = f"`first` is 1 to {FIRST_MAX:,}."
-        raise Invalid(message, field=("input", "first"))
+        raise Invalid(f"`first` is 1 to {FIRST_MAX:,}.", field=("input", "first"))
     found = await keys.asking(actor.account_id, partial(newest, upstream, count=first))
     async with db.read() as session:
         known = await part_queries.by_upstream_ids(session, [task.id for task in found])
@@ -49,7 +49,7 @@ async def refresh(
     for task in found:
         part = known.get(task.id)
         if part is not None and part.account_id == actor.account_id and _differs(part, task):
-            await ingest.record_snapshot(db, (part.task_id, part.n), task.snapshot, now)
+            await ingest.record_snapshot(db, part.key, task.snapshot, now)
             changed.add(part.task_id)
     changed |= set(await _adopt(db, actor.account_id, [task for task in found if task.id not in known], now))
     if changed:
@@ -78,7 +78,8 @@ async def _adopt(db: Database, account_id: UUID, found: Sequence[UpstreamTask], 
     if not found:
         return []
     async with db.transaction() as session:
-        await part_queries.lock_account(session, account_id)
+        if await administration.lock_account(session, account_id) is None:  # it is being deleted
+            return []
         upstream_ids = [task.id for task in found]
         known = await part_queries.by_upstream_ids(session, upstream_ids)
         # What was cancelled and deleted here would come back as if nobody had to pay for it.
@@ -102,7 +103,7 @@ async def _adopt(db: Database, account_id: UUID, found: Sequence[UpstreamTask], 
                 verdicts={},
             )
             await queries.add(session, task, [part])
-            await part_queries.write_snapshot(session, (task.id, 1), one.snapshot)
+            await part_queries.write_snapshot(session, part.key, one.snapshot)
             await queries.move_counters(session, task.id, now)
             adopted.append(task.id)
     return adopted

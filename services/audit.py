@@ -6,7 +6,7 @@ from uuid import UUID
 import structlog
 
 from db import ids
-from db.models import AuditEvent
+from db.models import ApiKey, AuditEvent, Task
 from db.queries import audit as queries
 from db.session import Session
 from services import device
@@ -46,9 +46,8 @@ async def record(
     )
 
 
-async def record_reach(
-    session: Session, action: str, now: datetime, *, actor: Actor, owner_id: UUID, subject_id: str
-) -> None:
+async def record_reach(session: Session, action: str, now: datetime, actor: Actor, subject: Task | ApiKey) -> None:
     """Note what an administrator does to another's things; what people do to their own is not recorded."""
-    if actor.account_id != owner_id:
-        await record(session, action, now, actor=actor, subject_id=subject_id, owner_id=ids.global_id("user", owner_id))
+    if actor.account_id != subject.account_id:
+        owner_id = ids.global_id("user", subject.account_id)
+        await record(session, action, now, actor=actor, subject_id=subject.global_id, owner_id=owner_id)

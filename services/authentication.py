@@ -84,16 +84,14 @@ def _admit(account: Account) -> None:
     if account.deleted_at is not None:
         raise Unauthenticated
     if account.suspended_at is not None:
-        message = "This account is suspended."
-        raise Forbidden(message)
+        raise Forbidden("This account is suspended.")
 
 
 def _credential(authorization: str | None, api_key: str | None) -> str | None:
     if authorization is not None:
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() != _BEARER or not credential.strip():
-            message = "The Authorization header must be `Bearer <token or API key>`."
-            raise Unauthenticated(message)
+            raise Unauthenticated("The Authorization header must be `Bearer <token or API key>`.")
         return credential.strip()
     return api_key
 

@@ -7,10 +7,10 @@ from db import ids
 from db.models import ApiKeyScope, CreditTransaction
 from db.queries import accounts as account_queries
 from db.session import Database, Session
-from services import audit, credits, idempotency
+from services import audit, credits, idempotency, texts
 from services.actor import Actor
 from services.credits import Request
-from services.errors import Forbidden, Invalid, NotFound, Required, TooLarge
+from services.errors import Forbidden, Invalid, NotFound
 from services.till import Till
 
 AMOUNT_MAX = 10_000_000
@@ -39,8 +39,7 @@ async def add(
     """
     actor.require(None)
     if not (actor.is_admin or is_mock):
-        message = "Only an administrator adds credits."
-        raise Forbidden(message)
+        raise Forbidden("Only an administrator adds credits.")
     request = _request(actor, "addTokens", account_id, amount, note, idempotency_key)
     async with db.transaction(actor.acting_for) as session:
         chosen = await _reached(session, actor, account_id)
@@ -109,8 +108,7 @@ async def _reached(session: Session, actor: Actor, account_id: UUID | None) -> U
     chosen = account_id or actor.account_id
     is_own = chosen == actor.account_id
     if not is_own and not (actor.is_admin and await account_queries.by_ids(session, [chosen])):
-        message = "No such account."
-        raise NotFound(message, field=("input", "userId"))
+        raise NotFound("No such account.", field=("input", "userId"))
     return chosen
 
 
@@ -118,18 +116,8 @@ def _request(
     actor: Actor, operation: str, account_id: UUID | None, amount: int, note: str, idempotency_key: str
 ) -> Request:
     if not 1 <= amount <= AMOUNT_MAX:
-        message = f"An amount is 1 to {AMOUNT_MAX:,}."
-        raise Invalid(message, field=("input", "amount"))
-    note = note.strip()
-    if not note:
-        message = "Give the reason."
-        raise Required(message, field=("input", "note"))
-    if len(note) > NOTE_CHARACTERS_MAX:
-        message = f"A note has at most {NOTE_CHARACTERS_MAX} characters; this one has {len(note)}."
-        raise TooLarge(message, field=("input", "note"))
-    if "\0" in note:
-        message = "A note is text."
-        raise Invalid(message, field=("input", "note"))
+        raise Invalid(f"An amount is 1 to {AMOUNT_MAX:,}.", field=("input", "amount"))
+    note = texts.checked(note, "A note", characters_max=NOTE_CHARACTERS_MAX, field=("input", "note"))
     return Request(
         f"{operation}:{actor.account_id}:{idempotency.checked(idempotency_key)}",
         (account_id or actor.account_id, amount, note),

@@ -77,8 +77,7 @@ async def grant(
 
     def move(books: Books) -> list[Entry]:
         if books.balance + amount > BALANCE_MAX:
-            message = f"A balance is at most {BALANCE_MAX:,}."
-            raise Invalid(message, field=("input", "amount"))
+            raise Invalid(f"A balance is at most {BALANCE_MAX:,}.", field=("input", "amount"))
         return ledger.give(books, amount, _SOURCES[kind], priority=priority, expires_at=expires_at)
 
     return await _change(session, account_id, changes.Change(kind, request, move, now))
@@ -153,8 +152,7 @@ async def settle(session: Session, task: Task, amount: int, now: datetime) -> No
     if books.posted:  # the batch has come again, perhaps after the last of the hold was paid
         return
     if held is None:
-        message = f"{amount} credits were to be settled of task {task.id}, which has no hold"
-        raise ValueError(message)
+        raise ValueError(f"{amount} credits were to be settled of task {task.id}, which has no hold")
     request, kind = Request(key, (task.id, amount)), CreditTransactionKind.SPENT
 
     def move(books: Books) -> list[Entry]:
@@ -223,8 +221,7 @@ async def require(db: Database, actor: Actor, amount: int, now: datetime) -> Non
         found = await credit_queries.by_accounts(session, [actor.account_id])
     account = found.get(actor.account_id) or nothing(actor.account_id, now)
     if account.available < amount:
-        message = f"This takes {amount:,} credits; {account.available:,} are available."
-        raise InsufficientCredits(message)
+        raise InsufficientCredits(f"This takes {amount:,} credits; {account.available:,} are available.")
 
 
 async def _change(

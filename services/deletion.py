@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from db import ids
-from db.models import OPEN_STATUSES, TaskStatus
+from db.models import TaskStatus
 from db.queries import administration as administration_queries
 from db.queries import deletion as queries
 from db.queries import identity as identity_queries
@@ -96,7 +96,7 @@ async def _forget(session: Session, account_id: UUID, now: datetime) -> bool:  #
 
 async def _stop_a_task(session: Session, account_id: UUID, now: datetime) -> bool:
     """Stop an open task; False when there is none."""
-    task_id = await queries.open_task(session, account_id, OPEN_STATUSES)
+    task_id = await queries.open_task(session, account_id)
     task = await task_queries.lock(session, task_id) if task_id is not None else None
     if task is None:
         return False
@@ -118,5 +118,5 @@ async def _shrink(session: Session, account_id: UUID, now: datetime) -> bool:
             log.info("account_removed", account_id=ids.global_id("user", account_id))
         return is_gone
     if await queries.shrink_task(session, task_id):
-        await queries.delete_task(session, task_id)
+        await task_queries.remove(session, task_id)
     return True

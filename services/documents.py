@@ -26,21 +26,20 @@ def checked(
     zeros = 0
     for value in _values(document, name, field):
         if isinstance(value, str) and "\0" in value:
-            message = f"{name} holds a NUL character."
-            raise Invalid(message, field=field)
+            raise Invalid(f"{name} holds a NUL character.", field=field)
         if isinstance(value, float):
             if not math.isfinite(value):
-                message = f"{name} holds a number that is not finite."
-                raise Invalid(message, field=field)
+                raise Invalid(f"{name} holds a number that is not finite.", field=field)
             zeros += abs(int(repr(value).partition("e")[2] or 0))
     try:
         written = orjson.dumps(document)
     except orjson.JSONEncodeError as error:
-        message = f"{name} cannot be kept as JSON: {error}."
-        raise Invalid(message, field=field) from error
+        raise Invalid(f"{name} cannot be kept as JSON: {error}.", field=field) from error
     if len(written) + zeros > bytes_max:
-        message = f"{name} has at most {bytes_max // 1024} KiB as JSON; this has {(len(written) + zeros) / 1024:.1f}."
-        raise TooLarge(message, field=field)
+        raise TooLarge(
+            f"{name} has at most {bytes_max // 1024} KiB as JSON; this has {(len(written) + zeros) / 1024:.1f}.",
+            field=field,
+        )
     return dict(document)
 
 
@@ -60,8 +59,7 @@ def _values(document: Mapping[str, Any], name: str, field: Sequence[str] | None)
         if not below:
             return
         level = below
-    message = f"{name} has at most {LEVELS_MAX} levels."
-    raise TooLarge(message, field=field)
+    raise TooLarge(f"{name} has at most {LEVELS_MAX} levels.", field=field)
 
 
 def merged(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

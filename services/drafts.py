@@ -18,7 +18,7 @@ from services.actor import Actor
 from services.errors import BadRequest, Invalid, WrongState
 from services.files import ColumnRef
 from services.intake import PART_ADDRESSES_MAX, InputRow, Intake, inline_rows
-from services.profiles import Keep
+from services.keep import Keep
 from services.progress import Announcer
 
 FILE_ADDRESSES_MAX = 1_000_000
@@ -121,15 +121,13 @@ async def start(
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     async with db.transaction() as session:
-        if idempotency_key is not None and task_id is not None:
+        if task_id is not None:
             key = idempotency.key(actor, "startTask", idempotency_key, [str(task_id)], task_id, now)
-            if key is not None and (first := await tasks.repeated(session, actor, key)) is not None:
+            if (first := await tasks.repeated(session, actor, key)) is not None:
                 return first
         task = await _draft(session, actor, task_id)
         await lists.queue(session, task, now)
-        await audit.record_reach(
-            session, "task.start", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.start", now, actor, task)
     announcer.changed([task.id, task.account_id])
     return task
 
@@ -161,9 +159,7 @@ async def update(
             task.webhook_url = webhook_url
         if mapping is not None:
             await _map_anew(session, await _draft(session, actor, task_id), mapping, now)
-        await audit.record_reach(
-            session, "task.update", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.update", now, actor, task)
     announcer.changed([task.id, task.account_id])
     return task
 
@@ -171,8 +167,7 @@ async def update(
 async def _draft(session: Session, actor: Actor, task_id: UUID | None) -> Task:
     task = await tasks.owned(session, actor, task_id)
     if task.status is not TaskStatus.DRAFT:
-        message = f"The task is {task.status.value}; this takes a DRAFT."
-        raise WrongState(message, field=("input", "taskId"))
+        raise WrongState(f"The task is {task.status.value}; this takes a DRAFT.", field=("input", "taskId"))
     return task
 
 
@@ -209,8 +204,7 @@ def quote(emails: Sequence[str]) -> TaskQuote:
 
     """
     if not 1 <= len(emails) <= PART_ADDRESSES_MAX:
-        message = f"`emails` takes 1 to {PART_ADDRESSES_MAX:,} addresses. Upload longer lists."
-        raise BadRequest(message)
+        raise BadRequest(f"`emails` takes 1 to {PART_ADDRESSES_MAX:,} addresses. Upload longer lists.")
     intake = Intake(PART_ADDRESSES_MAX)
     _, records = intake.take(inline_rows(emails))
     sample = [[record[2]] for record in records[: row_queries.SAMPLE_ROWS]]

@@ -208,8 +208,6 @@ class SessionEnded(Unauthenticated):
 class Forbidden(AccessError):
     """Your key or account may not do this."""
 
-    code = "FORBIDDEN"
-
 
 class Busy(ServiceError):
     """Too many are signing in at this moment. Try again in a few seconds."""

@@ -55,11 +55,10 @@ def check(task: Task, file_format: DownloadFormat) -> None:
 
     """
     if file_format is DownloadFormat.XLSX and task.email_count > SHEET_ROWS_MAX:
-        message = (
+        raise BadRequest(
             f"An xlsx sheet holds {SHEET_ROWS_MAX:,} rows below its header; this task has {task.email_count:,}. "
             "Ask for CSV or NDJSON."
         )
-        raise BadRequest(message)
 
 
 async def stream(

@@ -65,8 +65,7 @@ def digest(file: BinaryIO, bytes_max: int) -> tuple[int, bytes]:
     while piece := file.read(_PIECE_BYTES):
         size += len(piece)
         if size > bytes_max:
-            message = f"The file is larger than {bytes_max:,} bytes."
-            raise TooLarge(message)
+            raise TooLarge(f"The file is larger than {bytes_max:,} bytes.")
         sha256.update(piece)
     return size, sha256.digest()
 
@@ -82,22 +81,21 @@ def inspect(file: BinaryIO, name: str, *, has_header: bool, mapping: Mapping[Col
     """
     suffix = PurePosixPath(name.lower()).suffix
     if suffix not in _SUFFIXES:
-        message = f"Files of type {suffix or 'without a suffix'} are not read. Upload a .csv, .txt or .xlsx file."
-        raise UnreadableFile(message, field=("input", "file"))
+        raise UnreadableFile(
+            f"Files of type {suffix or 'without a suffix'} are not read. Upload a .csv, .txt or .xlsx file."
+        )
     encoding = _encoding(file)
     delimiter = {".csv": _delimiter(file, encoding), XLSX: ","}.get(suffix)
     rows = list(itertools.islice(_cells(file, encoding, delimiter), SAMPLE_ROWS))
     if not rows:
-        message = "The file is empty."
-        raise Required(message, field=("input", "file"))
+        raise Required("The file is empty.")
     # A header never holds an address; where the first row does, it is data, whatever was said, and is not lost.
     is_headed = has_header and delimiter is not None and not any(addresses.parse(cell) for cell in rows[0])
     header: list[str] = [storable(name) for name in rows[0]] if is_headed else []
     data = rows[1:] if is_headed else rows
     names = [*header, *[None] * (max(map(_width, rows)) - len(header))]  # rows may be longer than their header
     if not data:
-        message = "The file has a header and no rows."
-        raise Required(message, field=("input", "file"))
+        raise Required("The file has a header and no rows.")
     return Layout(encoding, delimiter, is_headed, columns(names, data, mapping))
 
 
@@ -111,8 +109,7 @@ def read(file: BinaryIO, layout: Layout) -> Generator[InputRow, None, None]:
         next(rows, None)
     for number, cells in enumerate(rows, 1):
         if number > ROWS_MAX:
-            message = f"The file has more than {ROWS_MAX:,} rows."
-            raise TooLarge(message, field=("input", "file"))
+            raise TooLarge(f"The file has more than {ROWS_MAX:,} rows.")
         padded = cells if len(cells) == width else cells[:width] + [""] * (width - len(cells))
         yield InputRow(number, padded[email], padded[reference] if reference is not None else None, padded)
 
@@ -133,8 +130,7 @@ def _encoding(file: BinaryIO) -> str:
         if head.startswith(bom):
             return encoding
     if b"\0" in head:
-        message = "The file is not text. Save it as CSV in UTF-8 and upload it again."
-        raise UnreadableFile(message, field=("input", "file"))
+        raise UnreadableFile("The file is not text. Save it as CSV in UTF-8 and upload it again.")
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         decoder.decode(head)
@@ -172,13 +168,11 @@ def _cells(file: BinaryIO, encoding: str, delimiter: str | None) -> Iterator[lis
             for cells in csv.reader(lines, delimiter=delimiter):
                 lines.row_characters = 0
                 if len(cells) > CELLS_MAX:
-                    message = f"A row has more than {CELLS_MAX} columns."
-                    raise UnreadableFile(message, field=("input", "file"))
+                    raise UnreadableFile(f"A row has more than {CELLS_MAX} columns.")
                 if any(map(str.strip, cells)):
                     yield cells
         except csv.Error as error:
-            message = f"The file cannot be read as CSV: {error}."
-            raise UnreadableFile(message, field=("input", "file")) from error
+            raise UnreadableFile(f"The file cannot be read as CSV: {error}.") from error
     finally:
         text.detach()
 
@@ -198,8 +192,7 @@ class _Lines:
         line = self._text.readline(self._characters_max - self.row_characters + 1)
         self.row_characters += len(line)
         if self.row_characters > self._characters_max:
-            message = f"A row of the file has more than {self._characters_max:,} characters."
-            raise UnreadableFile(message, field=("input", "file"))
+            raise UnreadableFile(f"A row of the file has more than {self._characters_max:,} characters.")
         if not line:
             raise StopIteration
         return line
@@ -218,8 +211,10 @@ def columns(
     for role, reference in mapping.items():
         index = _find(names, reference, role)
         if index in roles:
-            message = f"A column has one role; column {index} was given {roles[index].value} and {role.value}."
-            raise Invalid(message, field=_mapping_field(role))
+            raise Invalid(
+                f"A column has one role; column {index} was given {roles[index].value} and {role.value}.",
+                field=_mapping_field(role),
+            )
         roles[index] = role
     if ColumnRole.EMAIL not in roles.values():
         roles[_email_column(names, data)] = ColumnRole.EMAIL
@@ -236,13 +231,13 @@ def _find(names: Sequence[str | None], reference: ColumnRef, role: ColumnRole) -
     if isinstance(reference, int):
         if 0 <= reference < len(names):
             return reference
-        message = f"The file has no column {reference}; it has {len(names)}, counted from 0."
-        raise Invalid(message, field=field)
+        raise Invalid(f"The file has no column {reference}; it has {len(names)}, counted from 0.", field=field)
     for index, name in enumerate(names):
         if name is not None and name.strip() == reference.strip():
             return index
-    message = f"The file has no column named “{reference}”. It has: {', '.join(n or '—' for n in names)}."
-    raise Invalid(message, field=field)
+    raise Invalid(
+        f"The file has no column named “{reference}”. It has: {', '.join(n or '—' for n in names)}.", field=field
+    )
 
 
 def _email_column(names: Sequence[str | None], data: Sequence[Sequence[str]]) -> int:
@@ -256,6 +251,5 @@ def _email_column(names: Sequence[str | None], data: Sequence[Sequence[str]]) ->
     # A column of that name may hold other things (a postal address), so what is in it counts first.
     best = max(range(len(names)), key=lambda index: (found(index) > 0, is_named(index), found(index)))
     if found(best) == 0 and not is_named(best):
-        message = "No column of the file holds e-mail addresses. Name it with columnMapping, or check the file."
-        raise Invalid(message, field=("input", "file"))
+        raise Invalid("No column of the file holds e-mail addresses. Name it with columnMapping, or check the file.")
     return best

@@ -54,4 +54,4 @@ async def _ask(db: Database, upstream: Upstream, keys: UpstreamKeys, task_ids: S
         for part in parts:
             task = found.get(part.upstream_id) if part.upstream_id is not None else None
             if task is not None:
-                await ingest.record_snapshot(db, (part.task_id, part.n), task.snapshot, now)
+                await ingest.record_snapshot(db, part.key, task.snapshot, now)

@@ -21,8 +21,7 @@ def checked(key: str) -> str:
 
     """
     if not 1 <= len(key) <= KEY_CHARACTERS_MAX or not key.isprintable():
-        message = f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters."
-        raise Invalid(message, field=_FIELD)
+        raise Invalid(f"An idempotency key has 1 to {KEY_CHARACTERS_MAX} printable characters.", field=_FIELD)
     return key
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from db.models import OPEN_STATUSES, EmailVerification, PartState, Task, TaskSource, TaskStatus
+from db.models import EmailVerification, PartState, Task, TaskSource, TaskStatus
 from db.queries import parts as part_queries
 from db.queries import results as result_queries
 from db.queries import tasks as task_queries
@@ -39,10 +39,8 @@ async def record_batch(
     None when the batch is not to be counted: its task has ended (results that come later are dropped), or another
     worker has recorded it.
     """
-    task = await task_queries.lock(session, key[0])
-    if task is None or task.status not in OPEN_STATUSES:
-        return None
-    if not await part_queries.advance(session, key, seen=seen, cursor=cursor):
+    task = await _open_task(session, key[0])
+    if task is None or not await part_queries.advance(session, key, seen=seen, cursor=cursor):
         return None
     if task.source is TaskSource.UPSTREAM:
         await result_queries.adopt(session, task.id, key[1], batch)
@@ -55,9 +53,8 @@ async def record_batch(
 async def record_snapshot(db: Database, key: PartKey, snapshot: Snapshot, now: datetime) -> None:
     """Keep what upstream told of a part, and move the task's counters."""
     async with db.transaction() as session:
-        # The task before its parts, as everyone locks them: the other way round two would wait for each other.
-        task = await task_queries.lock(session, key[0])
-        if task is None or task.status not in OPEN_STATUSES:
+        task = await _open_task(session, key[0])
+        if task is None:
             return
         await part_queries.write_snapshot(session, key, snapshot)
         await task_queries.move_counters(session, key[0], now)
@@ -66,8 +63,8 @@ async def record_snapshot(db: Database, key: PartKey, snapshot: Snapshot, now: d
 async def end_part(db: Database, key: PartKey, snapshot: Snapshot, now: datetime) -> bool:
     """Note that a part is over and drained; True when with it the task is COMPLETED."""
     async with db.transaction() as session:
-        task = await task_queries.lock(session, key[0])
-        if task is None or task.status not in OPEN_STATUSES:
+        task = await _open_task(session, key[0])
+        if task is None:
             return False
         return await _end(session, task, key, snapshot, now)
 
@@ -78,13 +75,13 @@ async def send_again(db: Database, key: PartKey, remade_count: int, now: datetim
     When nothing lacks one there is nothing to send and the part is over; True when with it the task is COMPLETED.
     """
     async with db.transaction() as session:
-        task = await task_queries.lock(session, key[0])
-        if task is None or task.status not in OPEN_STATUSES:
+        task = await _open_task(session, key[0])
+        if task is None:
             return False
         await part_queries.change(session, key, remade_count=remade_count, processing=0)
         if not await part_queries.has_waiting(session, key):
             return await _end(session, task, key, _NOTHING, now)
-        await part_queries.let_go(session, [task.id])
+        await part_queries.let_go(session, task.id)
         unsent = {"state": PartState.WAITING, "upstream_id": None, "sent_at": None, "cursor": 0, "attempt": 0}
         await part_queries.change(session, key, due_at=now, **unsent)
         await task_queries.move_counters(session, key[0], now)
@@ -108,13 +105,19 @@ async def _end(session: Session, task: Task, key: PartKey, snapshot: Snapshot, n
 async def fail(db: Database, task_id: UUID, reason: str, now: datetime) -> None:
     """Stop a task by a fault that will not mend itself; its verdicts so far are kept."""
     async with db.transaction() as session:
-        task = await task_queries.lock(session, task_id)
-        if task is None or task.status not in OPEN_STATUSES:
+        task = await _open_task(session, task_id)
+        if task is None:
             return
         await part_queries.stop_all(session, task_id, now)
         await task_queries.finish(session, task_id, TaskStatus.FAILED, now, reason)
         await credits.release(session, task, now)
         await _tell(session, task, now)
+
+
+async def _open_task(session: Session, task_id: UUID) -> Task | None:
+    """The task, locked, while it still waits for verdicts. Before its parts: the other way round two would wait."""
+    task = await task_queries.lock(session, task_id)
+    return task if task is not None and task.is_open else None
 
 
 async def _tell(session: Session, task: Task, now: datetime) -> None:

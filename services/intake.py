@@ -49,11 +49,6 @@ class Intake:
         return self.well_formed_count + self.malformed_count
 
     @property
-    def duplicate_count(self) -> int:
-        """Rows that repeat an address."""
-        return self.row_count - self.malformed_row_count - self.well_formed_count
-
-    @property
     def domain_count(self) -> int:
         """Different domains among the well-formed addresses."""
         return self._domains.count
@@ -83,8 +78,7 @@ class Intake:
 
     def _number(self, number: int, address: addresses.Address | None) -> AddressRecord:
         if self._addresses.count > self.addresses_max:
-            message = f"The list holds more than {self.addresses_max:,} different addresses."
-            raise TooLarge(message)
+            raise TooLarge(f"The list holds more than {self.addresses_max:,} different addresses.")
         if address is None:
             self.malformed_count += 1
             return number, None, None, None

@@ -33,8 +33,7 @@ def checked(slug: str | None) -> str | None:
 
     """
     if slug is not None and slug not in _BY_SLUG:
-        message = f"There is no such integration; there are {', '.join(_BY_SLUG)}."
-        raise Invalid(message, field=("input", "integration"))
+        raise Invalid(f"There is no such integration; there are {', '.join(_BY_SLUG)}.", field=("input", "integration"))
     return slug
 
 
@@ -46,8 +45,7 @@ def require_slugs(texts: Iterable[str]) -> None:
 
     """
     if any("\0" in text for text in texts):
-        message = "The slug of an integration holds no NUL character."
-        raise BadRequest(message)
+        raise BadRequest("The slug of an integration holds no NUL character.")
 
 
 def of(slug: str | None) -> Integration | None:

@@ -96,14 +96,12 @@ async def _document(url: str) -> bytes:
         client.stream("GET", url, headers={"accept": "application/json"}) as response,
     ):
         if response.status_code != 200:
-            message = f"answered {response.status_code}"
-            raise ValueError(message)
+            raise ValueError(f"answered {response.status_code}")
         document = bytearray()
         async for piece in response.aiter_bytes():
             document += piece
             if len(document) > BYTES_MAX:
-                message = f"more than {BYTES_MAX} bytes"
-                raise ValueError(message)
+                raise ValueError(f"more than {BYTES_MAX} bytes")
         return bytes(document)
 
 
@@ -115,8 +113,7 @@ def read(document: bytes) -> dict[str, VerifyingKey]:
     content = orjson.loads(document)
     entries = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        message = "this is no key set"
-        raise ValueError(message)  # noqa: TRY004 - it is about a document, not about our types
+        raise ValueError("this is no key set")  # noqa: TRY004 - it is about a document, not about our types
     found = {}
     for entry in entries:
         key = _key(entry) if isinstance(entry, dict) else None

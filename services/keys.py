@@ -6,7 +6,6 @@ import secrets
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +14,10 @@ from db.models import ApiKey, ApiKeyScope
 from db.queries import accounts as queries
 from db.queries import administration
 from db.session import Database, Session
-from services import audit, documents, integrations
+from services import audit, documents, integrations, texts
 from services.actor import Actor
-from services.errors import Invalid, LimitReached, NotFound, Required, TooLarge, WrongState
+from services.errors import Invalid, LimitReached, NotFound, Required, WrongState
+from services.keep import Keep
 
 PREFIX = "mv_live_"
 NAME_CHARACTERS_MAX = 100
@@ -25,8 +25,6 @@ KEYS_MAX = 100
 KEYS_COUNTED = timedelta(days=1)
 """Each key has points of its own (services/rates.py): those made of late count too, though they were revoked."""
 NOTES_BYTES_MAX = 4 * 1024
-UNCHANGED: Mapping[str, Any] = MappingProxyType({})
-"""Notes that are not given: None would remove them."""
 ROTATION_GRACE = timedelta(hours=1)
 """How long the secret before a rotation works on."""
 REVOKED_SHOWN = timedelta(days=90)
@@ -111,7 +109,7 @@ async def update(
     *,
     name: str | None,
     scopes: Iterable[ApiKeyScope] | None,
-    notes: Mapping[str, Any] | None = UNCHANGED,
+    notes: Mapping[str, Any] | Keep | None = Keep.AS_IT_IS,
 ) -> ApiKey:
     """Change a key's name or scopes, where they are given, or its notes, which None removes.
 
@@ -125,7 +123,7 @@ async def update(
         changes["name"] = _checked_name(name)
     if scopes is not None:
         changes["scopes"] = _checked_scopes(scopes)
-    if notes is not UNCHANGED:
+    if not isinstance(notes, Keep):
         changes["notes"] = _checked_notes(notes)
     async with db.transaction() as session:
         key = await _own(session, actor, key_id)
@@ -166,9 +164,7 @@ async def revoke(db: Database, actor: Actor, key_id: UUID | None, now: datetime)
         key = await _reached(session, actor, key_id)
         if key.revoked_at is None:
             key.revoked_at, key.previous_hash, key.previous_expires_at = now, None, None
-            await audit.record_reach(
-                session, "key.revoke", now, actor=actor, owner_id=key.account_id, subject_id=key.global_id
-            )
+            await audit.record_reach(session, "key.revoke", now, actor, key)
     return key
 
 
@@ -187,14 +183,7 @@ async def _reached(session: Session, actor: Actor, key_id: UUID | None) -> ApiKe
 
 
 def _checked_name(name: str) -> str:
-    name, field = name.strip(), ("input", "name")
-    if not name:
-        raise Required("A name is needed.", field=field)
-    if len(name) > NAME_CHARACTERS_MAX:
-        raise TooLarge(f"A name has at most {NAME_CHARACTERS_MAX} characters.", field=field)
-    if "\0" in name:
-        raise Invalid("A name cannot hold a NUL character.", field=field)
-    return name
+    return texts.checked(name, "A name", characters_max=NAME_CHARACTERS_MAX, field=("input", "name"))
 
 
 def _checked_notes(notes: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -70,8 +70,7 @@ def settle(books: Books, held: Hold, amount: int) -> list[Entry]:
 
     """
     if amount > held.rest:
-        message = f"{amount} credits were to be settled of a hold with {held.rest} left"
-        raise ValueError(message)
+        raise ValueError(f"{amount} credits were to be settled of a hold with {held.rest} left")
     entries = []
     for lot, part in _of_hold(books, held, amount):
         lot.remaining -= part
@@ -142,8 +141,7 @@ def _drawn(books: Books, amount: int, now: datetime) -> Iterator[tuple[Lot, int]
     """Lots, in the order in which they are used up, with what each gives."""
     there = available(books, now)
     if amount > there:
-        message = f"This takes {amount:,} credits; {there:,} are available."
-        raise InsufficientCredits(message)
+        raise InsufficientCredits(f"This takes {amount:,} credits; {there:,} are available.")
     for lot in books.lots:
         part = 0 if _is_expired(lot, now) else min(amount, lot.remaining - lot.held)
         if part:

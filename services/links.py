@@ -84,8 +84,9 @@ class Links:
             if datetime.fromtimestamp(expires, UTC) <= now:
                 raise ValueError
         except ValueError as error:
-            message = "This link is not valid, or has run out: they work for 15 minutes. Ask for a new one."
-            raise NotFound(message) from error
+            raise NotFound(
+                "This link is not valid, or has run out: they work for 15 minutes. Ask for a new one."
+            ) from error
         conditions = ResultConditions(
             verdict=tuple(Verdict(v) for v in verdicts) if verdicts is not None else None,
             reason=tuple(VerdictReason(r) for r in reasons) if reasons is not None else None,
@@ -109,6 +110,5 @@ async def task_of(db: Database, download: Download) -> Task:
         task = (await task_queries.by_ids(session, [download.task_id])).get(download.task_id)
         owner = (await account_queries.by_ids(session, [task.account_id])).get(task.account_id) if task else None
     if task is None or owner is None or owner.suspended_at is not None or owner.deleted_at is not None:
-        message = "The task behind this link is gone."
-        raise NotFound(message)
+        raise NotFound("The task behind this link is gone.")
     return task

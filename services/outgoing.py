@@ -6,7 +6,6 @@ Connecting to the checked address leaves no second look-up for a name server to 
 import asyncio
 import functools
 import socket
-import ssl
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,16 +30,14 @@ class Refused(httpx.ConnectError):
 class Outgoing:
     """Sends requests to the public Internet, and to the networks that were allowed besides."""
 
-    def __init__(
-        self, allowed: Sequence[Network] = (), *, is_http_allowed: bool, tls: ssl.SSLContext | None = None
-    ) -> None:
-        """`is_http_allowed`: also without TLS; `tls` is the system's unless given."""
+    def __init__(self, allowed: Sequence[Network] = (), *, is_http_allowed: bool) -> None:
+        """`is_http_allowed`: also without TLS."""
         self._allowed = allowed
         # Names of others may take long: looked up among ours, they would keep us from the database.
         self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="resolve")
         self._schemes = ("http", "https") if is_http_allowed else ("https",)
         self._client = httpx.AsyncClient(
-            transport=_CheckedTransport(self, tls or trust.context()),
+            transport=_CheckedTransport(self),
             follow_redirects=False,
             trust_env=False,
             timeout=httpx.Timeout(TRY_SECONDS, connect=_CONNECT_SECONDS),
@@ -120,10 +117,12 @@ def _host(url: httpx.URL) -> str:
 class _CheckedTransport(httpx.AsyncBaseTransport):
     """Connects to a checked address. No connection is kept: it would outlive its check."""
 
-    def __init__(self, outgoing: Outgoing, tls: ssl.SSLContext) -> None:
+    def __init__(self, outgoing: Outgoing) -> None:
         self._outgoing = outgoing
         self._inner = httpx.AsyncHTTPTransport(
-            verify=tls, trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
+            verify=trust.context(),
+            trust_env=False,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

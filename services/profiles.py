@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +12,9 @@ from db.session import Database
 from services import documents
 from services.actor import Actor
 from services.errors import Invalid, Required, VersionConflict
+from services.keep import Keep
 
 NAME_CHARACTERS_MAX = 200
-
-
-class Keep(Enum):
-    """The value of what was left out: it stays as it is. None would remove it."""
-
-    AS_IT_IS = "as it is"
 
 
 Name = str | None | Keep
@@ -80,8 +74,7 @@ async def update(
 
     """
     if patch is None and display_name is Keep.AS_IT_IS:
-        message = "Give `displayName`, `patch` or both."
-        raise Required(message, field=("input", "patch"))
+        raise Required("Give `displayName`, `patch` or both.", field=("input", "patch"))
     name, changes = _checked_name(display_name), _checked(patch or {}, "patch")
     return await _change(
         db, actor, expected_version, name, lambda document: _checked(documents.merged(document, changes), "patch")
@@ -113,8 +106,10 @@ async def _change(
             row = await queries.locked(session, actor.account_id)
             assert row is not None  # noqa: S101 - profiles are never deleted but with their account
         if expected_version is not None and expected_version != row.version:
-            message = f"The profile has version {row.version} by now. Read it again and repeat your change."
-            raise VersionConflict(message, field=("input", "expectedVersion"))
+            raise VersionConflict(
+                f"The profile has version {row.version} by now. Read it again and repeat your change.",
+                field=("input", "expectedVersion"),
+            )
         was_empty, document = not row.document, rewrite(row.document)
         kept_name = row.display_name if isinstance(name, Keep) else name
         changed = await queries.change(session, actor.account_id, display_name=kept_name, document=document)
@@ -130,6 +125,5 @@ def _checked_name(given: Name) -> Name:
         return given
     name = usable_name(given)
     if name is None:
-        message = f"A display name has 1 to {NAME_CHARACTERS_MAX} characters."
-        raise Invalid(message, field=("input", "displayName"))
+        raise Invalid(f"A display name has 1 to {NAME_CHARACTERS_MAX} characters.", field=("input", "displayName"))
     return name

@@ -190,8 +190,10 @@ class Meter:
         allowance = Allowance(limit, max(limit - spent, 0), cost, datetime.fromtimestamp(ends_at, UTC))
         SPENT.set(allowance)
         if spent > limit:
-            text = f"This costs {cost} points, and of {limit} a minute not so many are left."
-            raise RateLimited(text, retry_after_seconds=max(1, math.ceil(ends_at - time.time())))
+            raise RateLimited(
+                f"This costs {cost} points, and of {limit} a minute not so many are left.",
+                retry_after_seconds=max(1, math.ceil(ends_at - time.time())),
+            )
         return allowance
 
 

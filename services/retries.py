@@ -37,17 +37,16 @@ async def retry(
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     async with db.transaction() as session:
-        if idempotency_key is not None and task_id is not None:
+        if task_id is not None:
             key = idempotency.key(actor, "retryTask", idempotency_key, [str(task_id)], task_id, now)
-            if key is not None and (first := await tasks.repeated(session, actor, key)) is not None:
+            if (first := await tasks.repeated(session, actor, key)) is not None:
                 return first
         task = await tasks.owned(session, actor, task_id)
         _check(task, is_stopping=await part_queries.has_open(session, task.id))
         last = await part_queries.last_number(session, task.id)
         count = await result_queries.reopen(session, task.id, after_part=last, part_size=PART_ADDRESSES_MAX)
         if not count:
-            message = "Every address of the task has a verdict."
-            raise WrongState(message, field=("input", "taskId"))
+            raise WrongState("Every address of the task has a verdict.", field=("input", "taskId"))
         await part_queries.recount(session, task.id)
         task.status, task.failure_reason, task.finished_at = TaskStatus.QUEUED, None, None
         task.updated_at, task.refreshed_at, task.retry_count = now, now, task.retry_count + 1
@@ -56,9 +55,7 @@ async def retry(
         await queries.move_counters(session, task.id, now)
         await session.refresh(task)
         await credits.hold(session, task, count, now)
-        await audit.record_reach(
-            session, "task.retry", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.retry", now, actor, task)
     announcer.changed([task.id, task.account_id])
     return task
 

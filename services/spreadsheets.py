@@ -44,15 +44,14 @@ async def _convert(file: BinaryIO, target: BinaryIO) -> None:
                 pass
             status = await child.wait()
     except TimeoutError as error:
-        message = "The workbook takes too long to read. Save it as .csv."
-        raise UnreadableFile(message, field=("input", "file")) from error
+        raise UnreadableFile("The workbook takes too long to read. Save it as .csv.") from error
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
     if status == sheet_child.TOO_LARGE:
-        raise TooLarge(message, field=("input", "file"))
+        raise TooLarge(message)
     if status != 0:
         if status != sheet_child.UNREADABLE:
             message = "The workbook is damaged, or too large to read. Save it as .csv."
-        raise UnreadableFile(message, field=("input", "file"))
+        raise UnreadableFile(message)

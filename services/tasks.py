@@ -42,13 +42,12 @@ async def create(
     """
     actor.require(ApiKeyScope.TASKS_WRITE)
     if not emails:
-        message = "Send at least one address."
-        raise Required(message, field=("input", "emails"))
+        raise Required("Send at least one address.", field=("input", "emails"))
     if len(emails) > PART_ADDRESSES_MAX:
-        message = (
-            f"At most {PART_ADDRESSES_MAX:,} addresses; this list has {len(emails):,}. Upload longer lists as a file."
+        raise TooLarge(
+            f"At most {PART_ADDRESSES_MAX:,} addresses; this list has {len(emails):,}. Upload longer lists as a file.",
+            field=("input", "emails"),
         )
-        raise TooLarge(message, field=("input", "emails"))
     checked = checked_name(name, f"List of {now:%Y-%m-%d %H:%M}")
     task = new(actor, checked, TaskSource.INLINE, integration, now)
     if task.integration is not None and actor.api_key_id is not None:
@@ -74,14 +73,11 @@ async def cancel(db: Database, announcer: Announcer, actor: Actor, task_id: UUID
     async with db.transaction() as session:
         task = await owned(session, actor, task_id)
         if not task.is_open:
-            message = f"The task is {task.status.value} and cannot be cancelled."
-            raise WrongState(message, field=("input", "taskId"))
+            raise WrongState(f"The task is {task.status.value} and cannot be cancelled.", field=("input", "taskId"))
         await part_queries.stop_all(session, task.id, now)
         await queries.finish(session, task.id, TaskStatus.CANCELED, now)
         await credits.release(session, task, now)
-        await audit.record_reach(
-            session, "task.cancel", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
+        await audit.record_reach(session, "task.cancel", now, actor, task)
         await session.refresh(task)
         await webhooks.task_ended(session, task, now)
     announcer.changed([task.id, task.account_id])
@@ -100,16 +96,12 @@ async def delete(db: Database, actor: Actor, task_id: UUID | None, now: datetime
     async with db.transaction() as session:
         task = await owned(session, actor, task_id)
         if task.status not in (TaskStatus.DRAFT, *FINAL_STATUSES):
-            message = f"The task is {task.status.value}: cancel it first."
-            raise WrongState(message, field=("input", "taskId"))
+            raise WrongState(f"The task is {task.status.value}: cancel it first.", field=("input", "taskId"))
         if await part_queries.has_open(session, task.id):  # with its row it would be forgotten, and go on upstream
-            message = "The task is still being stopped. Try again in a moment."
-            raise WrongState(message, field=("input", "taskId"))
-        await audit.record_reach(
-            session, "task.delete", now, actor=actor, owner_id=task.account_id, subject_id=task.global_id
-        )
-        await part_queries.let_go(session, [task.id])
-        await queries.remove(session, [task.id])
+            raise WrongState("The task is still being stopped. Try again in a moment.", field=("input", "taskId"))
+        await audit.record_reach(session, "task.delete", now, actor, task)
+        await part_queries.let_go(session, task.id)
+        await queries.remove(session, task.id)
     return task.id
 
 
@@ -122,8 +114,7 @@ async def owned(session: Session, actor: Actor, task_id: UUID | None) -> Task:
     """
     task = await queries.lock(session, task_id) if task_id is not None else None
     if task is None or not actor.reaches(task.account_id):
-        message = "No such task."
-        raise NotFound(message, field=("input", "taskId"))
+        raise NotFound("No such task.", field=("input", "taskId"))
     return task
 
 
@@ -154,11 +145,11 @@ def checked_name(name: str | None, default: str) -> str:
         return default[:NAME_CHARACTERS_MAX]
     name = name.strip()
     if not name or "\0" in name or not name.isprintable():
-        message = "A name has 1 to 200 printable characters."
-        raise Invalid(message, field=("input", "name"))
+        raise Invalid("A name has 1 to 200 printable characters.", field=("input", "name"))
     if len(name) > NAME_CHARACTERS_MAX:
-        message = f"A name has at most {NAME_CHARACTERS_MAX} characters; this one has {len(name)}."
-        raise TooLarge(message, field=("input", "name"))
+        raise TooLarge(
+            f"A name has at most {NAME_CHARACTERS_MAX} characters; this one has {len(name)}.", field=("input", "name")
+        )
     return name
 
 
@@ -176,7 +167,7 @@ async def store(
 ) -> Task:
     """Write a new task with its list, in one transaction; a repeated request gives the first task again."""
     async with db.transaction() as session:
-        if key is not None and (first := await repeated(session, actor, key)) is not None:
+        if (first := await repeated(session, actor, key)) is not None:
             return first
         # The counts are known once all rows are read; the row must be there before its addresses.
         task.email_count = task.domain_count = task.total_count = task.malformed_count = task.malformed_row_count = 0
@@ -188,20 +179,19 @@ async def store(
     return task
 
 
-async def repeated(session: Session, actor: Actor, key: IdempotencyKey) -> Task | None:
-    """The task that a request with this key has made or changed; None for the first.
+async def repeated(session: Session, actor: Actor, key: IdempotencyKey | None) -> Task | None:
+    """The task that a request with this key has made or changed; None for the first, and without a key.
 
     Raises:
         IdempotencyConflict: the key was used with other input.
         NotFound: the task was deleted since, or is another's: whose keys these are may be no administrator any more.
 
     """
-    first = await queries.remember(session, key)
-    if first is None:
+    first = await queries.remember(session, key) if key is not None else None
+    if key is None or first is None:
         return None
     idempotency.hold_same(first, key)
     found = (await queries.by_ids(session, [first.subject_id])).get(first.subject_id)
     if found is None or not actor.reaches(found.account_id):
-        message = "The task of this idempotency key is not there any more."
-        raise NotFound(message, field=("input", "idempotencyKey"))
+        raise NotFound("The task of this idempotency key is not there any more.", field=("input", "idempotencyKey"))
     return found

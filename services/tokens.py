@@ -63,8 +63,7 @@ class Tokens:
         """
         self._is_own = is_own
         if secret is not None and len(secret) < SECRET_CHARACTERS_MIN:
-            message = f"the secret must have at least {SECRET_CHARACTERS_MIN} characters"
-            raise ValueError(message)
+            raise ValueError(f"the secret must have at least {SECRET_CHARACTERS_MIN} characters")
         self._secret, self._issuer, self._keys = secret, issuer, keys
         # To verify a signature takes longer than to ask the database who is signed in. By digest: no token is kept.
         self._read: dict[bytes, tuple[str | None, Claims]] = {}
@@ -72,16 +71,14 @@ class Tokens:
     def issue(self, account_id: UUID, email: str, *, now: datetime, lifetime: timedelta) -> str:
         """A token of the shared secret, without a session: that of development. It ends when it expires."""
         if self._secret is None or not self._is_own:
-            message = "there is no shared secret of ours"
-            raise ValueError(message)
+            raise ValueError("there is no shared secret of ours")
         claims = self._claims(account_id, email, now, lifetime)
         return jwt.encode(claims, self._secret, algorithm=_SHARED_ALGORITHM)
 
     async def issue_session(self, subject: Subject, *, now: datetime, lifetime: timedelta) -> str:
         """A token of a session, with the claims that Supabase's have, signed by the service's newest key."""
         if not isinstance(self._keys, SigningKeys):
-            message = "there are no keys to sign with"
-            raise ValueError(message)  # noqa: TRY004 - about how the process was put together, not about a type
+            raise ValueError("there are no keys to sign with")  # noqa: TRY004 - about how the process was put together, not about a type
         await self._keys.prepare()
         kid, key = self._keys.current()
         claims = self._claims(subject.account_id, subject.email, now, lifetime) | {

@@ -78,14 +78,13 @@ async def verify(
 
 def _check(email: str, timeout_ms: int) -> None:
     if not email.strip():
-        message = "Send an address."
-        raise Required(message, field=("input", "email"))
+        raise Required("Send an address.", field=("input", "email"))
     if len(email) > INPUT_CHARACTERS_MAX:
-        message = f"An address has at most {INPUT_CHARACTERS_MAX} characters here."
-        raise Invalid(message, field=("input", "email"))
+        raise Invalid(f"An address has at most {INPUT_CHARACTERS_MAX} characters here.", field=("input", "email"))
     if not TIMEOUT_MS_MIN <= timeout_ms <= TIMEOUT_MS_MAX:
-        message = f"The time limit is {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX} milliseconds."
-        raise Invalid(message, field=("input", "timeoutMs"))
+        raise Invalid(
+            f"The time limit is {TIMEOUT_MS_MIN} to {TIMEOUT_MS_MAX} milliseconds.", field=("input", "timeoutMs")
+        )
 
 
 def _same_again(first: IdempotencyKey, key: IdempotencyKey) -> EmailVerification:

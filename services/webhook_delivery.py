@@ -37,7 +37,6 @@ _AT_ONCE_OF_ACCOUNT = 5
 """So that receivers of one account that do not answer leave room for others."""
 _POLL_SECONDS = 0.5
 _RECOVER_SECONDS = 1.0
-_PURGE_SECONDS = 3600.0
 _PROBLEM_CHARACTERS_MAX = 200
 _UNREADABLE = "What signs was sealed with another SECRET_KEY: rotate the secret."
 
@@ -65,7 +64,6 @@ class Deliveries:
         """Deliver until `stop` is set; what is under way then is tried again when its lease is over."""
         sending: dict[asyncio.Task[WebhookDelivery], WebhookDelivery] = {}
         stopping = asyncio.create_task(stop.wait())
-        purging = asyncio.create_task(self._purge())
         try:
             while not stop.is_set():
                 try:
@@ -80,9 +78,9 @@ class Deliveries:
                     if error := done.exception():
                         log.error("delivery_not_done", exc_info=error)
         finally:
-            for task in (stopping, purging, *sending):
+            for task in (stopping, *sending):
                 task.cancel()
-            await asyncio.gather(stopping, purging, *sending, return_exceptions=True)
+            await asyncio.gather(stopping, *sending, return_exceptions=True)
 
     async def tick(self, now: datetime) -> int:
         """Try once what is due, to the end; how many tries those were."""
@@ -164,16 +162,11 @@ class Deliveries:
         )
         return row
 
-    async def _purge(self) -> None:
-        while True:
-            try:
-                async with self.db.transaction() as session:
-                    count = await queries.purge(session, datetime.now(UTC) - KEPT)
-                if count:
-                    log.info("deliveries_purged", count=count)
-            except Exception:
-                log.exception("deliveries_not_purged")
-            await asyncio.sleep(_PURGE_SECONDS)
+
+async def purge(db: Database, now: datetime) -> int:
+    """Delete deliveries older than 30 days, a batch at most; how many those were."""
+    async with db.transaction() as session:
+        return await queries.purge(session, now - KEPT)
 
 
 def signed(keys: Sequence[bytes], message_id: str, body: bytes, now: datetime) -> dict[str, str]:

@@ -19,8 +19,7 @@ from db import ids
 from db.models import PartState, TaskPart
 from db.queries import parts as queries
 from db.session import Database
-from services import credits, deletion, ingest, retention, retention_of_tasks, searching
-from services.cashier import Cashier
+from services import chores, ingest, searching
 from services.errors import UpstreamDown, UpstreamError, UpstreamMissing, UpstreamRefused
 from services.payments.port import Payments
 from services.progress import Announcer, Hub
@@ -48,23 +47,6 @@ _REMADE_MAX = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Chore:
-    """Something to be looked after beside the tasks; it gives how much it found to do."""
-
-    name: str
-    pause_seconds: float
-    work: Callable[[Database, datetime], Awaitable[int]]
-
-
-_CHORES = (
-    Chore("credits_expired", 60.0, credits.expire_due),
-    Chore("deleted_accounts_removed", 5.0, deletion.remove_deleted),
-    Chore("expired_credentials_removed", 3600.0, retention.remove_expired),
-    Chore("drafts_and_results_removed", 3600.0, retention_of_tasks.purge),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Worker:
     """What a worker works with."""
 
@@ -79,9 +61,8 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; a part in hand is finished first."""
-        cashier = Cashier(self.db, self.payments, self.announcer)
-        work = (self._beat(), cashier.run(), *map(self._repeat, _CHORES))
-        chores = [asyncio.create_task(chore) for chore in work]
+        beside = [chore.repeat() for chore in chores.of_worker(self.db, self.payments, self.announcer)]
+        tasks = [asyncio.create_task(work) for work in (self._beat(), *beside)]
         acting: set[asyncio.Task[None]] = set()
         wake = asyncio.Event()
 
@@ -106,8 +87,8 @@ class Worker:
                         acting.add(task)
                         task.add_done_callback(end)
         finally:
-            for chore in chores:
-                chore.cancel()
+            for task in tasks:
+                task.cancel()
             await self.announcer.flush()
 
     async def tick(self, now: datetime) -> int:
@@ -160,9 +141,8 @@ class Worker:
             log.exception("parts_not_put_off", task_ids=[ids.global_id("task", part.task_id) for part in parts])
 
     async def _post(self, part: TaskPart) -> None:
-        key = (part.task_id, part.n)
         async with self.db.read() as session:
-            emails = await queries.addresses(session, key)
+            emails = await queries.addresses(session, part.key)
         create = partial(self.upstream.create, emails=emails, idempotency_key=part.idempotency_key)
         try:
             if self.upstream.gives_ids:
@@ -171,21 +151,21 @@ class Worker:
                 upstream_id = await self._send(part, create)
         except (UpstreamMissing, UpstreamRefused):  # what was refused is not there to be looked for, or to be stopped
             async with self.db.transaction() as session:
-                await queries.mark_unsent(session, key)
+                await queries.mark_unsent(session, part.key)
             raise
         if upstream_id is None:
             return
         async with self.db.transaction() as session:
-            await queries.mark_running(session, key, upstream_id, datetime.now(UTC), _POLL_MIN)
+            await queries.mark_running(session, part.key, upstream_id, datetime.now(UTC), _POLL_MIN)
         self.announcer.changed([part.task_id, part.account_id])
         log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
 
     async def _send(self, part: TaskPart, create: Callable[[str], Awaitable[UUID | None]]) -> UUID | None:
         """Post a part to an upstream that may not tell its id, once. What may have arrived is looked for afterwards."""
-        key, now = (part.task_id, part.n), datetime.now(UTC)
+        now = datetime.now(UTC)
         async with self.db.transaction() as session:
             if not await queries.mark_sent(session, part, now, _POLL_MIN):
-                await queries.change(session, key, due_at=now + _POLL_MAX)
+                await queries.change(session, part.key, due_at=now + _POLL_MAX)
                 return None
         self.announcer.changed([part.task_id, part.account_id])
         try:
@@ -195,7 +175,7 @@ class Worker:
                 log.warning("answer_lost", task_id=ids.global_id("task", part.task_id), part=part.n, error=str(error))
                 return None
             async with self.db.transaction() as session:
-                await queries.mark_unsent(session, key)
+                await queries.mark_unsent(session, part.key)
             raise
 
     async def _search(self, reader: UUID | None, parts: Sequence[TaskPart], now: datetime) -> None:
@@ -236,15 +216,13 @@ class Worker:
 
     async def _bring_home(self, part: TaskPart, task: UpstreamTask, reader: UUID | None) -> None:
         """Drain the results so far, then move the counters: what is counted is always there to be read."""
-        key, cursor, drained = (part.task_id, part.n), part.cursor, 0
-        pages = 0
+        key, cursor, drained, pages = part.key, part.cursor, 0, 0
         while True:
             page = await self.keys.reading(reader, partial(self.upstream.results, task_id=task.id, after=cursor))
             if not page.results:
                 break
             if page.next_after <= cursor:
-                message = "The verifier's results do not move on."
-                raise UpstreamDown(message)
+                raise UpstreamDown("The verifier's results do not move on.")
             async with self.db.transaction() as session:
                 recorded = await ingest.record_batch(
                     session, key, page.results, seen=cursor, cursor=page.next_after, now=datetime.now(UTC)
@@ -254,6 +232,8 @@ class Worker:
             of, spent = recorded.task, recorded.spent_count
             self.usage.count(of.account_id, of.api_key_id, verifications=recorded.new_count, credits=spent)
             cursor, drained, pages = page.next_after, drained + recorded.new_count, pages + 1
+            if page.is_last:
+                break
             # A part that runs is not chased to its newest result: its counters move, and it is soon looked at again.
             if not task.is_over and pages == _PAGES_MAX:
                 break
@@ -274,13 +254,8 @@ class Worker:
         grown = min(part.poll_seconds * _POLL_GROWTH, _POLL_MAX.total_seconds())
         seconds = _POLL_MIN.total_seconds() if has_moved else grown
         async with self.db.transaction() as session:
-            await queries.change(
-                session,
-                (part.task_id, part.n),
-                due_at=now + timedelta(seconds=seconds),
-                poll_seconds=seconds,
-                attempt=0,
-            )
+            due_at = now + timedelta(seconds=seconds)
+            await queries.change(session, part.key, due_at=due_at, poll_seconds=seconds, attempt=0)
 
     async def _remake(self, part: TaskPart, now: datetime) -> None:
         """Upstream has lost the task: made again once with what still lacks a verdict, then failed."""
@@ -288,7 +263,7 @@ class Worker:
             await self._fail(part, "The verifier lost the task twice.", now)
             return
         log.warning("upstream_lost_task", task_id=ids.global_id("task", part.task_id), part=part.n)
-        if await ingest.send_again(self.db, (part.task_id, part.n), part.remade_count + 1, now):
+        if await ingest.send_again(self.db, part.key, part.remade_count + 1, now):
             self.announcer.changed([part.task_id, part.account_id])
 
     async def _stop(self, part: TaskPart) -> None:
@@ -299,7 +274,7 @@ class Worker:
             except (UpstreamMissing, UpstreamRefused):
                 log.info("part_not_there_to_stop", task_id=ids.global_id("task", part.task_id), part=part.n)
         async with self.db.transaction() as session:
-            await queries.change(session, (part.task_id, part.n), state=PartState.ENDED)
+            await queries.change(session, part.key, state=PartState.ENDED)
 
     async def _postpone(self, parts: Sequence[TaskPart], now: datetime, error: UpstreamDown | None) -> None:
         """Try again later, as upstream asks or with doubling waits; after 24 hours of nothing else give up.
@@ -321,16 +296,15 @@ class Worker:
                 )
 
     async def _fail(self, part: TaskPart, reason: str, now: datetime) -> None:
-        key = (part.task_id, part.n)
         if part.state is PartState.STOPPING:  # its task has ended long ago
             async with self.db.transaction() as session:
-                await queries.change(session, key, state=PartState.ENDED)
+                await queries.change(session, part.key, state=PartState.ENDED)
             return
         log.error("task_failed", task_id=ids.global_id("task", part.task_id), reason=reason)
         await ingest.fail(self.db, part.task_id, reason, now)
         if part.state is PartState.SENT:  # the end of its task leaves it to be looked for
             async with self.db.transaction() as session:
-                await queries.mark_lost(session, key)
+                await queries.mark_lost(session, part.key)
         self.announcer.changed([part.task_id, part.account_id])
 
     async def _rest(self, stop: asyncio.Event, wake: asyncio.Event, *, is_busy: bool) -> None:
@@ -360,15 +334,3 @@ class Worker:
             except Exception:  # noqa: BLE001 - a missed beat shows in readiness; the next may work
                 log.warning("heartbeat_failed")
             await asyncio.sleep(_BEAT_SECONDS)
-
-    async def _repeat(self, chore: Chore) -> None:
-        """Do a chore for ever: again soon while there is something to do, else after its pause."""
-        while True:
-            count = 0
-            try:
-                count = await chore.work(self.db, datetime.now(UTC))
-            except Exception:
-                log.exception("chore_failed", chore=chore.name)
-            if count:
-                log.info(chore.name, count=count)
-            await asyncio.sleep(_RECOVER_SECONDS if count else chore.pause_seconds)

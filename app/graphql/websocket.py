@@ -26,7 +26,6 @@ from services import errors
 
 log = structlog.get_logger(__name__)
 
-CLOSE_BAD_REQUEST = 4400
 CLOSE_FORBIDDEN = 4403
 CLOSE_TRY_AGAIN_LATER = 1013
 CLOSE_TOO_MANY_INITS = 4429

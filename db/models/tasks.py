@@ -259,6 +259,11 @@ class TaskPart(Table):
     completed_at: Mapped[datetime | None]
 
     @property
+    def key(self) -> tuple[UUID, int]:
+        """What names it: its task, and its number there."""
+        return self.task_id, self.n
+
+    @property
     def idempotency_key(self) -> str:
         """What makes posting it repeat-safe."""
         return f"{self.task_id}:{self.n}" + (f":{self.remade_count}" if self.remade_count else "")

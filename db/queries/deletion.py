@@ -1,13 +1,12 @@
 """What is left of deleted accounts, removed step by step."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Table as FromTable
 from sqlalchemy import delete, exists, select, text, update
 
-from db.models import Account, CreditTransaction, PartState, Table, Task, TaskAddress, TaskPart, TaskRow, TaskStatus
+from db.models import OPEN_STATUSES, Account, CreditTransaction, PartState, Table, Task, TaskAddress, TaskPart, TaskRow
 from db.session import ReadSession, Session
 
 _ROWS_A_STEP = 20_000
@@ -84,9 +83,9 @@ async def ended_task(session: ReadSession, account_id: UUID) -> UUID | None:
     return await session.scalar(select(Task.id).where(Task.account_id == account_id, ~is_open).limit(1))
 
 
-async def open_task(session: ReadSession, account_id: UUID, statuses: Sequence[TaskStatus]) -> UUID | None:
-    """A task of an account in one of these states."""
-    statement = select(Task.id).where(Task.account_id == account_id, Task.status.in_(statuses))
+async def open_task(session: ReadSession, account_id: UUID) -> UUID | None:
+    """A task of an account that still waits for verdicts."""
+    statement = select(Task.id).where(Task.account_id == account_id, Task.status.in_(OPEN_STATUSES))
     return await session.scalar(statement.limit(1))
 
 
@@ -99,11 +98,6 @@ async def shrink_task(session: Session, task_id: UUID) -> bool:
         if await session.scalar(select(exists().where(table.task_id == task_id))):
             return False
     return True
-
-
-async def delete_task(session: Session, task_id: UUID) -> None:
-    """Delete a task with its parts and days; its ledger stays."""
-    await session.execute(delete(Task).where(Task.id == task_id))
 
 
 async def delete_account(session: Session, account_id: UUID) -> bool:

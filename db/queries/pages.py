@@ -3,7 +3,7 @@
 A list that lies below rows of another is read for all of these rows at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Generic, TypeVar
@@ -65,7 +65,21 @@ async def read_below(
 
     Each row begins with the id of its parent. Every parent has a slice.
     """
-    parents = func.unnest(bindparam(None, parent_ids, type_=ARRAY(Uuid()))).table_valued("id").render_derived("parents")
+    lists = below(statement, columns, window, parent, is_descending=is_descending)
+    rows = await session.execute(lists, {"parent_ids": parent_ids})
+    return slices_below(rows, window, parent_ids)
+
+
+def below(
+    statement: Select[Any],
+    columns: Sequence[ColumnElement[Any]],
+    window: Window,
+    parent: ColumnElement[Any],
+    *,
+    is_descending: bool = False,
+) -> Select[Any]:
+    """The statement of `read_below`; its parameter `parent_ids` has the ids of the parents."""
+    parents = func.unnest(bindparam("parent_ids", type_=ARRAY(Uuid()))).table_valued("id").render_derived("parents")
     # From the index of each list come as many rows as are shown, however long the lists are.
     cut = _cut(statement.where(parent == parents.c.id), columns, window, is_descending=is_descending).lateral("below")
     selected = [
@@ -73,8 +87,11 @@ async def read_below(
         for part in statement.column_descriptions
     ]
     order = _order([cut.c[column.key] for column in columns if column.key], window, is_descending=is_descending)
-    lists = select(parents.c.id, *selected).join_from(parents, cut, true()).order_by(parents.c.id, *order)
-    rows = await session.execute(lists)
+    return select(parents.c.id, *selected).join_from(parents, cut, true()).order_by(parents.c.id, *order)
+
+
+def slices_below(rows: Iterable[Any], window: Window, parent_ids: Sequence[UUID]) -> dict[UUID, Slice[Any]]:
+    """The slice of each parent, of rows that begin with the id of theirs and lie together."""
     found = {parent_id: list(below) for parent_id, below in groupby(rows, lambda row: row[0])}
     return {parent_id: _slice(found.get(parent_id, []), window) for parent_id in parent_ids}
 

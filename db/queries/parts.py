@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Update, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import aliased
 
 from db.models import (
     OPEN_STATUSES,
-    Account,
     LetGoUpstreamTask,
     PartState,
     Task,
@@ -94,35 +93,31 @@ async def has_waiting(session: ReadSession, key: PartKey) -> bool:
 
 async def change(session: Session, key: PartKey, **values: Any) -> None:  # noqa: ANN401 - columns of the part
     """Set columns of one part."""
+    await session.execute(_update(key).values(**values))
+
+
+def _update(key: PartKey) -> Update:
+    """An update of one part, which parts that a session holds do not follow."""
     task_id, n = key
-    statement = update(TaskPart).where(TaskPart.task_id == task_id, TaskPart.n == n).values(**values)
-    await session.execute(statement.execution_options(synchronize_session=False))
+    statement = update(TaskPart).where(TaskPart.task_id == task_id, TaskPart.n == n)
+    return statement.execution_options(synchronize_session=False)
 
 
 async def postpone(session: Session, part: TaskPart, due_at: datetime, failing_since: datetime) -> bool:
     """Note that one more call for a leased part failed; False when another has worked since it was leased."""
     statement = (
-        update(TaskPart)
-        .where(tuple_(TaskPart.task_id, TaskPart.n) == (part.task_id, part.n), TaskPart.attempt == part.attempt)
+        _update(part.key)
+        .where(TaskPart.attempt == part.attempt)
         .values(due_at=due_at, attempt=part.attempt + 1, failing_since=failing_since)
         .returning(TaskPart.n)
-        .execution_options(synchronize_session=False)
     )
     return await session.scalar(statement) is not None
 
 
 async def advance(session: Session, key: PartKey, *, seen: int, cursor: int) -> bool:
     """Move a part's cursor from `seen`; False when another worker has moved it since."""
-    task_id, n = key
-    statement = (
-        update(TaskPart)
-        .where(
-            TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.cursor == seen, TaskPart.state == PartState.RUNNING
-        )
-        .values(cursor=cursor)
-        .returning(TaskPart.n)
-        .execution_options(synchronize_session=False)
-    )
+    statement = _update(key).where(TaskPart.cursor == seen, TaskPart.state == PartState.RUNNING)
+    statement = statement.values(cursor=cursor).returning(TaskPart.n)
     return await session.scalar(statement) is not None
 
 
@@ -131,10 +126,9 @@ async def write_snapshot(session: Session, key: PartKey, snapshot: Snapshot) -> 
 
     Of a part that was made again, upstream knows only the rest: what it holds is counted.
     """
-    task_id, n = key
     statement = (
-        update(TaskPart)
-        .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state == PartState.RUNNING)
+        _update(key)
+        .where(TaskPart.state == PartState.RUNNING)
         .where(TaskPart.completed + TaskPart.failed <= snapshot.completed + snapshot.failed, TaskPart.remade_count == 0)
         .values(
             processing=snapshot.processing,
@@ -145,7 +139,6 @@ async def write_snapshot(session: Session, key: PartKey, snapshot: Snapshot) -> 
             completed_at=snapshot.completed_at,
         )
         .returning(TaskPart.n)
-        .execution_options(synchronize_session=False)
     )
     if await session.scalar(statement) is None:
         await _count_remade(session, key, snapshot)
@@ -159,9 +152,8 @@ async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> N
     unknown = found.c.verdicts["unknown"].as_integer()
     failed = func.least(func.greatest(TaskPart.failed, snapshot.failed), unknown)
     statement = (
-        update(TaskPart)
-        .where(TaskPart.task_id == found.c.task_id, TaskPart.n == n, TaskPart.remade_count > 0)
-        .where(TaskPart.state == PartState.RUNNING)
+        _update(key)
+        .where(TaskPart.task_id == found.c.task_id, TaskPart.remade_count > 0, TaskPart.state == PartState.RUNNING)
         .values(
             processing=func.least(snapshot.processing, TaskPart.total - found.c.done),
             completed=found.c.done - failed,
@@ -170,7 +162,6 @@ async def _count_remade(session: Session, key: PartKey, snapshot: Snapshot) -> N
             requested_at=snapshot.requested_at,
             completed_at=snapshot.completed_at,
         )
-        .execution_options(synchronize_session=False)
     )
     await session.execute(statement)
 
@@ -188,7 +179,7 @@ def _verdicts() -> ColumnElement[Any]:
 
 async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: datetime, poll: timedelta) -> bool:
     """Note that a part was posted; False when its task was stopped meanwhile, so that the part is to be stopped too."""
-    task_id, n = key
+    task_id, _ = key
     started = (
         update(Task)
         .where(Task.id == task_id, Task.status.in_(OPEN_STATUSES))
@@ -200,8 +191,8 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
     # In an open task only a waiting part is to be moved: another worker may have posted it too, and gone on.
     awaited = [PartState.WAITING, PartState.SENT] + ([] if is_open else [PartState.STOPPING, PartState.ENDED])
     statement = (
-        update(TaskPart)
-        .where(TaskPart.task_id == task_id, TaskPart.n == n, TaskPart.state.in_(awaited))
+        _update(key)
+        .where(TaskPart.state.in_(awaited))
         .values(
             state=PartState.RUNNING if is_open else PartState.STOPPING,
             upstream_id=upstream_id,
@@ -210,7 +201,7 @@ async def mark_running(session: Session, key: PartKey, upstream_id: UUID, now: d
             poll_seconds=poll.total_seconds(),
         )
     )
-    await session.execute(statement.execution_options(synchronize_session=False))
+    await session.execute(statement)
     await _await_upstream(session, task_id)
     return is_open
 
@@ -226,15 +217,9 @@ async def mark_sent(session: Session, part: TaskPart, now: datetime, look: timed
     alike = select(TaskPart.n).where(TaskPart.state == PartState.SENT, TaskPart.total == part.total).limit(1)
     if await session.scalar(alike) is not None:
         return False
-    key = (part.task_id, part.n)
-    statement = (
-        update(TaskPart)
-        .where(tuple_(TaskPart.task_id, TaskPart.n) == key, TaskPart.state == PartState.WAITING)
-        .values(state=PartState.SENT, sent_at=now, due_at=now + look)
-        .returning(TaskPart.n)
-        .execution_options(synchronize_session=False)
-    )
-    if await session.scalar(statement) is None:
+    statement = _update(part.key).where(TaskPart.state == PartState.WAITING)
+    statement = statement.values(state=PartState.SENT, sent_at=now, due_at=now + look)
+    if await session.scalar(statement.returning(TaskPart.n)) is None:
         return False
     await _await_upstream(session, part.task_id)
     return True
@@ -268,7 +253,7 @@ async def sent(session: ReadSession) -> dict[PartKey, tuple[TaskPart, int]]:
     counts = counts.where(p.state == PartState.SENT).group_by(p.task_id, p.n)
     found = counts.subquery()
     statement = select(p, found.c.count).join(found, (found.c.task_id == p.task_id) & (found.c.n == p.n))
-    return {(part.task_id, part.n): (part, count) for part, count in await session.execute(statement)}
+    return {part.key: (part, count) for part, count in await session.execute(statement)}
 
 
 async def _await_upstream(session: Session, task_id: UUID) -> None:
@@ -308,10 +293,10 @@ async def by_upstream_ids(session: ReadSession, upstream_ids: Sequence[UUID]) ->
     return {row.upstream_id: row for row in rows if row.upstream_id is not None}
 
 
-async def let_go(session: Session, task_ids: Sequence[UUID]) -> None:
-    """Remember what upstream has of these tasks, before their parts are gone or made again."""
+async def let_go(session: Session, task_id: UUID) -> None:
+    """Remember what upstream has of a task, before its parts are gone or made again."""
     p = TaskPart
-    named = select(p.upstream_id, p.account_id).where(p.task_id.in_(task_ids), p.upstream_id.is_not(None))
+    named = select(p.upstream_id, p.account_id).where(p.task_id == task_id, p.upstream_id.is_not(None))
     statement = insert(LetGoUpstreamTask).from_select(["upstream_id", "account_id"], named)
     await session.execute(statement.on_conflict_do_nothing())
 
@@ -328,11 +313,6 @@ async def unknown_since(session: ReadSession, account_id: UUID) -> datetime | No
     is_unknown = TaskPart.upstream_id.is_(None) & (TaskPart.state != PartState.ENDED)
     statement = select(func.min(Task.created_at)).join(TaskPart, part_of_it)
     return await session.scalar(statement.where(TaskPart.account_id == account_id, is_unknown))
-
-
-async def lock_account(session: Session, account_id: UUID) -> None:
-    """Let nobody else adopt tasks for an account until the transaction ends."""
-    await session.execute(select(Account.id).where(Account.id == account_id).with_for_update(key_share=True))
 
 
 async def last_number(session: ReadSession, task_id: UUID) -> int:

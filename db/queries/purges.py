@@ -32,7 +32,7 @@ async def remove_draft(session: Session, task_id: UUID) -> int:
     task = await tasks.lock(session, task_id)
     if task is None or task.status is not TaskStatus.DRAFT:
         return 0
-    await tasks.remove(session, [task_id])
+    await tasks.remove(session, task_id)
     return 1
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, Integer, Row, Select, Uuid, bindparam, func, select, text, true
+from sqlalchemy import ARRAY, Integer, Row, Select, Uuid, bindparam, func, select, text, true, tuple_
 
+from db import hot
 from db.models import (
     EmailVerification,
     EvidenceStep,
@@ -152,6 +154,29 @@ _COLUMNS = (
 )
 
 
+class JoinedRow(NamedTuple):
+    """A row with its address, as a hot read gives it. Without a verdict it has nothing of what comes with one."""
+
+    parent_id: UUID
+    task_id: UUID
+    row_number: int
+    reference: str | None
+    input: str
+    cells: list[str] | None
+    email: str | None
+    verdict: Verdict | None
+    reason: VerdictReason
+    score: int | None
+    score_reasons: list[str] | None
+    evidence: list[dict[str, Any]] | None
+    is_role: bool | None
+    is_disposable: bool | None
+    is_free: bool | None
+    mx_host: str | None
+    suggestion: str | None
+    verified_at: datetime
+
+
 def _joined(*columns: Any) -> Select[Any]:  # noqa: ANN401 - columns to select
     on = (TaskAddress.task_id == TaskRow.task_id) & (TaskAddress.n == TaskRow.address_n)
     return select(*columns).select_from(TaskRow).join(TaskAddress, on)
@@ -170,12 +195,12 @@ def _matching(conditions: ResultConditions, statement: Select[Any]) -> Select[An
     return statement
 
 
-def to_result(row: Row[Any]) -> TaskResult:
+def to_result(row: Row[Any] | JoinedRow) -> TaskResult:
     """The picture of a joined row."""
     return TaskResult(row.task_id, row.row_number, row.reference, row.input, to_verification(row))
 
 
-def to_verification(row: Row[Any]) -> EmailVerification | None:
+def to_verification(row: Row[Any] | JoinedRow) -> EmailVerification | None:
     """The verdict of a joined row; None before there is one."""
     if row.verdict is None:
         return None
@@ -201,6 +226,28 @@ async def by_tasks(
     """The same window of each task's rows, in the order of the input. One statement."""
     statement, row = _matching(conditions, _joined(*_COLUMNS)), TaskRow.__table__.c
     return await pages.read_below(session, statement, [row.row_number], window, row.task_id, task_ids)
+
+
+def _from(after: Any = None) -> hot.Read[tuple[Any, ...]]:  # noqa: ANN401 - values or, as here, SQL
+    size: Any = bindparam("size", type_=Integer())
+    row = TaskRow.__table__.c
+    return hot.Read(pages.below(_joined(*_COLUMNS), [row.row_number], pages.Window(size, after=after), row.task_id))
+
+
+_FROM_START = _from()
+_FROM_ROW = _from(tuple_(bindparam("row_number", type_=Integer())))
+
+
+async def hot_by_tasks(
+    reads: hot.Reads, task_ids: Sequence[UUID], window: pages.Window
+) -> dict[UUID, pages.Slice[JoinedRow]]:
+    """`by_tasks` without conditions, forwards: as a hot read."""
+    values: dict[str, Any] = {"parent_ids": task_ids, "size": window.size}
+    if window.after is None:
+        found = await reads.fetch(_FROM_START, **values)
+    else:
+        found = await reads.fetch(_FROM_ROW, **values, row_number=window.after[0])
+    return pages.slices_below([JoinedRow._make(row) for row in found], window, task_ids)
 
 
 async def counts(session: ReadSession, task_ids: Sequence[UUID], conditions: ResultConditions) -> dict[UUID, int]:

@@ -142,7 +142,7 @@ async def count(session: ReadSession, account_id: UUID | None, conditions: TaskC
 
 
 async def add(session: Session, task: Task, parts: Iterable[TaskPart]) -> None:
-    """Store a new task with its parts; its addresses and rows follow by `copy_input`."""
+    """Store a new task with its parts; its addresses and rows follow by `copy_addresses` and `copy_rows`."""
     session.add(task)
     await session.flush()
     session.add_all(parts)
@@ -191,10 +191,10 @@ async def count_adopted(session: Session, task_id: UUID) -> None:
     await session.execute(statement.execution_options(synchronize_session=False))
 
 
-async def remove(session: Session, task_ids: Sequence[UUID]) -> None:
-    """Delete tasks with all that belongs to them; what they cost stays in the ledger. May take long for long lists."""
+async def remove(session: Session, task_id: UUID) -> None:
+    """Delete a task with all that belongs to it; what it cost stays in the ledger. May take long for a long list."""
     await session.execute(text("SET LOCAL statement_timeout = 0"))
-    await session.execute(delete(Task).where(Task.id.in_(task_ids)).execution_options(synchronize_session=False))
+    await session.execute(delete(Task).where(Task.id == task_id).execution_options(synchronize_session=False))
 
 
 async def lock(session: Session, task_id: UUID) -> Task | None:

@@ -2,10 +2,10 @@
 
 import strawberry
 
-from resolvers import accounts, outcomes
+from resolvers import accounts
 from schema.accounts import User
 from schema.errors import USER_ERRORS, UserError
-from schema.field import PUBLIC, SESSION, mutation, picture, plain
+from schema.field import PUBLIC, SESSION, mutation, payload, plain
 from schema.scalars import EmailAddress
 from schema.sessions import AuthTokens
 
@@ -24,7 +24,7 @@ class SignUpInput:
     name: str | None = strawberry.field(description="Display name.", default=strawberry.UNSET)
 
 
-@picture(outcomes.Outcome, "What signUp gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class SignUpPayload:
     user: User | None = plain(_ACCOUNT)
     tokens: AuthTokens | None = plain(_TOKENS)
@@ -37,7 +37,7 @@ class SignInInput:
     password: str = strawberry.field(description="The password.")
 
 
-@picture(outcomes.Outcome, "What signIn gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class SignInPayload:
     user: User | None = plain(_ACCOUNT)
     tokens: AuthTokens | None = plain(_TOKENS)
@@ -49,9 +49,7 @@ class RefreshSessionInput:
     refresh_token: str = strawberry.field(description="The refresh token in hand.")
 
 
-@picture(
-    outcomes.Outcome, "What refreshSession gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class RefreshSessionPayload:
     user: User | None = plain(_ACCOUNT)
     tokens: AuthTokens | None = plain("New tokens of the same session.")
@@ -63,7 +61,7 @@ class SignOutInput:
     everywhere: bool = strawberry.field(description="End every session of the account.", default=False)
 
 
-@picture(outcomes.Outcome, "What signOut gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class SignOutPayload:
     ended_session_count: int | None = plain("How many sessions were ended.")
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -74,9 +72,7 @@ class RevokeSessionInput:
     session_id: strawberry.ID = strawberry.field(description="Global id of the session.")
 
 
-@picture(
-    outcomes.Outcome, "What revokeSession gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class RevokeSessionPayload:
     revoked_session_id: strawberry.ID | None = plain("Global id of the ended session.")
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -90,9 +86,7 @@ class ChangePasswordInput:
     new_password: str = strawberry.field(description=_NEW_PASSWORD)
 
 
-@picture(
-    outcomes.Outcome, "What changePassword gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class ChangePasswordPayload:
     user: User | None = plain(_ACCOUNT)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -103,10 +97,7 @@ class RequestPasswordResetInput:
     email: str = strawberry.field(description=_EMAIL)
 
 
-@picture(
-    outcomes.Outcome,
-    "What requestPasswordReset gives back. Either the result fields are set or `userErrors` is not empty.",
-)
+@payload
 class RequestPasswordResetPayload:
     email: EmailAddress | None = plain(_ADDRESSEE)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -118,9 +109,7 @@ class ResetPasswordInput:
     new_password: str = strawberry.field(description=_NEW_PASSWORD)
 
 
-@picture(
-    outcomes.Outcome, "What resetPassword gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class ResetPasswordPayload:
     user: User | None = plain(_ACCOUNT)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -131,9 +120,7 @@ class ConfirmEmailInput:
     token: str = strawberry.field(description="Token of the link; works once, for 24 hours.")
 
 
-@picture(
-    outcomes.Outcome, "What confirmEmail gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class ConfirmEmailPayload:
     user: User | None = plain(_ACCOUNT)
     tokens: AuthTokens | None = plain(_TOKENS)
@@ -145,10 +132,7 @@ class RequestEmailConfirmationInput:
     email: str = strawberry.field(description=_EMAIL)
 
 
-@picture(
-    outcomes.Outcome,
-    "What requestEmailConfirmation gives back. Either the result fields are set or `userErrors` is not empty.",
-)
+@payload
 class RequestEmailConfirmationPayload:
     email: EmailAddress | None = plain(_ADDRESSEE)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -160,9 +144,7 @@ class ChangeEmailInput:
     current_password: str | None = strawberry.field(description=_CURRENT_PASSWORD, default=strawberry.UNSET)
 
 
-@picture(
-    outcomes.Outcome, "What changeEmail gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class ChangeEmailPayload:
     user: User | None = plain(_ACCOUNT)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -174,9 +156,7 @@ class DeleteAccountInput:
     confirm_email: str = strawberry.field(description="The account's address, typed once more.")
 
 
-@picture(
-    outcomes.Outcome, "What deleteAccount gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class DeleteAccountPayload:
     deleted_user_id: strawberry.ID | None = plain("Global id of the deleted account.")
     user_errors: list[UserError] = plain(USER_ERRORS)

@@ -3,10 +3,10 @@
 import strawberry
 
 from db.models import UserRole
-from resolvers import admin, outcomes
+from resolvers import admin
 from schema.accounts import User
 from schema.errors import USER_ERRORS, UserError
-from schema.field import SESSION, mutation, picture, plain
+from schema.field import SESSION, mutation, payload, plain
 
 _USER_ID = "Global id of the account."
 _USER = "The account."
@@ -18,9 +18,7 @@ class ChangeUserRoleInput:
     role: UserRole = strawberry.field(description="New role.")
 
 
-@picture(
-    outcomes.Outcome, "What changeUserRole gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class ChangeUserRolePayload:
     user: User | None = plain(_USER)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -32,9 +30,7 @@ class SuspendUserInput:
     reason: str = strawberry.field(description="Reason for the audit log.")
 
 
-@picture(
-    outcomes.Outcome, "What suspendUser gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class SuspendUserPayload:
     user: User | None = plain(_USER)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -45,9 +41,7 @@ class RestoreUserInput:
     user_id: strawberry.ID = strawberry.field(description=_USER_ID)
 
 
-@picture(
-    outcomes.Outcome, "What restoreUser gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class RestoreUserPayload:
     user: User | None = plain(_USER)
     user_errors: list[UserError] = plain(USER_ERRORS)

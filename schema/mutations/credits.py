@@ -3,10 +3,10 @@
 import strawberry
 
 from db.models import ApiKeyScope
-from resolvers import credits, outcomes
+from resolvers import credits
 from schema.credits import Credits, CreditTransaction
 from schema.errors import USER_ERRORS, UserError
-from schema.field import SESSION, edge, mutation, picture, plain
+from schema.field import SESSION, edge, mutation, payload, plain
 from schema.mutations.tasks import IDEMPOTENCY_KEY
 
 _USER_ID = "Global id of the account; one's own when left out."
@@ -24,7 +24,7 @@ class AddTokensInput:
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
 
 
-@picture(outcomes.Outcome, "What addTokens gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class AddTokensPayload:
     credits: Credits | None = edge(credits.left, _CREDITS)
     transaction: CreditTransaction | None = plain(_TRANSACTION)
@@ -39,9 +39,7 @@ class DeductTokensInput:
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
 
 
-@picture(
-    outcomes.Outcome, "What deductTokens gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class DeductTokensPayload:
     credits: Credits | None = edge(credits.left, _CREDITS)
     transaction: CreditTransaction | None = plain(_TRANSACTION)

@@ -5,9 +5,9 @@ import datetime as dt
 import strawberry
 
 from db.models import ApiKeyScope
-from resolvers import keys, outcomes
+from resolvers import keys
 from schema.errors import USER_ERRORS, UserError
-from schema.field import SESSION, mutation, picture, plain
+from schema.field import SESSION, mutation, payload, plain
 from schema.keys import ApiKey
 from schema.scalars import JSONObject
 
@@ -31,9 +31,7 @@ class CreateApiKeyInput:
     )
 
 
-@picture(
-    outcomes.Outcome, "What createApiKey gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class CreateApiKeyPayload:
     api_key: ApiKey | None = plain(_KEY)
     secret: str | None = plain(_SECRET)
@@ -52,9 +50,7 @@ class UpdateApiKeyInput:
     )
 
 
-@picture(
-    outcomes.Outcome, "What updateApiKey gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class UpdateApiKeyPayload:
     api_key: ApiKey | None = plain(_KEY)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -65,9 +61,7 @@ class RotateApiKeyInput:
     api_key_id: strawberry.ID = strawberry.field(description=_KEY_ID)
 
 
-@picture(
-    outcomes.Outcome, "What rotateApiKey gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class RotateApiKeyPayload:
     api_key: ApiKey | None = plain(_KEY)
     secret: str | None = plain(_SECRET)
@@ -79,9 +73,7 @@ class RevokeApiKeyInput:
     api_key_id: strawberry.ID = strawberry.field(description=_KEY_ID)
 
 
-@picture(
-    outcomes.Outcome, "What revokeApiKey gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class RevokeApiKeyPayload:
     api_key: ApiKey | None = plain(_KEY)
     user_errors: list[UserError] = plain(USER_ERRORS)

@@ -3,9 +3,9 @@
 import strawberry
 
 from db.models import ApiKeyScope
-from resolvers import outcomes, profiles
+from resolvers import profiles
 from schema.errors import USER_ERRORS, UserError
-from schema.field import mutation, picture, plain
+from schema.field import mutation, payload, plain
 from schema.profiles import Profile
 from schema.scalars import JSONObject
 
@@ -22,9 +22,7 @@ class UpsertProfileInput:
     expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
 
 
-@picture(
-    outcomes.Outcome, "What upsertProfile gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class UpsertProfilePayload:
     profile: Profile | None = plain(_PROFILE)
     was_created: bool | None = plain("True when the document is new: there was none, or an empty one.")
@@ -42,9 +40,7 @@ class UpdateProfileInput:
     expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
 
 
-@picture(
-    outcomes.Outcome, "What updateProfile gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class UpdateProfilePayload:
     profile: Profile | None = plain(_PROFILE)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -55,9 +51,7 @@ class DeleteProfileInput:
     expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
 
 
-@picture(
-    outcomes.Outcome, "What deleteProfile gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class DeleteProfilePayload:
     profile: Profile | None = plain(_PROFILE)
     user_errors: list[UserError] = plain(USER_ERRORS)

@@ -2,9 +2,9 @@
 
 import strawberry
 
-from resolvers import outcomes, purchases
+from resolvers import purchases
 from schema.errors import USER_ERRORS, UserError
-from schema.field import SESSION, mutation, picture, plain
+from schema.field import SESSION, mutation, payload, plain
 from schema.mutations.tasks import IDEMPOTENCY_KEY
 from schema.purchases import Purchase
 
@@ -15,9 +15,7 @@ class CreatePurchaseInput:
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
 
 
-@picture(
-    outcomes.Outcome, "What createPurchase gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class CreatePurchasePayload:
     purchase: Purchase | None = plain("The purchase.")
     user_errors: list[UserError] = plain(USER_ERRORS)

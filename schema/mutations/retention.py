@@ -2,9 +2,9 @@
 
 import strawberry
 
-from resolvers import outcomes, retention
+from resolvers import retention
 from schema.errors import USER_ERRORS, UserError
-from schema.field import SESSION, mutation, picture, plain
+from schema.field import SESSION, mutation, payload, plain
 
 
 @strawberry.input(description="Input of purgeExpired.")
@@ -12,9 +12,7 @@ class PurgeExpiredInput:
     is_dry_run: bool = strawberry.field(description="True to count only.", default=True)
 
 
-@picture(
-    outcomes.Outcome, "What purgeExpired gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class PurgeExpiredPayload:
     removed_count: int | None = plain(
         "How many drafts, rows of lists, sessions, links and revoked keys went, or would go. Purge again until it is 0."

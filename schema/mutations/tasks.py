@@ -3,10 +3,10 @@
 import strawberry
 
 from db.models import ApiKeyScope
-from resolvers import credits, outcomes, results, tasks
+from resolvers import credits, results, tasks
 from schema.credits import Credits
 from schema.errors import USER_ERRORS, UserError
-from schema.field import edge, mutation, picture, plain
+from schema.field import edge, mutation, payload, plain
 from schema.scalars import Upload
 from schema.tasks import Task
 from schema.verdicts import EmailVerification
@@ -37,7 +37,7 @@ class CreateTaskInput:
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
-@picture(outcomes.Outcome, "What createTask gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class CreateTaskPayload:
     task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -83,9 +83,7 @@ class UploadTaskFileInput:
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
-@picture(
-    outcomes.Outcome, "What uploadTaskFile gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class UploadTaskFilePayload:
     task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -97,7 +95,7 @@ class StartTaskInput:
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
-@picture(outcomes.Outcome, "What startTask gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class StartTaskPayload:
     task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -113,7 +111,7 @@ class UpdateTaskInput:
     )
 
 
-@picture(outcomes.Outcome, "What updateTask gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class UpdateTaskPayload:
     task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -124,7 +122,7 @@ class CancelTaskInput:
     task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
 
 
-@picture(outcomes.Outcome, "What cancelTask gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class CancelTaskPayload:
     task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -136,7 +134,7 @@ class RetryTaskInput:
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
-@picture(outcomes.Outcome, "What retryTask gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class RetryTaskPayload:
     task: Task | None = plain(_TASK)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -147,9 +145,7 @@ class RefreshTasksInput:
     first: int = strawberry.field(description="Newest upstream tasks to look at, 1 to 1000.", default=100)
 
 
-@picture(
-    outcomes.Outcome, "What refreshTasks gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class RefreshTasksPayload:
     changed_count: int | None = plain("How many tasks were new or changed.")
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -160,7 +156,7 @@ class DeleteTaskInput:
     task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
 
 
-@picture(outcomes.Outcome, "What deleteTask gives back. Either the result fields are set or `userErrors` is not empty.")
+@payload
 class DeleteTaskPayload:
     deleted_task_id: strawberry.ID | None = plain("Global id of the deleted task.")
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -173,9 +169,7 @@ class VerifyEmailInput:
     idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
 
 
-@picture(
-    outcomes.Outcome, "What verifyEmail gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class VerifyEmailPayload:
     verification: EmailVerification | None = plain("What was found out.")
     credits: Credits | None = edge(credits.left, "Credits left.")

@@ -3,9 +3,9 @@
 import strawberry
 
 from db.models import ApiKeyScope, WebhookEvent
-from resolvers import outcomes, webhooks
+from resolvers import webhooks
 from schema.errors import USER_ERRORS, UserError
-from schema.field import mutation, picture, plain
+from schema.field import mutation, payload, plain
 from schema.webhooks import Webhook, WebhookDelivery
 
 _WEBHOOK = "The webhook."
@@ -20,9 +20,7 @@ class CreateWebhookInput:
     events: list[WebhookEvent] = strawberry.field(description="Events to send; at least one.")
 
 
-@picture(
-    outcomes.Outcome, "What createWebhook gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class CreateWebhookPayload:
     webhook: Webhook | None = plain(_WEBHOOK)
     signing_secret: str | None = plain(_SECRET)
@@ -39,9 +37,7 @@ class UpdateWebhookInput:
     is_enabled: bool | None = strawberry.field(description="Switch deliveries on or off.", default=strawberry.UNSET)
 
 
-@picture(
-    outcomes.Outcome, "What updateWebhook gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class UpdateWebhookPayload:
     webhook: Webhook | None = plain(_WEBHOOK)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -52,9 +48,7 @@ class DeleteWebhookInput:
     webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
 
 
-@picture(
-    outcomes.Outcome, "What deleteWebhook gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class DeleteWebhookPayload:
     deleted_webhook_id: strawberry.ID | None = plain("Global id of the deleted webhook.")
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -68,10 +62,7 @@ class RotateWebhookSecretInput:
     )
 
 
-@picture(
-    outcomes.Outcome,
-    "What rotateWebhookSecret gives back. Either the result fields are set or `userErrors` is not empty.",
-)
+@payload
 class RotateWebhookSecretPayload:
     webhook: Webhook | None = plain("The webhook; null for the account's own secret.")
     signing_secret: str | None = plain(_SECRET)
@@ -87,9 +78,7 @@ class TestWebhookInput:
     )
 
 
-@picture(
-    outcomes.Outcome, "What testWebhook gives back. Either the result fields are set or `userErrors` is not empty."
-)
+@payload
 class TestWebhookPayload:
     delivery: WebhookDelivery | None = plain(_DELIVERY)
     user_errors: list[UserError] = plain(USER_ERRORS)
@@ -100,10 +89,7 @@ class RetryWebhookDeliveryInput:
     delivery_id: strawberry.ID = strawberry.field(description="Global id of the delivery.")
 
 
-@picture(
-    outcomes.Outcome,
-    "What retryWebhookDelivery gives back. Either the result fields are set or `userErrors` is not empty.",
-)
+@payload
 class RetryWebhookDeliveryPayload:
     delivery: WebhookDelivery | None = plain(_DELIVERY)
     user_errors: list[UserError] = plain(USER_ERRORS)

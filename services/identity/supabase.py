@@ -239,8 +239,9 @@ class SupabaseIdentity:
         try:
             claims = await self._tokens.verify(access)
         except Unauthenticated as error:
-            message = "The identity provider gives tokens that cannot be read here: look at its keys and its issuer."
-            raise IdentityDown(message) from error
+            raise IdentityDown(
+                "The identity provider gives tokens that cannot be read here: look at its keys and its issuer."
+            ) from error
         if claims.session_id is None:
             raise IdentityDown
         account = await self._account_of(claims.account_id, claims.email, now)

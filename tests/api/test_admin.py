@@ -29,17 +29,6 @@ VIEWER = "{ viewer { id } }"
 SOMEBODY = "user_0000000000000000000001"
 
 
-@pytest.fixture
-async def chief(db: Database) -> Account:
-    return await factories.account(db, email="chief@example.com", role=UserRole.ADMIN, balance=0)
-
-
-@pytest.fixture
-def admin(http: httpx.AsyncClient, parts: Parts, chief: Account) -> Client:
-    """GraphQL as an administrator."""
-    return Client(http, token(parts, chief))
-
-
 async def events(client: Client) -> list[dict[str, Any]]:
     nodes: list[dict[str, Any]] = (await client.ask(AUDIT))["admin"]["auditEvents"]["nodes"]
     return nodes

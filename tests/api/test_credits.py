@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,11 +9,12 @@ import pytest
 
 from app import server
 from app.settings import Settings
-from db.models import Account, ApiKeyScope, UserRole
+from db.models import Account, ApiKeyScope
 from db.session import Database
 from resolvers.context import Parts
 from services.worker import Worker
 from tests import factories
+from tests.api.conftest import WithKey
 from tests.api.test_tasks import CREATE, work_until_done
 from tests.client import Client
 from tests.conftest import PUBLIC_URL, SECRET, Statements, token
@@ -44,28 +44,12 @@ async def account(db: Database) -> Account:
 
 
 @pytest.fixture
-async def admin(db: Database, parts: Parts, http: httpx.AsyncClient) -> Client:
-    return Client(http, token(parts, await factories.account(db, "admin@example.com", UserRole.ADMIN)))
-
-
-@pytest.fixture
 async def mocked(parts: Parts, account: Account) -> Any:
     """The account's client where billing is a mock."""
     settings = Settings.from_env({"PUBLIC_URL": PUBLIC_URL, "SECRET_KEY": SECRET})
     app = server.create_app(dataclasses.replace(parts, is_billing_mock=True), settings)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=PUBLIC_URL) as http:
         yield Client(http, token(parts, account))
-
-
-@pytest.fixture
-def with_key(parts: Parts, account: Account, http: httpx.AsyncClient) -> Callable[..., Any]:
-    """Give a client with a key of these scopes."""
-
-    async def make(*scopes: ApiKeyScope) -> Client:
-        _, secret = await factories.key(parts, account, *scopes)
-        return Client(http, secret)
-
-    return make
 
 
 def asked(amount: int = 10, key: str = "k", **more: Any) -> dict[str, Any]:
@@ -92,7 +76,7 @@ async def test_an_administrator_adds_to_any_account_and_the_ledger_tells_who_and
         "amount": 50,
         "balanceAfter": 150,
         "note": "sorry",
-        "actor": {"email": "admin@example.com"},
+        "actor": {"email": "chief@example.com"},
     }
     newest = (await client.ask(LEDGER))["credits"]["transactions"]["nodes"][0]
     assert newest["id"] == payload["transaction"]["id"]
@@ -164,9 +148,7 @@ async def test_security_06_and_07_the_same_key_at_once_gives_the_same_answer_and
         assert (error["code"], error["field"]) == ("IDEMPOTENCY_CONFLICT", ["input", "idempotencyKey"])
 
 
-async def test_a_key_moves_credits_only_by_its_scope_and_never_adds(
-    with_key: Callable[..., Any], mocked: Client
-) -> None:
+async def test_a_key_moves_credits_only_by_its_scope_and_never_adds(with_key: WithKey, mocked: Client) -> None:
     without = await with_key(*(set(ApiKeyScope) - {ApiKeyScope.CREDITS_DEDUCT, ApiKeyScope.CREDITS_READ}))
     assert await without.codes(DEDUCT, input=asked()) == ["FORBIDDEN"]
     assert await without.codes(CREDITS) == ["FORBIDDEN"]

@@ -114,6 +114,12 @@ async def test_a_mapping_that_cannot_be_kept_changes_nothing(client: Client, raw
     assert await raw("SELECT name, total_count FROM task") == [("list.csv", 2)]
 
 
+async def test_a_mapping_that_leaves_no_column_of_addresses_blames_no_file(client: Client) -> None:
+    task = await drafted(client, b"id,other\n1,x\n", columnMapping={"email": {"index": 1}})
+    outcome = await mutated(client, "updateTask", taskId=task["id"], columnMapping={"reference": {"index": 0}})
+    assert [(e["code"], e["field"]) for e in outcome["userErrors"]] == [("INVALID", None)]
+
+
 async def test_a_started_draft_is_queued_and_holds_its_cost_once(client: Client, raw: Any) -> None:
     task = await drafted(client)
     outcomes = await asyncio.gather(

@@ -193,11 +193,6 @@ async def owner(parts: Parts) -> Account:
 
 
 @pytest.fixture
-async def chief(parts: Parts) -> Account:
-    return await factories.account(parts.db, email="chief@example.com", role=UserRole.ADMIN, balance=0)
-
-
-@pytest.fixture
 async def things(parts: Parts, owner: Account, chief: Account, raw: Raw) -> Things:
     """A thing of each kind that has a global id."""
     now = datetime.now(UTC)

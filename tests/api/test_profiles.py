@@ -1,21 +1,19 @@
 """profile and its mutations, through HTTP; what a new account starts with."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
-from db.models import DOCUMENT_BYTES_MAX, Account, ApiKeyScope, UserRole
+from db.models import DOCUMENT_BYTES_MAX, Account, ApiKeyScope
 from db.session import Database
-from resolvers.context import Parts
 from services import accounts
 from tests import factories
+from tests.api.conftest import WithKey
 from tests.client import Client
-from tests.conftest import Raw, Statements, token
+from tests.conftest import Raw, Statements
 
 PROFILE = "id email displayName document version createdAt updatedAt"
 MINE = f"{{ profile {{ {PROFILE} }} }}"
@@ -34,22 +32,6 @@ WRITES: tuple[tuple[str, dict[str, Any]], ...] = (
     (DELETE, {}),
 )
 SIGN_UP = "mutation($input: SignUpInput!) { signUp(input: $input) { tokens { accessToken } userErrors { code } } }"
-
-
-@pytest.fixture
-async def admin(db: Database, parts: Parts, http: httpx.AsyncClient) -> Client:
-    return Client(http, token(parts, await factories.account(db, "admin@example.com", UserRole.ADMIN)))
-
-
-@pytest.fixture
-def with_key(parts: Parts, account: Account, http: httpx.AsyncClient) -> Callable[..., Any]:
-    """Give a client with a key of these scopes."""
-
-    async def make(*scopes: ApiKeyScope) -> Client:
-        _, secret = await factories.key(parts, account, *scopes)
-        return Client(http, secret)
-
-    return make
 
 
 async def written(client: Client, query: str, **given: Any) -> dict[str, Any]:
@@ -223,7 +205,7 @@ async def test_a_profile_is_the_owners_and_the_administrators(
     assert (await stranger.ask(MINE))["profile"]["document"] == {}
 
 
-async def test_a_key_reads_and_writes_by_its_scopes(with_key: Callable[..., Any]) -> None:
+async def test_a_key_reads_and_writes_by_its_scopes(with_key: WithKey) -> None:
     reading, writing = await with_key(ApiKeyScope.PROFILE_READ), await with_key(ApiKeyScope.PROFILE_WRITE)
     assert await writing.codes(MINE) == ["FORBIDDEN"]
     assert await writing.codes("{ viewer { profile { version } } }") == ["FORBIDDEN"]

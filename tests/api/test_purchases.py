@@ -11,12 +11,13 @@ import pytest
 
 from app import payment_routes, server
 from app.settings import Settings
-from db.models import Account, ApiKeyScope, UserRole
+from db.models import Account, ApiKeyScope
 from db.session import Database
 from resolvers.context import Parts
 from services.payments import packages, settlement
 from services.payments.mock import MockPayments
 from tests import factories
+from tests.api.conftest import WithKey
 from tests.client import Client
 from tests.conftest import PUBLIC_URL, SECRET, Statements, token
 
@@ -169,13 +170,7 @@ async def test_what_cannot_be_bought_is_a_clear_user_error(
     assert (error["code"], error["field"]) == (code, ["input", field])
 
 
-async def test_a_key_reads_purchases_with_its_scope_and_never_buys(
-    client: Client, parts: Parts, account: Account
-) -> None:
-    async def with_key(*scopes: ApiKeyScope) -> Client:
-        _, secret = await factories.key(parts, account, *scopes)
-        return Client(client.http, secret)
-
+async def test_a_key_reads_purchases_with_its_scope_and_never_buys(client: Client, with_key: WithKey) -> None:
     purchase = await bought(client)
     reading = await with_key(ApiKeyScope.CREDITS_READ)
     assert (await reading.ask(PURCHASES))["purchases"]["totalCount"] == 1
@@ -204,10 +199,9 @@ async def test_purchases_are_a_connection_newest_first_of_ones_own(client: Clien
 
 
 async def test_a_purchase_is_found_by_its_id_by_its_owner_and_by_administrators(
-    client: Client, stranger: Client, http: httpx.AsyncClient, parts: Parts, db: Database
+    client: Client, stranger: Client, admin: Client
 ) -> None:
     purchase = await bought(client)
-    admin = Client(http, token(parts, await factories.account(db, "admin@example.com", UserRole.ADMIN)))
     for asker in (client, admin):
         found = (await asker.ask(NODE, id=purchase["id"]))["node"]
         assert found == {"__typename": "Purchase", "id": purchase["id"], "status": "OPEN"}

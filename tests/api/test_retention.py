@@ -2,22 +2,12 @@
 
 from typing import Any
 
-import httpx
-import pytest
-
-from db.models import Account, UserRole
-from db.session import Database
+from db.models import Account
 from resolvers.context import Parts
 from tests import factories
 from tests.client import Client
-from tests.conftest import token
 
 PURGE = "mutation($dry: Boolean!) { purgeExpired(input: {isDryRun: $dry}) { removedCount userErrors { code } } }"
-
-
-@pytest.fixture
-async def admin(http: httpx.AsyncClient, parts: Parts, db: Database) -> Client:
-    return Client(http, token(parts, await factories.account(db, email="admin@example.com", role=UserRole.ADMIN)))
 
 
 async def test_only_an_administrator_purges(client: Client) -> None:

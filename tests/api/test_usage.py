@@ -4,17 +4,14 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
-from db.models import Account, UserRole
-from db.session import Database
+from db.models import Account
 from resolvers.context import Parts
 from services.worker import Worker
-from tests import factories
 from tests.api.test_api_keys import made
 from tests.client import Client
-from tests.conftest import Statements, token
+from tests.conftest import Statements
 
 SERIES = "{ total { requestCount verificationCount creditsSpent } points { date requestCount } }"
 OWN = f"query($range: DateRangeInput!, $key: ID) {{ usageSeries(range: $range, apiKeyId: $key) {SERIES} }}"
@@ -62,7 +59,7 @@ async def test_every_day_of_the_span_has_its_point(client: Client, parts: Parts)
 
 
 async def test_anothers_use_is_not_told(
-    client: Client, stranger: Client, http: httpx.AsyncClient, parts: Parts, db: Database, account: Account
+    client: Client, stranger: Client, admin: Client, parts: Parts, account: Account
 ) -> None:
     key, _ = await made(client)
     theirs, _ = await made(stranger)
@@ -71,8 +68,7 @@ async def test_anothers_use_is_not_told(
         assert (await client.ask(OWN, range=span(), key=unknown))["usageSeries"] is None
     assert (await stranger.ask(OWN, range=span(), key=key["id"]))["usageSeries"] is None
     assert (await stranger.ask(USER, range=span(), id=account.global_id))["node"] is None
-    admin = await factories.account(db, "admin@example.com", role=UserRole.ADMIN)
-    seen = await Client(http, token(parts, admin)).ask(USER, range=span(), id=account.global_id)
+    seen = await admin.ask(USER, range=span(), id=account.global_id)
     assert seen["node"]["usageSeries"]["total"]["requestCount"] == 1
     assert (await client.ask(USER, range=span(), id=account.global_id)) == seen
 

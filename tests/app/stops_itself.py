@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import sys
-from unittest import mock
+
+import pytest
 
 from app import cli
 
@@ -37,5 +38,6 @@ async def _received() -> int:
 
 if __name__ == "__main__":
     command = {"text": _in_text, "callback": _in_callback}[sys.argv[1]]
-    with mock.patch.object(cli, "_sdl", command):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "_sdl", command)
         sys.exit(cli.main(["sdl"]))

@@ -54,6 +54,20 @@ async def test_each_parent_has_its_own_page_from_one_statement(
     assert [one.has_previous for one in slices] == list(has_previous)
 
 
+@pytest.mark.parametrize("window", [Window(3), Window(2, after=(2,)), Window(9, after=(1,))])
+async def test_a_hot_page_below_each_parent_is_the_page_that_a_session_reads(
+    db: Database, task_ids: list[UUID], window: Window
+) -> None:
+    hot = await results.hot_by_tasks(db.hot, task_ids, window)
+    async with db.read() as session:
+        same = await results.by_tasks(session, task_ids, ResultConditions(), window)
+    for task_id in task_ids:
+        one, other = hot[task_id], same[task_id]
+        assert [tuple(row) for row in one.rows] == [tuple(row) for row in other.rows]
+        assert [results.to_result(row) for row in one.rows] == [results.to_result(row) for row in other.rows]
+        assert (one.has_next, one.has_previous) == (other.has_next, other.has_previous)
+
+
 async def test_each_parent_has_its_own_count_from_one_statement(
     db: Database, task_ids: list[UUID], statements: Statements
 ) -> None:

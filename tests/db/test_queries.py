@@ -227,6 +227,11 @@ async def test_a_page_of_results_is_read_by_row_number(plans: Plans) -> None:
                 found = await results.by_tasks(session, [plans.task_id], ResultConditions(), window)
         assert len(found[plans.task_id].rows) == 50
         assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
+    for window in (Window(50), Window(50, after=(2000,))):
+        with plans.seen():
+            hot = await results.hot_by_tasks(plans.db.hot, [plans.task_id], window)
+        assert len(hot[plans.task_id].rows) == 50
+        assert set(await plans.indexes()) == {"pk_task_row", "pk_task_address"}
 
 
 async def test_results_of_several_tasks_are_read_by_their_numbers_in_one_statement(plans: Plans) -> None:

@@ -13,8 +13,7 @@ from db.models import Account, PaymentEvent, PaymentFact, Purchase, PurchaseStat
 from db.queries import payments as queries
 from db.session import Database
 from resolvers.context import Parts
-from services import cashier, credits, progress, purchases
-from services.cashier import Cashier
+from services import chores, credits, progress, purchases
 from services.payments import settlement, signature
 from services.payments.mock import MockPayments
 from services.payments.port import Told
@@ -244,22 +243,23 @@ async def test_an_event_that_cannot_be_booked_is_tried_again_with_growing_waits_
 async def test_the_worker_books_what_is_told_goes_on_after_a_fault_and_announces_the_balance(
     shop: Shop, buyer: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cashier, "_APPLY_SECONDS", 0.05)
-    monkeypatch.setattr(cashier, "_RECOVER_SECONDS", 0.05)
+    monkeypatch.setattr(chores, "_RECOVER_SECONDS", 0.05)
     monkeypatch.setattr(progress, "QUIET", timedelta(hours=1))  # who follows looks again only when it is announced
     lost, told = await shop.buy(buyer, "lost"), await shop.buy(buyer, "told")
     if shop.stripe is not None:
         shop.stripe.failures = [400]  # the first reconciliation
     await shop.happens(lost, PAID, is_sent=False)
     parts = shop.parts
-    working = asyncio.create_task(Cashier(parts.db, shop.payments, parts.announcer).run())
+    found = chores.of_worker(parts.db, shop.payments, parts.announcer)
+    working = [asyncio.create_task(chore.repeat()) for chore in found if chore.name.startswith("payments")]
     await shop.happens(told, PAID)
     async with asyncio.timeout(20), contextlib.aclosing(parts.hub.changes(buyer.id, gap=timedelta(0))) as changes:
         async for _ in changes:
             if [(await shop.now(one)).status for one in (lost, told)] == [PurchaseStatus.PAID] * 2:
                 break
-    working.cancel()
-    await asyncio.wait((working,))
+    for chore in working:
+        chore.cancel()
+    await asyncio.wait(working)
 
 
 def facts_of(*told: tuple[PaymentFact, str, int]) -> Sequence[PaymentEvent]:
