@@ -88,9 +88,9 @@ def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, need
     operation, names = _operation(takes, "Input"), list(takes.__annotations__)
 
     async def resolve(info: Info, **given: Any) -> Any:  # noqa: ANN401 - of any type
+        _guard(info, needs)
         note: dict[str, Any] = {"name": operation}
         info.context.mutations.append(note)
-        _guard(info, needs)
         outcome = await work(info, **_known({name: getattr(given["input"], name) for name in names}))
         note |= outcomes.told(outcome)
         return outcome

@@ -278,20 +278,6 @@ async def test_a_sample_is_sent_at_once_and_its_answer_told(client: Client, hook
     assert message.content["data"] == {"credits": {"available": 99}, "isTest": True}
 
 
-@pytest.mark.parametrize("event", ["TASK_COMPLETED", "TASK_FAILED", "TASK_CANCELED"])
-async def test_a_sample_has_all_that_the_real_thing_has(
-    client: Client, parts: Parts, account: Account, hook: Receiver, event: str
-) -> None:
-    webhook, _ = await new(client, hook)
-    await done(client, "testWebhook", DELIVERY, webhookId=webhook["id"], event=event)
-    await told_of_a_cancelled_task(parts, client, account)
-    sample, real = (message.content["data"] for message in hook.messages)
-    assert sample.pop("isTest")
-    assert sample.keys() == real.keys()
-    assert sample["task"].keys() == real["task"].keys()
-    assert sample["task"]["status"] == event.removeprefix("TASK_")
-
-
 async def test_receivers_share_the_sender_fairly(
     client: Client, stranger: Client, parts: Parts, account: Account, hook: Receiver, raw: Any
 ) -> None:
