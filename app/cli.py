@@ -335,7 +335,7 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(signals.cancelled_by_sigterm(coroutine))
-    except asyncio.CancelledError:
+    except signals.Stopped:
         return STOPPED
     finally:
         signal.signal(signal.SIGTERM, _leave)
