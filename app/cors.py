@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from app.graphql.view import PREFLIGHT_HEADERS
+
 MAX_AGE_SECONDS = 600
 
 _REQUEST_HEADERS = (
+    *PREFLIGHT_HEADERS,
     "apikey",
-    "authorization",
     "content-type",
-    "x-api-key",
     "x-client-info",
-    "x-csrf-guard",
     "x-request-id",
     "x-supabase-api-version",
 )

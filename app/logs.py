@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from app.settings import LogFormat, LogLevel
+from db import away
 
 _SECRET_NAMES = re.compile(r"authorization|password|secret|token|api_?key|cookie|credential", re.IGNORECASE)
 # In this order: a password inside a URL would look like an address to the third.
@@ -35,6 +36,7 @@ def configure(log_format: LogFormat, log_level: LogLevel) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.ExtraAdder(),
+        _absence_in_a_line,
         structlog.processors.format_exc_info,
         without_secrets,
         structlog.stdlib.add_logger_name,
@@ -65,6 +67,21 @@ def configure(log_format: LogFormat, log_level: LogLevel) -> None:
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
+
+
+def _absence_in_a_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Tell of a connection that is lost or not to be had without a traceback: a loop tells it at each try."""
+    match event.get("exc_info"):
+        case True:
+            error = sys.exception()
+        case (_, BaseException() as error, _) | (BaseException() as error):
+            pass
+        case _:
+            error = None
+    if away.is_told_by(error):
+        del event["exc_info"]
+        event["problem"] = away.reason(error) or type(error).__name__
+    return event
 
 
 def without_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -55,12 +55,13 @@ def create_app(parts: Parts, settings: Settings, readiness: Readiness | None = N
         ],
         exception_handlers={404: _not_found, 405: _not_found},
     )
-    return Edge(
-        cors.allowing(app, settings.cors_origins),
+    edge = Edge(
+        app,
         upload_bytes_max=settings.upload_bytes_max,
         upload_path=graphql.PATH,
         is_https=settings.public_url.startswith("https://"),
     )
+    return cors.allowing(edge, settings.cors_origins)  # outermost: a page reads what the edge refuses, too
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -222,7 +222,7 @@ class Settings:
             rate_limit=reader.limit("RATE_LIMIT", POINTS, environment),
             rate_limit_signed_out=reader.limit("RATE_LIMIT_SIGNED_OUT", POINTS_SIGNED_OUT, environment),
             sign_ups_per_hour=reader.limit("SIGN_UPS_PER_HOUR", SIGN_UPS, environment),
-            trusted_proxies=reader.text("TRUSTED_PROXIES"),
+            trusted_proxies=reader.proxies("TRUSTED_PROXIES"),
             cors_origins=reader.origins("CORS_ORIGINS"),
         )
         reader.problems += settings._contradictions()
@@ -324,6 +324,15 @@ class _Reader:
             return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
         return self._parsed(name, parse, "must be networks such as 10.0.0.0/8, separated by commas", ())
+
+    def proxies(self, name: str) -> str:
+        def parse(text: str) -> str:
+            for part in map(str.strip, text.split(",")):
+                if part and text != "*":
+                    ip_network(part)  # the server takes what is none for a name, which no client has
+            return text
+
+        return self._parsed(name, parse, "must be addresses and networks such as 10.0.0.0/8 with commas, or *", "")
 
     def secret(self, name: str) -> str:
         text = self.text(name)

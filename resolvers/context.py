@@ -89,6 +89,8 @@ class Context:
     """What a WebSocket's connection_init said."""
     time_limit: asyncio.Timeout | None = None
     """When the operation is ended."""
+    mutations: list[dict[str, Any]] = field(init=False, default_factory=list)
+    """What the log is to say of each mutation."""
     _load: Loaders | None = field(init=False, default=None)
 
     @property

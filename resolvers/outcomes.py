@@ -49,3 +49,13 @@ def gives(*names: str) -> Callable[[Callable[P, Awaitable[Any]]], Callable[P, Aw
         return resolve
 
     return decorate
+
+
+def told(outcome: Outcome) -> dict[str, list[str]]:
+    """What a log may say of an outcome: the ids of what was made or changed, and the codes of problems."""
+    given = [(name, found) for name, found in vars(outcome).items() if name != "user_errors"]
+    found_ids = (found if name.endswith("_id") else getattr(found, "global_id", None) for name, found in given)
+    return {
+        "ids": [found for found in found_ids if found is not None],
+        "problems": [problem.code.value for problem in outcome.user_errors],
+    }

@@ -85,13 +85,17 @@ def stream(resolver: Callable[..., Any], needs: Needs, description: str, **argum
 
 def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, needs: Needs, description: str) -> Declared:
     """Declare a mutation: the fields of its one input become the keywords of `work`; those left out are not given."""
-    names = list(takes.__annotations__)
+    operation, names = _operation(takes, "Input"), list(takes.__annotations__)
 
     async def resolve(info: Info, **given: Any) -> Any:  # noqa: ANN401 - of any type
         _guard(info, needs)
-        return await work(info, **_known({name: getattr(given["input"], name) for name in names}))
+        note: dict[str, Any] = {"name": operation}
+        info.context.mutations.append(note)
+        outcome = await work(info, **_known({name: getattr(given["input"], name) for name in names}))
+        note |= outcomes.told(outcome)
+        return outcome
 
-    arguments = {"input": argument(takes, f"Everything {_operation(takes, 'Input')} needs.", REQUIRED)}
+    arguments = {"input": argument(takes, f"Everything {operation} needs.", REQUIRED)}
     return strawberry.mutation(
         resolver=_signed(resolve, arguments),
         description=description,

@@ -20,10 +20,11 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionContext, StreamExecutionResult
 
-from db import away
+from db import away, ids
 from resolvers.context import Context
 from schema import limits
 from services import errors as service_errors
+from services.actor import Actor
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class TellableError(GraphQLError):
 
 
 class Line:
-    """The one line in the log that an operation has, written when the block ends: no document, no variables."""
+    """The one line in the log that an operation has, written when the block ends: ids and codes, no document."""
 
     def __init__(self, context: ExecutionContext) -> None:
         """Be about an operation that is to run."""
@@ -65,6 +66,7 @@ class Line:
         if isinstance(error, GraphQLError):
             self.note([error])
         self.note(getattr(context.result, "errors", None))
+        actor, mutations = (getattr(context.context, name, None) for name in ("actor", "mutations"))
         log.info(
             "operation",
             operation_type=self._type(),
@@ -72,8 +74,9 @@ class Line:
             outcome=self.outcome,
             duration_ms=round((time.perf_counter() - self._started) * 1000, 1),
             request_id=getattr(context.context, "request_id", None),
-            account_id=getattr(getattr(context.context, "actor", None), "account_id", None),
+            account_id=ids.global_id("user", actor.account_id) if isinstance(actor, Actor) else None,
             error_codes=sorted(set(self._codes)),
+            **({"mutations": mutations} if mutations else {}),
         )
 
     def note(self, errors: Sequence[GraphQLError] | None) -> None:

@@ -27,9 +27,15 @@ class Address(NamedTuple):
 
 def parse(text: str) -> Address | None:
     """The address in a text; None where there is none (RFC 5321 and 6531; no comments, no address literals)."""
+    found = read(text)
+    return found if isinstance(found, Address) else None
+
+
+def read(text: str) -> Address | str:
+    """The address in a text, or the sentence that says why it is none."""
     text = text.strip()
     if not 3 <= len(text) <= ADDRESS_CHARACTERS_MAX:
-        return None
+        return f"An address has 3 to {ADDRESS_CHARACTERS_MAX} characters; this text has {len(text)}."
     match = _PLAIN.fullmatch(text)
     if match is not None:
         domain = match[2].lower()
@@ -44,8 +50,8 @@ def parse(text: str) -> Address | None:
             strict=True,
             test_environment=True,  # the sandbox's domains end in .test
         )
-    except EmailNotValidError:
-        return None
+    except EmailNotValidError as error:
+        return str(error)
     local = text.rpartition("@")[0]  # as sent: the library would normalise it
     return Address(f"{local}@{found.ascii_domain}", found.ascii_domain)
 

@@ -26,6 +26,8 @@ _PIECE_BYTES = 1 << 20
 _DELIMITERS = ",;\t|"
 XLSX = ".xlsx"
 _SUFFIXES = (".csv", ".txt", XLSX)
+_TELLS_DELIMITER = ["sep=", ""]
+"""A first line `sep=;`, which Excel reads and programs write for it."""
 _EMAIL_HEADERS = ("email", "e-mail", "mail", "address", "correo", "courriel")
 
 ColumnRef = str | int
@@ -81,9 +83,8 @@ def inspect(file: BinaryIO, name: str, *, has_header: bool, mapping: Mapping[Col
     """
     suffix = PurePosixPath(name.lower()).suffix
     if suffix not in _SUFFIXES:
-        raise UnreadableFile(
-            f"Files of type {suffix or 'without a suffix'} are not read. Upload a .csv, .txt or .xlsx file."
-        )
+        kind = f"of type {suffix}" if suffix else "without a suffix"
+        raise UnreadableFile(f"Files {kind} are not read. Upload a .csv, .txt or .xlsx file.")
     encoding = _encoding(file)
     delimiter = {".csv": _delimiter(file, encoding), XLSX: ","}.get(suffix)
     rows = list(itertools.islice(_cells(file, encoding, delimiter), SAMPLE_ROWS))
@@ -169,10 +170,12 @@ def _cells(file: BinaryIO, encoding: str, delimiter: str | None) -> Iterator[lis
                 lines.row_characters = 0
                 if len(cells) > CELLS_MAX:
                     raise UnreadableFile(f"A row has more than {CELLS_MAX} columns.")
-                if any(map(str.strip, cells)):
+                if any(map(str.strip, cells)) and cells != _TELLS_DELIMITER:
                     yield cells
         except csv.Error as error:
-            raise UnreadableFile(f"The file cannot be read as CSV: {error}.") from error
+            raise UnreadableFile(
+                f"The file cannot be read as CSV: {error}, in the row that begins in line {lines.row_line}."
+            ) from error
     finally:
         text.detach()
 
@@ -181,15 +184,24 @@ class _Lines:
     """The lines of a text, of which no row takes endlessly many characters: quoted line breaks may go on for ever."""
 
     def __init__(self, text: io.TextIOWrapper, characters_max: int) -> None:
-        self._text, self._characters_max = text, characters_max
+        self._text, self._characters_max, self._line = text, characters_max, 0
         self.row_characters = 0
         """Read for the row in hand; whoever has the row sets it to 0."""
+        self.row_line = 0
+        """Where the row in hand begins, from 1."""
 
     def __iter__(self) -> "_Lines":
         return self
 
     def __next__(self) -> str:
         line = self._text.readline(self._characters_max - self.row_characters + 1)
+        self._line += 1
+        if not self.row_characters:
+            self.row_line = self._line
+        elif not line:
+            raise UnreadableFile(
+                f"The quote in line {self.row_line} of the file is never closed: close it, or take it out."
+            )
         self.row_characters += len(line)
         if self.row_characters > self._characters_max:
             raise UnreadableFile(f"A row of the file has more than {self._characters_max:,} characters.")

@@ -23,7 +23,8 @@ class InputRow(NamedTuple):
     cells: list[str] | None = None
 
 
-AddressRecord = tuple[int, int | None, str | None, str | None]
+AddressRecord = tuple[int, int | None, str | None, str | None, str | None]
+"""Number, part, address and domain of one address; or number and what is wrong with a malformed one."""
 RowRecord = tuple[int, int, str, str | None, list[str] | None]
 
 
@@ -63,29 +64,30 @@ class Intake:
         new: list[AddressRecord] = []
         records: list[RowRecord] = []
         for row in rows:
-            address = addresses.parse(row.text)
+            found = addresses.read(row.text)
             # A malformed text is its own identity; the blank in front keeps it apart from every address.
-            identity = address.email if address else " " + row.text.strip()
+            is_malformed = isinstance(found, str)
+            identity = " " + row.text.strip() if isinstance(found, str) else found.email
             number = self._addresses.number(identity, row.number)
             if number == row.number:
-                new.append(self._number(number, address))
+                new.append(self._number(number, found))
             self.row_count += 1
-            self.malformed_row_count += address is None
+            self.malformed_row_count += is_malformed
             cells = [cell if cell.isascii() and "\0" not in cell else storable(cell) for cell in row.cells or ()]
             reference = clean(row.reference) if row.reference is not None else None
             records.append((row.number, number, clean(row.text), reference, cells if row.cells is not None else None))
         return new, records
 
-    def _number(self, number: int, address: addresses.Address | None) -> AddressRecord:
+    def _number(self, number: int, found: addresses.Address | str) -> AddressRecord:
         if self._addresses.count > self.addresses_max:
             raise TooLarge(f"The list holds more than {self.addresses_max:,} different addresses.")
-        if address is None:
+        if isinstance(found, str):
             self.malformed_count += 1
-            return number, None, None, None
+            return number, None, None, None, storable(found)
         part = self.well_formed_count // PART_ADDRESSES_MAX + 1
         self.well_formed_count += 1
-        self._domains.number(address.domain, 1)
-        return number, part, address.email, address.domain
+        self._domains.number(found.domain, 1)
+        return number, part, found.email, found.domain, None
 
 
 def part_sizes(well_formed_count: int) -> list[int]:

@@ -5,14 +5,22 @@ from datetime import datetime
 from functools import partial
 
 from db import ids
-from db.models import ApiKeyScope, CreditTransactionKind, EmailVerification, IdempotencyKey, Verdict, VerdictReason
+from db.models import (
+    ApiKeyScope,
+    CreditTransactionKind,
+    EmailVerification,
+    EvidenceStep,
+    IdempotencyKey,
+    Verdict,
+    VerdictReason,
+)
 from db.queries import tasks as task_queries
 from db.session import Database, Session
 from services import addresses, credits, idempotency
 from services.actor import Actor
 from services.addresses import Address
 from services.errors import Invalid, Required, UpstreamDown
-from services.intake import INPUT_CHARACTERS_MAX
+from services.intake import INPUT_CHARACTERS_MAX, storable
 from services.upstream.contract import Upstream
 from services.upstream_keys import UpstreamKeys
 from services.usage import Usage
@@ -54,9 +62,10 @@ async def verify(
             first = await task_queries.remembered(reading, key)
         if first is not None:
             return _same_again(first, key)
-    address, cost = addresses.parse(email), 0
-    if address is None:
-        found = _without_evidence(None, Verdict.INVALID_SYNTAX, VerdictReason.SYNTAX, now)
+    address, cost = addresses.read(email), 0
+    if isinstance(address, str):
+        seen = EvidenceStep.of_syntax(storable(address), now)
+        found = _without_answer(None, Verdict.INVALID_SYNTAX, VerdictReason.SYNTAX, now, seen)
     else:
         await credits.require(db, actor, 1, now)
         found = await _found(upstream, keys, actor, address, timeout_ms, now)
@@ -71,7 +80,7 @@ async def verify(
                     return _same_again(first, key)
             if cost:
                 await _pay(session, actor, found, key, now)
-    if address is not None:
+    if isinstance(address, Address):
         usage.count(actor.account_id, actor.api_key_id, verifications=1, credits=cost)
     return found
 
@@ -100,7 +109,7 @@ async def _found(
         found = await keys.asking(actor.account_id, ask)
     except UpstreamDown as error:
         if error.is_timeout:
-            return _without_evidence(address.email, Verdict.UNKNOWN, VerdictReason.TIMEOUT, now)
+            return _without_answer(address.email, Verdict.UNKNOWN, VerdictReason.TIMEOUT, now)
         raise
     # An address that upstream does not take for one has no normal form.
     return replace(found, email=None) if found.verdict is Verdict.INVALID_SYNTAX else found
@@ -114,14 +123,16 @@ async def _pay(
     await credits.deduct(session, actor.account_id, 1, request, now, kind=CreditTransactionKind.SPENT)
 
 
-def _without_evidence(email: str | None, verdict: Verdict, reason: VerdictReason, now: datetime) -> EmailVerification:
+def _without_answer(
+    email: str | None, verdict: Verdict, reason: VerdictReason, now: datetime, *evidence: EvidenceStep
+) -> EmailVerification:
     return EmailVerification(
         email=email,
         verdict=verdict,
         reason=reason,
         score=None,
         score_reasons=[],
-        evidence=[],
+        evidence=list(evidence),
         is_role=False,
         is_disposable=False,
         is_free=False,

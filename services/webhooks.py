@@ -29,12 +29,22 @@ _TASK_EVENTS = {
     TaskStatus.FAILED: WebhookEvent.TASK_FAILED,
     TaskStatus.CANCELED: WebhookEvent.TASK_CANCELED,
 }
-_SAMPLE_TASK = {"id": "task_0000000000000000000000", "status": "COMPLETED", "totalEmailAddresses": 3}
+_SAMPLE_TASK = {
+    "id": "task_0000000000000000000000",
+    "status": "COMPLETED",
+    "totalEmailAddresses": 3,
+    "exists": 1,
+    "notExists": 1,
+    "catchall": 0,
+    "invalidSyntax": 1,
+    "unknown": 0,
+    "creditsSpent": 2,
+}
 _SAMPLES: dict[WebhookEvent, dict[str, Any]] = {
     WebhookEvent.TASK_COMPLETED: {"task": _SAMPLE_TASK, "isTest": True},
     WebhookEvent.TASK_FAILED: {"task": _SAMPLE_TASK | {"status": "FAILED"}, "isTest": True},
     WebhookEvent.TASK_CANCELED: {"task": _SAMPLE_TASK | {"status": "CANCELED"}, "isTest": True},
-    WebhookEvent.CREDITS_LOW: {"credits": {"available": 100}, "isTest": True},
+    WebhookEvent.CREDITS_LOW: {"credits": {"available": 99}, "isTest": True},
 }
 
 

@@ -158,7 +158,13 @@ class Worker:
         async with self.db.transaction() as session:
             await queries.mark_running(session, part.key, upstream_id, datetime.now(UTC), _POLL_MIN)
         self.announcer.changed([part.task_id, part.account_id])
-        log.info("part_posted", task_id=ids.global_id("task", part.task_id), part=part.n, addresses=len(emails))
+        log.info(
+            "part_posted",
+            task_id=ids.global_id("task", part.task_id),
+            part=part.n,
+            addresses=len(emails),
+            upstream_id=str(upstream_id),  # the verifier's `task`
+        )
 
     async def _send(self, part: TaskPart, create: Callable[[str], Awaitable[UUID | None]]) -> UUID | None:
         """Post a part to an upstream that may not tell its id, once. What may have arrived is looked for afterwards."""

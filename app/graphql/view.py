@@ -33,8 +33,8 @@ RETRY_AFTER_SECONDS = 2
 FILE_POINTS = 100
 """What a request with files pays for being read, before what its operation costs."""
 
-# Headers that a browser sends to another site only after asking it (a CORS preflight, which we do not grant): a form
-# that another site submits cannot have them.
+# Headers that a browser sends to another site only after asking it (a CORS preflight, granted to CORS_ORIGINS alone): a
+# form that another site submits cannot have them.
 PREFLIGHT_HEADERS = (
     "x-csrf-guard",
     "apollo-require-preflight",

@@ -77,6 +77,11 @@ class EvidenceStep:
     text: str | None
     occurred_at: datetime
 
+    @classmethod
+    def of_syntax(cls, problem: str, at: datetime) -> "EvidenceStep":
+        """Why a text is no address; of that sentence at most 200 characters."""
+        return cls(EvidenceStage.SYNTAX, None, None, None, problem[:200], at)
+
     def to_json(self) -> dict[str, Any]:
         """As it is stored."""
         return {

@@ -1,5 +1,6 @@
 """Tasks: making, listing, moving them on."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,7 @@ from sqlalchemy.dialects.postgresql import insert
 from db import hot
 from db.models import (
     OPEN_STATUSES,
+    EvidenceStep,
     IdempotencyKey,
     Task,
     TaskAddress,
@@ -150,15 +152,24 @@ async def add(session: Session, task: Task, parts: Iterable[TaskPart]) -> None:
 
 
 async def copy_addresses(
-    session: Session, task_id: UUID, addresses: Iterable[tuple[int, int | None, str | None, str | None]], now: datetime
+    session: Session,
+    task_id: UUID,
+    addresses: Iterable[tuple[int, int | None, str | None, str | None, str | None]],
+    now: datetime,
 ) -> None:
-    """COPY distinct addresses in: (n, part, email, domain). One without an email is malformed and has its verdict."""
-    syntax = (Verdict.INVALID_SYNTAX.value, VerdictReason.SYNTAX.value, now)
+    """COPY distinct addresses in: (n, part, email, domain, problem). What has a problem is none: it has its verdict."""
+
+    def verdict(problem: str | None) -> tuple[Any, ...]:
+        if problem is None:
+            return None, None, None, None
+        evidence = json.dumps([EvidenceStep.of_syntax(problem, now).to_json()])
+        return Verdict.INVALID_SYNTAX.value, VerdictReason.SYNTAX.value, now, evidence
+
     await _copy(
         session,
         TaskAddress.__tablename__,
-        ("task_id", "n", "part", "email", "domain", "verdict", "reason", "verified_at"),
-        ((task_id, *a, *(syntax if a[2] is None else (None, None, None))) for a in addresses),
+        ("task_id", "n", "part", "email", "domain", "verdict", "reason", "verified_at", "evidence"),
+        ((task_id, *address, *verdict(problem)) for *address, problem in addresses),
     )
 
 

@@ -76,7 +76,7 @@ async def test_a_task_runs_to_its_end_and_tells_its_verdicts(client: Client, wor
     task_id = (await client.ask(CREATE, input={"emails": emails}))["createTask"]["task"]["id"]
     await work_until_done(worker, client, task_id)
     query = """query($id: ID!) { task(id: $id) { status results { totalCount nodes { id rowNumber input
-      verification { email verdict reason isCatchAll evidence { stage } } } } } }"""
+      verification { email verdict reason isCatchAll evidence { stage text } } } } } }"""
     task = (await client.ask(query, id=task_id))["task"]
     assert task["status"] == "COMPLETED"
     results = task["results"]["nodes"]
@@ -88,6 +88,8 @@ async def test_a_task_runs_to_its_end_and_tells_its_verdicts(client: Client, wor
         ("wrong", "INVALID_SYNTAX", "SYNTAX"),
     ]
     assert {"CONNECT", "RCPT"} <= {step["stage"] for step in results[0]["verification"]["evidence"]}
+    why = {"stage": "SYNTAX", "text": "An email address must have an @-sign."}
+    assert results[3]["verification"]["evidence"] == [why]
     node = await client.ask(
         "query($id: ID!) { node(id: $id) { __typename ... on TaskResult { input } } }", id=results[1]["id"]
     )

@@ -45,6 +45,9 @@ async def test_the_answer_names_the_normal_form(client: Client) -> None:
 async def test_what_is_no_address_is_a_verdict_and_no_error(client: Client, email: str) -> None:
     found = await verified(client, email=email)
     assert (found["email"], found["verdict"], found["reason"]) == (None, "INVALID_SYNTAX", "SYNTAX")
+    (step,) = found["evidence"]
+    assert step["stage"] == "SYNTAX"
+    assert 10 < len(step["text"]) <= 200
 
 
 async def test_greylisting_is_told_and_not_waited_for(client: Client) -> None:

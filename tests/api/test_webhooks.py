@@ -275,7 +275,7 @@ async def test_a_sample_is_sent_at_once_and_its_answer_told(client: Client, hook
     assert (sent["responseStatus"], sent["isDelivered"], sent["nextAttemptAt"]) == (500, False, None)
     (message,) = hook.messages
     message.verify(secret)
-    assert message.content["data"] == {"credits": {"available": 100}, "isTest": True}
+    assert message.content["data"] == {"credits": {"available": 99}, "isTest": True}
 
 
 async def test_receivers_share_the_sender_fairly(

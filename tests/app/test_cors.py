@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from app import server
+from app import edge, server
+from app.graphql import view
 from app.settings import Settings, SettingsError
 from resolvers.context import Parts
 from tests.conftest import PUBLIC_URL, SECRET
@@ -37,6 +38,25 @@ async def test_a_configured_origin_is_granted_what_the_clients_send(http: httpx.
         assert set(ASKED.split(", ")) <= granted
         assert "access-control-allow-credentials" not in answer.headers
         assert "Origin" in answer.headers["vary"]
+
+
+async def test_a_page_may_send_every_header_that_guards_an_upload(http: httpx.AsyncClient) -> None:
+    for guard in view.PREFLIGHT_HEADERS:
+        headers = {"origin": APP, "access-control-request-method": "POST", "access-control-request-headers": guard}
+        answer = await http.options("/graphql", headers=headers)
+        assert answer.status_code == 200, (guard, answer.text)
+
+
+async def test_a_page_reads_what_is_refused_before_the_application(http: httpx.AsyncClient) -> None:
+    too_much = b" " * (edge.JSON_BYTES_MAX + 1)
+    for content, headers, status in (
+        (too_much, {"content-type": "application/json"}, 413),
+        (b"{}", {"content-type": "application/json", "content-encoding": "gzip"}, 415),
+    ):
+        answer = await http.post("/graphql", content=content, headers={"origin": APP, **headers})
+        assert answer.status_code == status
+        assert answer.headers["access-control-allow-origin"] == APP
+        assert answer.headers["x-request-id"] == answer.json()["errors"][0]["extensions"]["requestId"]
 
 
 async def test_another_origin_is_granted_nothing(http: httpx.AsyncClient) -> None:

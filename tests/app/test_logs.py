@@ -86,3 +86,27 @@ async def test_an_error_of_the_database_names_no_value(db: Database) -> None:
         async with db.read() as session:
             await session.execute(text("SELECT CAST(:value AS text)"), {"value": "what nobody may read\0"})
     assert "nobody" not in str(refused.value)
+
+
+async def test_that_the_database_is_away_is_told_in_one_line(
+    plain_logging: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure("json", "info")
+    log, away = structlog.get_logger("ours"), await Database.open("postgresql://x:hidden@127.0.0.1:1/x", pool_size=1)
+    try:
+        async with away.read() as session:
+            await session.execute(text("SELECT 1"))
+    except OSError as error:
+        log.exception("chore_failed", chore="a chore")
+        logging.getLogger("library").warning("it failed", exc_info=error)
+    await away.close()
+    try:
+        raise ValueError
+    except ValueError:
+        log.exception("a fault of ours")
+    *told, fault = lines(capsys.readouterr().err)
+    assert [line["event"] for line in told] == ["chore_failed", "it failed"]
+    for line in told:
+        assert "Connect" in line["problem"]
+        assert {"exception", "exc_info"}.isdisjoint(line)
+    assert "Traceback" in fault["exception"]

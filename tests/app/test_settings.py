@@ -169,3 +169,14 @@ def test_a_supabase_project_needs_its_key_and_in_production_https() -> None:
     secret = {"SUPABASE_JWT_SECRET": SECRET, "REDIS_URL": "redis://:hidden@cache:6379/1"}
     shown = repr(Settings.from_env(project | secret))
     assert [word for word in ("sb_publishable", SECRET, "hidden") if word in shown] == []
+
+
+@pytest.mark.parametrize("value", ["balancer", "10.0.0.1/24", "10.0.0.1, *", "10.0.0.0/8 10.1.0.0/16"])
+def test_a_proxy_that_would_never_be_met_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match="TRUSTED_PROXIES must be"):
+        Settings.from_env({"TRUSTED_PROXIES": value})
+
+
+@pytest.mark.parametrize("value", ["*", "10.0.0.1", "10.0.0.0/8, ::1,fd00::/8"])
+def test_proxies_are_addresses_networks_or_all(value: str) -> None:
+    assert Settings.from_env({"TRUSTED_PROXIES": value}).trusted_proxies == value

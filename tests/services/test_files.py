@@ -168,6 +168,25 @@ def test_a_fault_far_into_the_file_is_found_while_it_is_read() -> None:
         list(files.read(file, layout))
 
 
+@pytest.mark.parametrize("rows_before", [1, 1000])
+def test_a_quote_that_is_never_closed_loses_no_rows_in_silence(rows_before: int) -> None:
+    lines = "name,email\n" + "Ann,ann@example.com\n" * rows_before
+    file, layout = opened(lines + "Zoe,zoe@example.com\n")
+    file = io.BytesIO((lines + '"Bob,bob@example.com\nCy,cy@example.com\n').encode())
+    with pytest.raises(UnreadableFile, match=f"line {rows_before + 2} .*never closed"):
+        list(files.read(file, layout))
+
+
+def test_what_csv_does_not_bear_is_told_with_the_line_where_its_row_begins() -> None:
+    with pytest.raises(UnreadableFile, match="in the row that begins in line 3"):
+        rows('email\nann@example.com\n"' + "x\n" * files.CELL_CHARACTERS_MAX)
+
+
+def test_the_line_that_tells_excel_the_delimiter_is_no_row() -> None:
+    found = rows("sep=;\nname;email\nAnn;ann@example.com\n")
+    assert [(row.number, row.cells) for row in found] == [(1, ["Ann", "ann@example.com"])]
+
+
 def test_security_28_a_row_that_never_ends_is_refused_before_it_fills_the_memory() -> None:
     file = io.BytesIO(b"a@example.com" + b',"x\n"' * 2_000_000)  # each line is short; the quotes carry the row on
     tracemalloc.start()

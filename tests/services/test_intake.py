@@ -15,9 +15,9 @@ def test_blanks_and_the_domains_case_make_no_second_address() -> None:
         )
     )
     assert addresses == [
-        (1, 1, "ann@example.com", "example.com"),
-        (3, 1, "Ann@example.com", "example.com"),
-        (4, 1, "ann@xn--bcher-kva.de", "xn--bcher-kva.de"),
+        (1, 1, "ann@example.com", "example.com", None),
+        (3, 1, "Ann@example.com", "example.com", None),
+        (4, 1, "ann@xn--bcher-kva.de", "xn--bcher-kva.de", None),
     ]
     assert [row[:2] for row in rows] == [(1, 1), (2, 1), (3, 3), (4, 4), (5, 4)]
     assert rows[1][2] == " ann@EXAMPLE.com\t"  # as sent
@@ -27,7 +27,8 @@ def test_blanks_and_the_domains_case_make_no_second_address() -> None:
 def test_malformed_texts_are_addresses_of_no_part() -> None:
     gathered = Intake(addresses_max=10)
     addresses, _ = gathered.take(inline_rows(["", "nonsense", "  ", " nonsense ", "Nonsense"]))
-    assert addresses == [(1, None, None, None), (2, None, None, None), (5, None, None, None)]
+    assert [address[:4] for address in addresses] == [(n, None, None, None) for n in (1, 2, 5)]
+    assert [address[4] for address in addresses][1:] == ["An email address must have an @-sign."] * 2
     assert (gathered.malformed_count, gathered.well_formed_count, gathered.malformed_row_count) == (3, 0, 5)
 
 
