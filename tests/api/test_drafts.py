@@ -139,9 +139,7 @@ async def test_a_draft_without_an_address_is_complete_when_it_is_started(client:
     assert (await mutated(client, "startTask", taskId=task["id"]))["task"]["status"] == "COMPLETED"
 
 
-async def test_without_the_credits_a_draft_stays_what_it_is(
-    http: Any, parts: Parts, db: Any, raw: Any, client: Client
-) -> None:
+async def test_without_the_credits_a_draft_stays_what_it_is(http: Any, parts: Parts, db: Any, raw: Any) -> None:
     from tests.conftest import token
 
     poor = await factories.account(db, email="poor@example.com", balance=1)

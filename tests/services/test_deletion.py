@@ -119,7 +119,7 @@ async def test_the_person_is_gone_when_the_answer_comes(parts: Parts, leaver: Gr
 
 
 async def test_the_rest_is_removed_and_the_ledger_stays(
-    parts: Parts, leaver: Grant, account: Account, raw: Raw, worker: Worker
+    parts: Parts, leaver: Grant, account: Account, raw: Raw
 ) -> None:
     await with_things(parts, raw, leaver)
     bystander = await factories.task(parts, account)
@@ -183,9 +183,7 @@ async def test_a_task_is_stopped_upstream_before_it_goes(parts: Parts, leaver: G
     assert await is_gone(raw, leaver.account)
 
 
-async def test_a_removal_that_is_cut_off_anywhere_is_taken_up_again(
-    parts: Parts, leaver: Grant, raw: Raw, service_database_url: str
-) -> None:
+async def test_a_removal_that_is_cut_off_anywhere_is_taken_up_again(parts: Parts, leaver: Grant, raw: Raw) -> None:
     await with_things(parts, raw, leaver)
     await leave(parts, leaver)
     chance, longest = random.Random(7), 0.03

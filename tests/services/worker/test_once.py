@@ -119,7 +119,7 @@ async def test_results_that_come_after_a_cancellation_are_dropped(
 
 
 async def test_a_task_cancelled_while_it_is_posted_is_stopped_upstream(
-    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock
 ) -> None:
     task = await factories.task(parts, account, MIXED)
 
