@@ -13,7 +13,7 @@ from db.queries import deletion as queries
 from db.queries import identity as identity_queries
 from db.session import Database
 from resolvers.context import Parts
-from services import authentication, deletion, keys
+from services import authentication, billing, deletion, keys
 from services.actor import Actor
 from services.device import Device
 from services.errors import Invalid, InvalidCredentials, Required, Unauthenticated, WrongState
@@ -67,8 +67,6 @@ async def is_gone(raw: Raw, account: Account) -> bool:
 async def with_things(parts: Parts, raw: Raw, granted: Grant) -> list[str]:
     """Give a person credits, a key, a finished task and two that are open; the credentials of the person."""
     actor = Actor(granted.account.id, UserRole.ADMIN)
-    from services import billing
-
     for amount, note in ((100, "for Lea"), (3, "more for Lea")):
         await billing.add(
             parts.db,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from db.models import Account, TaskStatus
+from db.queries import parts as part_queries
 from db.queries import tasks as task_queries
 from resolvers.context import Parts
 from services import ingest, tasks
@@ -141,8 +142,6 @@ async def test_a_snapshot_and_a_cancellation_do_not_lock_each_other_out(
     await worker.tick(clock.on())
     (known,) = faulty.tasks
     snapshot = (await upstream.tasks("key", [known]))[known].snapshot
-    from db.queries import parts as part_queries
-
     async with asyncio.timeout(5), parts.db.transaction() as session:
         await task_queries.lock(session, task.id)
         recording = asyncio.create_task(ingest.record_snapshot(parts.db, (task.id, 1), snapshot, parts.now()))
