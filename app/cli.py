@@ -1,11 +1,10 @@
 """The commands of `python -m app`; errors are told in one line, with exit code 2 for what the caller can mend."""
 
 import argparse
-import contextlib
 import dataclasses
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,10 @@ STOPPED = 130
 
 class Refused(Exception):
     """The command cannot do what it was asked; the sentence says why. Exit code 2."""
+
+
+class Failed(Exception):
+    """Something else kept the command from what it was asked; the sentence says what. Exit code 1."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,16 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def exit_code(error: Exception) -> int | None:
     """Give the exit code of an error that is told in one line: 2 when the caller can mend it, 1 when not; else None."""
+    from app.database import OutOfReach
     from app.datadir import DataDirUnusable
     from app.initdb import ClusterFailed
     from app.postgres_binaries import PostgresMissing
     from app.serving import CannotListen
     from app.supervise import StartFailed
-    from db.migrations import NotPermitted
+    from db.migrations import NotPermitted, Unfit
 
-    if isinstance(error, Refused | CannotListen | DataDirUnusable | NotPermitted | PostgresMissing):
+    if isinstance(
+        error, Refused | CannotListen | DataDirUnusable | NotPermitted | OutOfReach | PostgresMissing | Unfit
+    ):
         return 2
-    return 1 if isinstance(error, ClusterFailed | StartFailed) else None
+    return 1 if isinstance(error, ClusterFailed | Failed | StartFailed) else None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -188,10 +194,11 @@ def _work(options: argparse.Namespace) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
+    from app import database
     from db import migrations
 
     url = _with_database(options).database_url
-    with _database_in_reach():
+    with database.in_reach():
         migrations.upgrade(url)
     return 0
 
@@ -211,7 +218,10 @@ def _reconcile(options: argparse.Namespace) -> int:
         raise Refused(
             f"PAYMENTS is {settings.payments}: there is nothing outside to ask (the mock is known to its process alone)"
         )
-    return _run_on_database(production.reconcile_payments(settings, options.hours))
+    try:
+        return _run_on_database(settings.database_url, production.reconcile_payments(settings, options.hours))
+    except production.NotReconciled as error:
+        raise Failed(str(error)) from error
 
 
 def _check_credits(options: argparse.Namespace) -> int:
@@ -229,7 +239,8 @@ def _check_credits(options: argparse.Namespace) -> int:
         print("The ledger is sound." if not found else f"{len(found)} faults: nothing was changed.")
         return 1 if found else 0
 
-    return _run_on_database(check(_with_database(options).database_url))
+    url = _with_database(options).database_url
+    return _run_on_database(url, check(url))
 
 
 def _with_database(options: argparse.Namespace) -> Settings:
@@ -263,7 +274,7 @@ def _set_upstream_key(options: argparse.Namespace) -> int:
 
     settings = _with_secret(options)
     try:
-        code = _run_on_database(upstream_key.store(settings, options.email, upstream_key.read()))
+        code = _run_on_database(settings.database_url, upstream_key.store(settings, options.email, upstream_key.read()))
     except (Invalid, NotFound) as error:
         raise Refused(error.message) from None
     print("The key is stored. Running processes use it within a minute.")
@@ -293,7 +304,8 @@ def _admin(options: argparse.Namespace) -> int:
 
     settings, _ = _settings(options)
     try:
-        return _run_on_database(cli_admin.run(settings, options.act, options.email))
+        url = cli_admin.database_url(settings)
+        return _run_on_database(url, cli_admin.run(url, options.act, options.email))
     except cli_admin.CannotAdministrate as error:
         raise Refused(str(error)) from error
 
@@ -307,21 +319,10 @@ def _verify(options: argparse.Namespace) -> int:
     )
 
 
-def _run_on_database(coroutine: Coroutine[Any, Any, int]) -> int:
-    with _database_in_reach():
-        return _run(coroutine)
+def _run_on_database(url: str, coroutine: Coroutine[Any, Any, int]) -> int:
+    from app import database
 
-
-@contextlib.contextmanager
-def _database_in_reach() -> Iterator[None]:
-    from db import away
-
-    try:
-        yield
-    except Exception as error:
-        if (reason := away.reason(error)) is None:
-            raise
-        raise Refused(f"the database cannot be reached: {reason}") from error
+    return _run(database.worked_on(url, coroutine))
 
 
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:
@@ -334,7 +335,7 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(signals.cancelled_by_sigterm(coroutine))
-    except asyncio.CancelledError:
+    except signals.Stopped:
         return STOPPED
     finally:
         signal.signal(signal.SIGTERM, _leave)

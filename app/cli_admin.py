@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 
 from app import devdb
 from app.settings import Settings
-from db import migrations
 from db.models import UserRole
 from db.session import Database
 from services import administration
@@ -16,15 +15,10 @@ class CannotAdministrate(Exception):
     """It cannot be done; the sentence says what to do."""
 
 
-async def run(settings: Settings, act: str, email: str | None) -> int:
-    """Grant or revoke the role, or list who has it; returns the exit code.
-
-    On DATABASE_URL, or on the embedded database of the service that runs in the data directory.
-    """
-    db = await Database.open(_database_url(settings), pool_size=1)
+async def run(database_url: str, act: str, email: str | None) -> int:
+    """Grant or revoke the role, or list who has it; returns the exit code."""
+    db = await Database.open(database_url, pool_size=1)
     try:
-        if not await migrations.is_current(db):
-            raise CannotAdministrate("the database is not up to date: run `python -m app migrate` first")
         if email is None:
             await _list(db)
         else:
@@ -36,7 +30,8 @@ async def run(settings: Settings, act: str, email: str | None) -> int:
     return 0
 
 
-def _database_url(settings: Settings) -> str:
+def database_url(settings: Settings) -> str:
+    """Give DATABASE_URL, or the embedded database of the service that runs in the data directory."""
     url = settings.database_url or devdb.running_url(settings.data_dir)
     if url is None:
         raise CannotAdministrate(

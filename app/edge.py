@@ -67,12 +67,12 @@ class Edge:
         agent = headers.get(b"user-agent", b"").decode("latin-1")
         client = scope.get("client")
         device.HERE.set(device.Device.seen(agent, client[0] if client else None))
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            if scope["type"] == "http":
-                cap = self._cap(scope["path"], headers)
-                await _Exchange(scope, receive, send, request_id, cap, self._headers).run(self._app, headers)
-            else:
-                await self._app(scope, receive, _with_request_id(send, request_id))
+        structlog.contextvars.bind_contextvars(request_id=request_id)  # for good: each has a task of its own
+        if scope["type"] == "http":
+            cap = self._cap(scope["path"], headers)
+            await _Exchange(scope, receive, send, request_id, cap, self._headers).run(self._app, headers)
+        else:
+            await self._app(scope, receive, _with_request_id(send, request_id))
 
     def _cap(self, path: str, headers: Mapping[bytes, bytes]) -> int:
         is_form = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")

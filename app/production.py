@@ -6,10 +6,10 @@ import gc
 
 import structlog
 
-from app import logs, service, serving, signals, wiring
+from app import database, logs, service, serving, signals, wiring
 from app.settings import Settings
 from db.session import Database
-from services.errors import UpstreamError
+from services.errors import PaymentsDown, PaymentsRefused
 from services.payments import settlement
 
 log = structlog.get_logger(__name__)
@@ -21,6 +21,7 @@ async def serve(settings: Settings) -> int:
     async with signals.stop_event() as stop, contextlib.AsyncExitStack() as opened:
         listener = serving.bind(settings.host, settings.port)
         opened.callback(listener.close)
+        await database.look(settings.database_url)
         parts = await opened.enter_async_context(wiring.open_parts(settings))
         api = await opened.enter_async_context(service.api(parts, settings, listener))
         gc.collect()
@@ -30,8 +31,12 @@ async def serve(settings: Settings) -> int:
     return 0
 
 
+class NotReconciled(Exception):
+    """The payment provider did not tell what there is; the sentence says what to do."""
+
+
 async def reconcile_payments(settings: Settings, hours: int) -> int:
-    """Book what the payment provider told in the last hours; returns the exit code."""
+    """Book what the payment provider told in the last hours; returns the exit code. Raises NotReconciled."""
     logs.configure(settings.log_format, settings.log_level)
     async with contextlib.AsyncExitStack() as opened:
         payments = wiring.open_payments(settings)
@@ -42,15 +47,18 @@ async def reconcile_payments(settings: Settings, hours: int) -> int:
         opened.push_async_callback(db.close)
         try:
             await settlement.reconcile(db, payments, dt.datetime.now(dt.UTC), dt.timedelta(hours=hours))
-        except UpstreamError as error:
-            log.error("payments_not_reconciled", problem=error.message)  # noqa: TRY400 - the problem says all
-            return 1
+        except PaymentsDown as error:
+            raise NotReconciled("the payment provider is away: run this again once it is back") from error
+        except PaymentsRefused as error:
+            message = "the payment provider refuses to tell, as said above: look at STRIPE_SECRET_KEY and STRIPE_URL"
+            raise NotReconciled(message) from error
     return 0
 
 
 async def work(settings: Settings) -> int:
     """Run the worker until SIGINT or SIGTERM; returns the exit code."""
     logs.configure(settings.log_format, settings.log_level)
+    await database.look(settings.database_url)
     async with (
         signals.stop_event() as stop,
         wiring.open_parts(settings) as parts,

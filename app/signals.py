@@ -14,11 +14,11 @@ PARENT_LOOK_SECONDS = 0.5
 
 
 class Stopped(Exception):
-    """The program was asked to stop before it had come up."""
+    """The program was asked to stop before it had come up, or before its work was done."""
 
 
 async def cancelled_by_sigterm(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Await `coroutine`, which SIGTERM cancels, once, as asyncio has it cancelled by Ctrl-C.
+    """Await `coroutine`, which SIGTERM cancels, once, as asyncio has it cancelled by Ctrl-C; raises Stopped then.
 
     An exception raised by a signal's handler would arise in whatever runs, and be lost in a callback of a transport.
     """
@@ -29,7 +29,12 @@ async def cancelled_by_sigterm(coroutine: Coroutine[Any, Any, T]) -> T:
             task.cancel()
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-    return await task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if task.cancelling():
+            raise Stopped from None
+        raise
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,6 @@
 """Who is signed in, with which sessions, and the mutations of accounts."""
 
-from typing import Any, Unpack
+from typing import Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -9,7 +9,9 @@ from resolvers import outcomes, pages
 from resolvers.context import Context, Info
 from services import deletion, device, profiles
 from services.errors import Invalid, NotFound
-from services.identity.port import SignOutScope
+from services.identity.port import AuthTokens, SignOutScope
+
+Granted = tuple[models.Account, AuthTokens]
 
 
 async def viewer(info: Info) -> models.Account | None:
@@ -55,8 +57,8 @@ async def is_current(info: Info, root: models.AuthSession) -> bool:
     return actor is not None and actor.session_id == root.id
 
 
-@outcomes.gives_all
-async def sign_up(info: Info, *, email: str, password: str, name: str | None = None) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def sign_up(info: Info, *, email: str, password: str, name: str | None = None) -> Granted | tuple[None, None]:
     """Make an account."""
     display_name = profiles.usable_name(name)
     if name is not None and display_name is None:
@@ -69,23 +71,23 @@ async def sign_up(info: Info, *, email: str, password: str, name: str | None = N
         device=device.HERE.get(),
         now=parts.now(),
     )
-    return {"user": granted.account, "tokens": granted.tokens} if granted is not None else {}
+    return (granted.account, granted.tokens) if granted is not None else (None, None)
 
 
-@outcomes.gives_all
-async def sign_in(info: Info, *, email: str, password: str) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def sign_in(info: Info, *, email: str, password: str) -> Granted:
     """Begin a session."""
     parts = info.context.parts
     granted = await parts.identity.sign_in(email, password, device=device.HERE.get(), now=parts.now())
-    return {"user": granted.account, "tokens": granted.tokens}
+    return granted.account, granted.tokens
 
 
-@outcomes.gives_all
-async def refresh_session(info: Info, *, refresh_token: str) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def refresh_session(info: Info, *, refresh_token: str) -> Granted:
     """Trade a refresh token."""
     parts = info.context.parts
     granted = await parts.identity.refresh(refresh_token, device=device.HERE.get(), now=parts.now())
-    return {"user": granted.account, "tokens": granted.tokens}
+    return granted.account, granted.tokens
 
 
 @outcomes.gives("ended_session_count")
@@ -156,12 +158,12 @@ async def reset_password(info: Info, *, token: str, new_password: str) -> models
     return await info.context.parts.identity.reset_password(token, new_password, info.context.parts.now())
 
 
-@outcomes.gives_all
-async def confirm_email(info: Info, *, token: str) -> dict[str, Any]:
+@outcomes.gives("user", "tokens")
+async def confirm_email(info: Info, *, token: str) -> Granted:
     """Confirm an address with the token of a link."""
     parts = info.context.parts
     granted = await parts.identity.confirm_email(token, device=device.HERE.get(), now=parts.now())
-    return {"user": granted.account, "tokens": granted.tokens}
+    return granted.account, granted.tokens
 
 
 @outcomes.gives("email")

@@ -38,7 +38,7 @@ async def left(info: Info, root: outcomes.Outcome) -> models.CreditAccount | Non
     actor = info.context.actor
     if root.user_errors or actor is None:
         return None
-    transaction: models.CreditTransaction | None = root.transaction
+    transaction: models.CreditTransaction | None = getattr(root, "transaction", None)
     account_id = transaction.account_id if transaction is not None else actor.account_id
     info.context.load.credit_account.clear(account_id)
     return await _balance(info.context, account_id)

@@ -36,7 +36,7 @@ async def keys_page(
     return await pages.by_time(db, queries.keys_page, queries.count_keys, actor.account_id, conditions, **at)
 
 
-@outcomes.gives_all
+@outcomes.gives("api_key", "secret")
 async def create_api_key(
     info: Info,
     *,
@@ -45,10 +45,10 @@ async def create_api_key(
     integration: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     expires_at: datetime | None = None,
-) -> dict[str, Any]:
+) -> tuple[models.ApiKey, str]:
     """Make a key."""
     parts, actor = info.context.parts, info.context.require(None)
-    key, secret = await keys.create(
+    return await keys.create(
         parts.db,
         parts.credentials.pepper,
         account_id=actor.account_id,
@@ -59,7 +59,6 @@ async def create_api_key(
         expires_at=expires_at,
         now=parts.now(),
     )
-    return {"api_key": key, "secret": secret}
 
 
 @outcomes.gives("api_key")
@@ -76,13 +75,12 @@ async def update_api_key(
     return await keys.update(info.context.parts.db, actor, key_id, name=name, scopes=scopes, notes=metadata)
 
 
-@outcomes.gives_all
-async def rotate_api_key(info: Info, *, api_key_id: str) -> dict[str, Any]:
+@outcomes.gives("api_key", "secret")
+async def rotate_api_key(info: Info, *, api_key_id: str) -> tuple[models.ApiKey, str]:
     """Give a key a new secret."""
     parts, actor = info.context.parts, info.context.require(None)
     key_id = ids.parse("key", api_key_id)
-    key, secret = await keys.rotate(parts.db, parts.credentials.pepper, actor, key_id, parts.now())
-    return {"api_key": key, "secret": secret}
+    return await keys.rotate(parts.db, parts.credentials.pepper, actor, key_id, parts.now())
 
 
 @outcomes.gives("api_key")

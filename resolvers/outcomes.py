@@ -2,12 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 from services.errors import AccessError, BadRequest, Busy, RateLimited, ServiceError, UpstreamError, UserErrorCode
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,44 +19,33 @@ class UserError:
 
 
 class Outcome:
-    """Results by name, or `user_errors`; a result that is not there is None."""
+    """Results by name, and `user_errors`; with these, every result is None."""
 
-    def __init__(self, results: Mapping[str, Any] | None = None, user_errors: Sequence[UserError] = ()) -> None:
-        """Either results or errors."""
+    def __init__(self, results: Mapping[str, Any], user_errors: Sequence[UserError] = ()) -> None:
+        """Each result becomes an attribute; there are no others."""
         self.user_errors = list(user_errors)
-        self._results = results or {}
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - rows of any table
-        """A result; None when there is none."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self._results.get(name)
+        vars(self).update(results)
 
 
-def gives(result: str) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[Outcome]]]:
-    """Turn a resolver's row into an outcome with this result, and a caller's mistake into userErrors.
+def gives(*names: str) -> Callable[[Callable[P, Awaitable[Any]]], Callable[P, Awaitable[Outcome]]]:
+    """Turn what a resolver gives into an outcome, and a caller's mistake into userErrors.
+
+    One name is that of the row itself; several are those of the members of a tuple, in its order.
 
     What is about access, upstream or a program's bug stays an error of the operation.
     """
 
-    def decorate(work: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[Outcome]]:
-        async def named(*args: P.args, **kwargs: P.kwargs) -> Mapping[str, Any]:
-            return {result: await work(*args, **kwargs)}
+    def decorate(work: Callable[P, Awaitable[Any]]) -> Callable[P, Awaitable[Outcome]]:
+        async def resolve(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+            try:
+                found = await work(*args, **kwargs)
+            except (AccessError, UpstreamError, BadRequest, Busy, RateLimited):
+                raise
+            except ServiceError as error:
+                problem = UserError(UserErrorCode(error.code), error.message, error.field)
+                return Outcome(dict.fromkeys(names), [problem])
+            return Outcome(dict(zip(names, found if len(names) > 1 else (found,), strict=True)))
 
-        return gives_all(named)
+        return resolve
 
     return decorate
-
-
-def gives_all(work: Callable[P, Awaitable[Mapping[str, Any]]]) -> Callable[P, Awaitable[Outcome]]:
-    """The same for a resolver that gives several results by name."""
-
-    async def resolve(*args: P.args, **kwargs: P.kwargs) -> Outcome:
-        try:
-            return Outcome(await work(*args, **kwargs))
-        except (AccessError, UpstreamError, BadRequest, Busy, RateLimited):
-            raise
-        except ServiceError as error:
-            return Outcome(user_errors=[UserError(UserErrorCode(error.code), error.message, error.field)])
-
-    return resolve

@@ -42,10 +42,10 @@ async def email(info: Info, root: models.Profile) -> str:
     return account.email
 
 
-@outcomes.gives_all
+@outcomes.gives("profile", "was_created")
 async def upsert_profile(
     info: Info, *, document: dict[str, Any], display_name: Name = Keep.AS_IT_IS, expected_version: int | None = None
-) -> dict[str, Any]:
+) -> tuple[models.Profile, bool]:
     """Write the whole document."""
     actor = info.context.require(ApiKeyScope.PROFILE_WRITE)
     written = await profiles.upsert(
@@ -55,7 +55,7 @@ async def upsert_profile(
         display_name=display_name,
         expected_version=expected_version,
     )
-    return {"profile": written.profile, "was_created": written.was_created}
+    return written.profile, written.was_created
 
 
 @outcomes.gives("profile")

@@ -1,7 +1,7 @@
 """Webhooks of the caller, their deliveries, and the mutations that change them."""
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 from uuid import UUID
 
 from db import ids, models
@@ -47,14 +47,13 @@ async def deliveries(
     return pages.Page(edges, found.has_next, found.has_previous, count)
 
 
-@outcomes.gives_all
-async def create_webhook(info: Info, *, url: str, events: Sequence[WebhookEvent]) -> dict[str, Any]:
+@outcomes.gives("webhook", "signing_secret")
+async def create_webhook(info: Info, *, url: str, events: Sequence[WebhookEvent]) -> tuple[models.Webhook, str]:
     """Make a webhook."""
     parts, actor = info.context.parts, info.context.require(_SCOPE)
-    webhook, secret = await webhooks.create(
+    return await webhooks.create(
         parts.db, parts.webhook_secrets, parts.outgoing, actor, url=url, events=events, now=parts.now()
     )
-    return {"webhook": webhook, "signing_secret": secret}
 
 
 @outcomes.gives("webhook")
@@ -80,15 +79,14 @@ async def delete_webhook(info: Info, *, webhook_id: str) -> str:
     return webhook_id
 
 
-@outcomes.gives_all
-async def rotate_webhook_secret(info: Info, *, webhook_id: str | None = None) -> dict[str, Any]:
+@outcomes.gives("webhook", "signing_secret")
+async def rotate_webhook_secret(info: Info, *, webhook_id: str | None = None) -> tuple[models.Webhook | None, str]:
     """Replace a secret."""
     parts, actor = info.context.parts, info.context.require(_SCOPE)
     uuid = ids.parse("webhook", webhook_id) if webhook_id is not None else None
-    webhook, secret = await webhooks.rotate_secret(
+    return await webhooks.rotate_secret(
         parts.db, parts.webhook_secrets, actor, uuid, parts.now(), is_of_account=webhook_id is None
     )
-    return {"webhook": webhook, "signing_secret": secret}
 
 
 @outcomes.gives("delivery")

@@ -22,7 +22,7 @@ class Days:
 
     def __iter__(self) -> Iterator[date]:
         """Every day, in order."""
-        return (self.first + n * _DAY for n in range((self.last - self.first).days + 1))
+        return map(date.fromordinal, range(self.first.toordinal(), self.last.toordinal() + 1))
 
     @property
     def starts_at(self) -> datetime:

@@ -232,6 +232,8 @@ class Worker:
             of, spent = recorded.task, recorded.spent_count
             self.usage.count(of.account_id, of.api_key_id, verifications=recorded.new_count, credits=spent)
             cursor, drained, pages = page.next_after, drained + recorded.new_count, pages + 1
+            if page.is_last:
+                break
             # A part that runs is not chased to its newest result: its counters move, and it is soon looked at again.
             if not task.is_over and pages == _PAGES_MAX:
                 break

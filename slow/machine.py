@@ -23,6 +23,7 @@ from verifier.tests import postgres
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "the-service-credential-of-slow-proofs-0123456789"
 READY_SECONDS = 30.0
+AWAY_PAUSE_SECONDS = 0.2
 FINAL_JOBS = ("pending", "processing")
 
 Process = asyncio.subprocess.Process
@@ -71,8 +72,11 @@ class Machine:
         return {"Authorization": f"Bearer {made.json()['key']}"}
 
     async def task(self, id: str) -> dict[str, Any]:
-        """Return a task as the contract shows it."""
+        """Return a task as the contract shows it; ask again while PostgreSQL recovers."""
         response = await self.client.get(f"/tasks/{id}")
+        while response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            await asyncio.sleep(AWAY_PAUSE_SECONDS)
+            response = await self.client.get(f"/tasks/{id}")
         response.raise_for_status()
         task: dict[str, Any] = response.json()
         return task

@@ -66,7 +66,9 @@ class GraphQLView(GraphQL[object, None]):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hold one connection."""
-        scope.setdefault("state", {}).setdefault("request_id", uuid.uuid4().hex)
+        state = scope.setdefault("state", {})
+        if "request_id" not in state:  # nobody made one at the edge
+            state["request_id"] = uuid.uuid4().hex
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return

@@ -86,11 +86,10 @@ class StripePayments:
         }
         for _ in range(_PAGES_MAX):
             page = await self._call("GET", "/v1/events", params=query)
-            events = page["data"]
+            events, query["starting_after"] = _listed(page)
             yield [one for event in events if (one := _told(event)) is not None]
-            if not page.get("has_more") or not events:
+            if query["starting_after"] is None:
                 return
-            query["starting_after"] = events[-1]["id"]
         log.error("more events than can be listed", pages=_PAGES_MAX)
 
     async def aclose(self) -> None:
@@ -125,6 +124,18 @@ def _answer(response: httpx.Response, path: str) -> Mapping[str, Any]:
     except (ValueError, AttributeError):
         told = {"status": response.status_code}
     log.error("stripe_refused", path=path, **told)
+    raise PaymentsRefused
+
+
+def _listed(page: Mapping[str, Any]) -> tuple[list[Json], str | None]:
+    """The events of a page, and the id of the last where there are more."""
+    try:
+        events = page["data"]
+        if isinstance(events, list):
+            return events, str(events[-1]["id"]) if events and page.get("has_more") else None
+    except (KeyError, TypeError):
+        pass
+    log.error("stripe_list_unreadable")
     raise PaymentsRefused
 
 

@@ -10,7 +10,6 @@ from db.models import EmailVerification
 from db.queries.parts import Snapshot
 
 LIST_IDS_MAX = 100
-RESULTS_MAX = 1000
 KEY_CHARACTERS_MAX = 512
 
 
@@ -25,6 +24,8 @@ class ResultPage:
 
     results: Sequence[EmailVerification]
     next_after: int
+    is_last: bool = False
+    """There are no more, and none will come. Where it is not told, the page behind the last is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ class Upstream(Protocol):
     async def create(self, key: str, emails: Sequence[str], *, idempotency_key: str) -> UUID | None:
         """Make a task of 1 to 10,000 addresses; the same key gives the same task again. None: its id is not told."""
 
+    results_max: int
+    """So many results a page has at most."""
+
     def callback_of(self, idempotency_key: str) -> str | None:
         """The callback URL by which a task that was made with a key can be told from others; None without such."""
 
@@ -66,7 +70,7 @@ class Upstream(Protocol):
         """At most 100 tasks that the key may see, newest first, after as many as `offset`."""
 
     async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
-        """The next results behind a cursor, at most 1,000; while the task runs too."""
+        """The next results behind a cursor; while the task runs too, if upstream tells them then."""
 
     async def cancel(self, key: str, task_id: UUID) -> None:
         """Stop a task."""

@@ -2,14 +2,16 @@
 
 import asyncio
 import csv
+import functools
 import io
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 from services.errors import UpstreamMissing
 from services.upstream import wire
-from services.upstream.contract import RESULTS_MAX, ResultPage, UpstreamTask
+from services.upstream.contract import ResultPage, UpstreamTask
 from services.upstream.http import HttpUpstream
 
 _ASKED_AT_A_TIME = 8
@@ -19,6 +21,7 @@ class HostedUpstream(HttpUpstream):
     """Lists go up as files, and their tasks are found in the list of tasks; results come as a file once all is done."""
 
     gives_ids = False
+    results_max = 10_000  # every page costs a whole download: one page is all of a part
 
     def __init__(self, url: str, *, callback_base: str | None = None, timeout_seconds: float = 15.0) -> None:
         """`callback_base` is our URL under which a file's own callback URL marks it, for upstreams that echo it."""
@@ -63,9 +66,10 @@ class HostedUpstream(HttpUpstream):
         task = wire.task(await self._call("GET", f"/tasks/{task_id}", key))
         if not task.is_over:
             return ResultPage([], after)
-        text = await self._call("GET", f"/tasks/{task_id}/download", key, params={"format": "csv"})
-        page = wire.csv_results(text, datetime.now(UTC))[after : after + RESULTS_MAX]
-        return ResultPage(page, after + len(page))
+        with tempfile.TemporaryFile() as file:
+            await self._call("GET", f"/tasks/{task_id}/download", key, params={"format": "csv"}, file=file)
+            read = functools.partial(wire.csv_results, file, datetime.now(UTC), after=after, limit=self.results_max)
+            return await asyncio.to_thread(read)
 
     async def cancel(self, key: str, task_id: UUID) -> None:
         """A hosted verifier cannot be told to stop; what it finds is not asked for any more."""

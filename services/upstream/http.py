@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import httpx
@@ -15,7 +15,7 @@ from services import retry_after, trust
 from services.decoded import Json
 from services.errors import UpstreamDown, UpstreamKeyRefused, UpstreamMissing, UpstreamRefused
 from services.upstream import wire
-from services.upstream.contract import RESULTS_MAX, ResultPage, UpstreamTask
+from services.upstream.contract import ResultPage, UpstreamTask
 
 _TRIES = 3
 _BACKOFF_SECONDS = 0.2
@@ -35,6 +35,7 @@ class HttpUpstream:
     """The client of one verifier, for the whole process."""
 
     gives_ids = True
+    results_max = 1000
 
     def __init__(self, url: str, *, timeout_seconds: float = 15.0, breaker_seconds: float = _BREAKER_SECONDS) -> None:
         """`url` ends where the contract's paths begin, e.g. http://127.0.0.1:8025/api/v1.
@@ -79,7 +80,7 @@ class HttpUpstream:
 
     async def results(self, key: str, task_id: UUID, *, after: int) -> ResultPage:
         """The next results; see the contract."""
-        params = {"after": after, "limit": RESULTS_MAX}
+        params = {"after": after, "limit": self.results_max}
         return wire.results(await self._call("GET", f"/tasks/{task_id}/results", key, params=params))
 
     async def cancel(self, key: str, task_id: UUID) -> None:
@@ -116,9 +117,13 @@ class HttpUpstream:
         *,
         limit_seconds: float | None = None,
         tries: int = _TRIES,
+        file: IO[bytes] | None = None,
         **request: Any,  # noqa: ANN401 - what httpx takes
     ) -> Json:
-        """Ask up to three times; with a limit of the caller's once, and an answer that comes too late is no fault."""
+        """Ask up to three times; with a limit of the caller's once, and an answer that comes too late is no fault.
+
+        With a `file`, what is answered as csv is written to it, and not returned.
+        """
         headers = {"Authorization": f"Bearer {key}"} | request.pop("headers", {})
         if limit_seconds is not None:
             connect_seconds = min(limit_seconds / 2, _CONNECT_SECONDS)
@@ -128,7 +133,7 @@ class HttpUpstream:
                 raise UpstreamDown(retry_after_seconds=self._closed_until - time.monotonic(), may_have_worked=False)
             try:
                 async with asyncio.timeout(limit_seconds):  # httpx looks at each step and each piece for itself
-                    response = await self._client.request(method, path, headers=headers, **request)
+                    response = await self._ask(method, path, file, headers=headers, **request)
                 return self._answer(response)
             except (httpx.HTTPError, TimeoutError) as error:
                 is_late = isinstance(error, httpx.ReadTimeout | TimeoutError)
@@ -145,6 +150,19 @@ class HttpUpstream:
             # Full jitter, so that many callers do not come back at one moment.
             await asyncio.sleep(wait if wait is not None else random.uniform(0, _BACKOFF_SECONDS * 2**attempt))  # noqa: S311 - not a secret
         raise UpstreamDown
+
+    async def _ask(self, method: str, path: str, file: IO[bytes] | None, **request: Any) -> httpx.Response:  # noqa: ANN401 - what httpx takes
+        if file is None:
+            return await self._client.request(method, path, **request)
+        async with self._client.stream(method, path, **request) as response:
+            if not (response.is_success and _is_csv(response)):
+                await response.aread()
+                return response
+            file.seek(0)  # an earlier try may have come half the way
+            file.truncate()
+            async for piece in response.aiter_bytes():
+                file.write(piece)
+            return response
 
     def _answer(self, response: httpx.Response) -> Json:
         status = response.status_code
@@ -163,8 +181,8 @@ class HttpUpstream:
             raise UpstreamKeyRefused(wire.error_message(response.content))
         if not _SUCCESS <= status < _REFUSED:
             raise UpstreamRefused(wire.error_message(response.content))
-        if response.headers.get("content-type", "").startswith("text/csv"):
-            return response.text
+        if _is_csv(response):
+            return None
         try:
             return response.json() if response.content else None
         except (ValueError, RecursionError) as error:  # no JSON, or nested without end
@@ -176,3 +194,8 @@ class HttpUpstream:
         if self._failures >= _BREAKER_FAILURES:
             self._closed_until = time.monotonic() + self._breaker_seconds
             self._failures = 0
+
+
+def _is_csv(response: httpx.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    return kind.startswith("text/csv")

@@ -3,10 +3,11 @@
 import csv
 import functools
 import io
+import itertools
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from db.models import EmailVerification, EvidenceStage, EvidenceStep, Verdict, VerdictReason
@@ -32,7 +33,7 @@ def _read(function: Callable[P, T]) -> Callable[P, T]:
     def reader(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, csv.Error) as error:
             raise UpstreamDown("The verifier's answer could not be read.") from error
 
     return reader
@@ -66,16 +67,21 @@ def task(answer: Json) -> UpstreamTask:
 
 
 @_read
-def csv_results(text: str, now: datetime) -> list[EmailVerification]:
-    """The results of a file, read by the names of its columns; columns that are missing are not told."""
-    rows = csv.DictReader(io.StringIO(text, newline=""))
+def csv_results(file: IO[bytes], now: datetime, *, after: int, limit: int) -> ResultPage:
+    """A page of the results in a file, which is closed, by the names of its columns; those that miss are not told."""
+    file.seek(0)
     truths = ("role_based", "disposable", "free_provider")
-    return [
-        verification(
-            {name: value or None for name, value in row.items()} | {t: row.get(t) == "true" for t in truths}, now
-        )
-        for row in rows
-    ]
+    with io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="") as text:
+        rows = csv.DictReader(text)
+        if "email" not in (rows.fieldnames or ()):
+            raise ValueError
+        page = [
+            verification(
+                {name: value or None for name, value in row.items()} | {t: row.get(t) == "true" for t in truths}, now
+            )
+            for row in itertools.islice(rows, after, after + limit)
+        ]
+        return ResultPage(page, after + len(page), is_last=next(rows, None) is None)
 
 
 @_read

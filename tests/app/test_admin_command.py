@@ -1,39 +1,40 @@
 """`python -m app admin`: the first administrator, on a running service and on a database by its URL."""
 
-import asyncio
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from app import cli, settings
-from conftest import ROOT, NewDatabase, RunningApp
+from app import cli, cli_admin, settings
+from conftest import ROOT, RunningApp
 from db.models import Account
+from db.session import Database
 from tests import factories
 from tests.conftest import Raw
 
+Admin = Callable[..., Awaitable[str]]
+
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, service_database_url: str) -> None:
-    """The command is told of the tests' database."""
-    monkeypatch.setenv("DATABASE_URL", service_database_url)
+def admin(service_database_url: str) -> Admin:
+    """Give what the command complains of on the tests' database; empty when it does what it is asked."""
 
+    async def told(*arguments: str) -> str:
+        options = cli.parser().parse_args(["admin", *arguments])
+        try:
+            assert await cli_admin.run(service_database_url, options.act, options.email) == 0
+        except cli_admin.CannotAdministrate as problem:
+            return str(problem)
+        return ""
 
-async def admin(*arguments: str) -> str:
-    """What the command complains of; empty when it does what it is asked. In a thread: it brings its own loop."""
-    options = cli.parser().parse_args(["admin", *arguments])
-    try:
-        assert await asyncio.to_thread(options.command, options) == 0
-    except cli.Refused as refused:
-        return str(refused)
-    return ""
+    return told
 
 
 async def test_a_role_is_granted_listed_and_revoked(
-    here: None, account: Account, raw: Raw, capsys: pytest.CaptureFixture[str]
+    admin: Admin, account: Account, raw: Raw, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await admin("list") == ""
     assert "nobody is an administrator" in capsys.readouterr().err
@@ -48,7 +49,7 @@ async def test_a_role_is_granted_listed_and_revoked(
 
 
 async def test_the_last_administrator_is_kept(
-    here: None, db: Any, account: Account, raw: Raw, capsys: pytest.CaptureFixture[str]
+    admin: Admin, db: Database, account: Account, raw: Raw, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await factories.account(db, email="second@example.com", balance=0)
     assert await admin("grant", "owner@example.com") == ""
@@ -61,20 +62,16 @@ async def test_the_last_administrator_is_kept(
     assert capsys.readouterr().out == "second@example.com (suspended)\n"
 
 
-async def test_what_cannot_be_done_is_told_in_one_line(
-    here: None,
-    db: Any,
-    new_database: NewDatabase,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+async def test_what_cannot_be_done_is_told(admin: Admin, db: Database) -> None:
     assert "sign up first" in await admin("grant", "nobody@example.com")
-    monkeypatch.setenv("DATABASE_URL", await new_database())
-    assert "python -m app migrate" in await admin("list")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
-    assert "cannot be reached" in await admin("list")
-    monkeypatch.delenv("DATABASE_URL")
-    assert "no service runs" in await admin("--data-dir", str(tmp_path), "list")
+
+
+def test_without_a_database_there_has_to_be_a_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    assert cli.main(["admin", "--data-dir", str(tmp_path), "list"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: no service runs in {tmp_path}: ")
 
 
 def test_it_finds_the_service_that_runs_in_a_data_directory(running_app: RunningApp) -> None:

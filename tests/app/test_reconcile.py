@@ -49,18 +49,25 @@ async def test_the_command_books_what_no_webhook_brought(db: Database, service_d
             "STRIPE_SECRET_KEY": SECRET_KEY,
         }
 
-        async def reconcile() -> int:
+        async def reconcile() -> tuple[int, str]:
             command = [sys.executable, "-m", "app", "reconcile", "--hours", "3"]
             done = await asyncio.to_thread(
                 subprocess.run, command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
             )
             assert SECRET_KEY not in done.stdout + done.stderr
-            return int(done.returncode)
+            assert "Traceback" not in done.stderr
+            return done.returncode, done.stderr.splitlines()[-1]
 
-        assert await reconcile() == 0
+        refused = "error: the payment provider refuses to tell, as said above: look at STRIPE_SECRET_KEY and STRIPE_URL"
+        away = "error: the payment provider is away: run this again once it is back"
+        stripe.failures = [403]
+        assert await reconcile() == (1, refused)
+        stripe.failures = [500, 502, 503]
+        assert await reconcile() == (1, away)
+        assert (await reconcile())[0] == 0
         assert await raw("SELECT kind, amount FROM credit_transaction") == [("PURCHASED", 1000)]
         await stripe.stop()
-        assert await reconcile() == 1
+        assert await reconcile() == (1, away)
 
 
 def test_with_no_provider_outside_there_is_nothing_to_ask(

@@ -8,7 +8,7 @@ import pytest
 
 from db.models import EmailVerification, EvidenceStage, Verdict, VerdictReason
 from services.errors import UpstreamKeyRefused, UpstreamMissing, UpstreamRefused
-from services.upstream.contract import RESULTS_MAX, Upstream, UpstreamTask
+from services.upstream.contract import Upstream, UpstreamTask
 
 EMAILS = ["alice@ok.mailverdict.test", "nobody@ok.mailverdict.test", "alice@catchall.mailverdict.test"]
 SECONDS = 15.0
@@ -44,7 +44,7 @@ async def all_results(upstream: Upstream, key: str, task_id: UUID) -> list[Email
     found: list[EmailVerification] = []
     after = 0
     while (page := await upstream.results(key, task_id, after=after)).results:
-        assert len(page.results) <= RESULTS_MAX
+        assert len(page.results) <= upstream.results_max
         assert page.next_after > after
         found += page.results
         after = page.next_after
@@ -134,14 +134,14 @@ async def test_many_tasks_are_told_of_in_one_call_and_unknown_ones_are_left_out(
 async def test_results_come_in_pages_each_once_and_in_an_order_that_lasts(
     upstream: Upstream, upstream_key: str
 ) -> None:
-    emails = [f"no address {n}" for n in range(RESULTS_MAX + 200)]  # nobody has to be asked about these
+    emails = [f"no address {n}" for n in range(upstream.results_max + 200)]  # nobody has to be asked about these
     task_id = await created(upstream, upstream_key, emails)
     await ended(upstream, upstream_key, task_id)
     first = await upstream.results(upstream_key, task_id, after=0)
-    assert len(first.results) == RESULTS_MAX
+    assert len(first.results) == upstream.results_max
     found = [result.email for result in await all_results(upstream, upstream_key, task_id)]
     assert sorted(found, key=str) == sorted(emails)
-    assert found[:RESULTS_MAX] == [result.email for result in first.results]
+    assert found[: upstream.results_max] == [result.email for result in first.results]
     end = await upstream.results(upstream_key, task_id, after=10**9)
     assert not end.results
 

@@ -50,6 +50,8 @@ class StripeStandIn:
         """Oldest first."""
         self.failures: list[int] = []
         """Statuses that the next calls are answered with."""
+        self.pages: list[Any] = []
+        """What the next lists are answered with, whatever it is."""
         self.calls: list[str] = []
         self.forms: list[dict[str, str]] = []
         """What sessions were asked for with."""
@@ -215,6 +217,8 @@ class StripeStandIn:
         return JSONResponse(session)
 
     async def _list(self, request: Request) -> Response:
+        if self.pages:
+            return JSONResponse(self.pages.pop(0))
         query = request.query_params
         kinds = [value for name, value in query.multi_items() if name.startswith("types[")]
         since, limit = int(query.get("created[gte]", "0")), int(query.get("limit", "10"))

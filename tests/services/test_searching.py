@@ -70,6 +70,7 @@ async def test_a_list_is_found_by_its_mark_or_by_time_and_count(
     assert (row.status, row.is_awaiting_upstream) == (TaskStatus.COMPLETED, False)
     assert await held(raw, row) == (43, 36)
     assert (row.unknown_count, row.chargeable_count, hosted.calls["upload"]) == (5, 36, 1)
+    assert hosted.calls["download"] == 1
 
 
 async def test_lists_of_one_size_are_sent_one_after_another_and_never_mistaken(

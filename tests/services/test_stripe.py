@@ -153,6 +153,15 @@ async def test_reconciliation_reads_every_page(stripe_shop: Shop, db: Database, 
     assert await balance(db, buyer.id) == (PACKAGE.credits - owed, 0, 0)
 
 
+@pytest.mark.parametrize("page", [[], {}, {"data": "text"}, {"data": ["text"], "has_more": True}], ids=str)
+async def test_a_list_that_cannot_be_read_is_a_refusal(page: Any, stripe_shop: Shop, db: Database) -> None:
+    stripe = stripe_shop.stripe
+    assert stripe is not None
+    stripe.pages = [page]
+    with pytest.raises(PaymentsRefused):
+        await settlement.reconcile(db, stripe_shop.payments, datetime.now(UTC))
+
+
 async def test_the_refund_of_a_second_payment_takes_nothing_of_the_first(
     stripe_shop: Shop, db: Database, buyer: Account, raw: Any
 ) -> None:

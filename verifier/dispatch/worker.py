@@ -204,7 +204,8 @@ def _asking_again() -> Iterator[None]:
     except delivery.Interrupted as interrupted:
         raise RetryRequested(timedelta(0), reason="worker stops") from interrupted
     except database.LOST as lost:
-        raise RetryRequested(timedelta(seconds=AWAY_PAUSE_SECONDS), reason="PostgreSQL went away") from lost
+        # As after a kill; sooner, and a database that comes and goes would use up the attempts of a chunk.
+        raise RetryRequested(timedelta(seconds=HEARTBEAT_SECONDS), reason="PostgreSQL went away") from lost
 
 
 async def run(settings: Settings, stopping: asyncio.Event, on_ready: Callable[[], None]) -> None:
