@@ -38,14 +38,11 @@ class GoTrue:
 
     def __init__(self, url: str, key: str) -> None:
         """`url` is the project's; `key` is its publishable one, sent as `apikey`."""
-        self._client = httpx.AsyncClient(
-            verify=trust.context(),
+        self._client = trust.client(
             base_url=f"{url}/auth/v1",
             headers={"apikey": key, **_VERSION},
             timeout=httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
-            follow_redirects=False,
-            trust_env=False,
         )
 
     async def call(

@@ -42,13 +42,10 @@ class HttpUpstream:
 
         `breaker_seconds`: for how long upstream is left alone after five failures one after another.
         """
-        self._client = httpx.AsyncClient(
-            verify=trust.context(),
+        self._client = trust.client(
             base_url=url.rstrip("/"),
             timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
-            follow_redirects=False,
-            trust_env=False,
         )
         self._origin = httpx.URL(url).copy_with(path="/", query=None)
         self._breaker_seconds = breaker_seconds
