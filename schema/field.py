@@ -83,7 +83,7 @@ def stream(resolver: Callable[..., Any], needs: Needs, description: str, **argum
     )
 
 
-def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, needs: Needs, description: str) -> Declared:
+def mutation(work: Callable[..., Awaitable[Any]], takes: type, needs: Needs, description: str) -> Declared:
     """Declare a mutation: the fields of its one input become the keywords of `work`; those left out are not given."""
     names = list(takes.__annotations__)
 
@@ -96,7 +96,6 @@ def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, need
         resolver=_signed(resolve, arguments),
         description=description,
         metadata={"needs": needs},
-        graphql_type=gives | None,
     )
 
 

@@ -167,7 +167,6 @@ class AccountMutations:
     sign_up: SignUpPayload | None = mutation(
         accounts.sign_up,
         SignUpInput,
-        SignUpPayload,
         PUBLIC,
         "Make an account. Signs in at once where no confirmation of the address is asked for; else `tokens` is null "
         "and the answer is the same whether or not the account existed.",
@@ -175,78 +174,52 @@ class AccountMutations:
     sign_in: SignInPayload | None = mutation(
         accounts.sign_in,
         SignInInput,
-        SignInPayload,
         PUBLIC,
         "Sign in. Tries are limited by address and network together; an address alone is only slowed.",
     )
     refresh_session: RefreshSessionPayload | None = mutation(
         accounts.refresh_session,
         RefreshSessionInput,
-        RefreshSessionPayload,
         PUBLIC,
         "Trade a refresh token for new tokens. The one before may be used again for 30 seconds; an older one ends its "
         "session.",
     )
     sign_out: SignOutPayload | None = mutation(
-        accounts.sign_out,
-        SignOutInput,
-        SignOutPayload,
-        SESSION,
-        "End this session, or every session.",
+        accounts.sign_out, SignOutInput, SESSION, "End this session, or every session."
     )
     revoke_session: RevokeSessionPayload | None = mutation(
-        accounts.revoke_session,
-        RevokeSessionInput,
-        RevokeSessionPayload,
-        SESSION,
-        "End one session.",
+        accounts.revoke_session, RevokeSessionInput, SESSION, "End one session."
     )
     change_password: ChangePasswordPayload | None = mutation(
-        accounts.change_password,
-        ChangePasswordInput,
-        ChangePasswordPayload,
-        SESSION,
-        "Change the password and end all other sessions.",
+        accounts.change_password, ChangePasswordInput, SESSION, "Change the password and end all other sessions."
     )
     request_password_reset: RequestPasswordResetPayload | None = mutation(
         accounts.request_password_reset,
         RequestPasswordResetInput,
-        RequestPasswordResetPayload,
         PUBLIC,
         "Send a reset link. The answer is the same whether or not the account exists.",
     )
     reset_password: ResetPasswordPayload | None = mutation(
-        accounts.reset_password,
-        ResetPasswordInput,
-        ResetPasswordPayload,
-        PUBLIC,
-        "Set a new password with the token of a reset link.",
+        accounts.reset_password, ResetPasswordInput, PUBLIC, "Set a new password with the token of a reset link."
     )
     confirm_email: ConfirmEmailPayload | None = mutation(
-        accounts.confirm_email,
-        ConfirmEmailInput,
-        ConfirmEmailPayload,
-        PUBLIC,
-        "Confirm an address with the token of a link.",
+        accounts.confirm_email, ConfirmEmailInput, PUBLIC, "Confirm an address with the token of a link."
     )
     request_email_confirmation: RequestEmailConfirmationPayload | None = mutation(
         accounts.request_email_confirmation,
         RequestEmailConfirmationInput,
-        RequestEmailConfirmationPayload,
         PUBLIC,
         "Send the link again. The answer is the same whether or not the account exists.",
     )
     change_email: ChangeEmailPayload | None = mutation(
         accounts.change_email,
         ChangeEmailInput,
-        ChangeEmailPayload,
         SESSION,
         "Change the sign-in address; it counts once the new address is confirmed.",
     )
     delete_account: DeleteAccountPayload | None = mutation(
         accounts.delete_account,
         DeleteAccountInput,
-        DeleteAccountPayload,
         SESSION,
         "Delete the account with its tasks, files, keys and profile. Its ledger stays, without the person.",
     )

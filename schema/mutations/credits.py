@@ -51,14 +51,12 @@ class CreditMutations:
     add_tokens: AddTokensPayload | None = mutation(
         credits.add_tokens,
         AddTokensInput,
-        AddTokensPayload,
         SESSION,
         "Add credits to an account: by an administrator, or by the owner in the mock billing of development.",
     )
     deduct_tokens: DeductTokensPayload | None = mutation(
         credits.deduct_tokens,
         DeductTokensInput,
-        DeductTokensPayload,
         ApiKeyScope.CREDITS_DEDUCT,
         "Take credits from an account, never below zero: from one's own for a service used, from any by an "
         "administrator.",

@@ -82,30 +82,14 @@ class RevokeApiKeyPayload:
 @strawberry.type
 class ApiKeyMutations:
     create_api_key: CreateApiKeyPayload | None = mutation(
-        keys.create_api_key,
-        CreateApiKeyInput,
-        CreateApiKeyPayload,
-        SESSION,
-        "Make an API key.",
+        keys.create_api_key, CreateApiKeyInput, SESSION, "Make an API key."
     )
     update_api_key: UpdateApiKeyPayload | None = mutation(
-        keys.update_api_key,
-        UpdateApiKeyInput,
-        UpdateApiKeyPayload,
-        SESSION,
-        "Change an API key. Fields left out stay as they are.",
+        keys.update_api_key, UpdateApiKeyInput, SESSION, "Change an API key. Fields left out stay as they are."
     )
     rotate_api_key: RotateApiKeyPayload | None = mutation(
-        keys.rotate_api_key,
-        RotateApiKeyInput,
-        RotateApiKeyPayload,
-        SESSION,
-        "Give a key a new secret. The old one works for one more hour.",
+        keys.rotate_api_key, RotateApiKeyInput, SESSION, "Give a key a new secret. The old one works for one more hour."
     )
     revoke_api_key: RevokeApiKeyPayload | None = mutation(
-        keys.revoke_api_key,
-        RevokeApiKeyInput,
-        RevokeApiKeyPayload,
-        SESSION,
-        "Stop a key at once and for good.",
+        keys.revoke_api_key, RevokeApiKeyInput, SESSION, "Stop a key at once and for good."
     )

@@ -62,21 +62,18 @@ class ProfileMutations:
     upsert_profile: UpsertProfilePayload | None = mutation(
         profiles.upsert_profile,
         UpsertProfileInput,
-        UpsertProfilePayload,
         ApiKeyScope.PROFILE_WRITE,
         "Write the whole profile document, whether or not there is one.",
     )
     update_profile: UpdateProfilePayload | None = mutation(
         profiles.update_profile,
         UpdateProfileInput,
-        UpdateProfilePayload,
         ApiKeyScope.PROFILE_WRITE,
         "Change parts of the profile document by JSON merge patch (RFC 7396): null removes a member.",
     )
     delete_profile: DeleteProfilePayload | None = mutation(
         profiles.delete_profile,
         DeleteProfileInput,
-        DeleteProfilePayload,
         ApiKeyScope.PROFILE_WRITE,
         "Empty the profile: document and display name.",
     )

@@ -181,43 +181,34 @@ class TaskMutations:
     create_task: CreateTaskPayload | None = mutation(
         tasks.create_task,
         CreateTaskInput,
-        CreateTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Make a task from addresses and queue it. Holds one credit an address.",
     )
     upload_task_file: UploadTaskFilePayload | None = mutation(
         tasks.upload_task_file,
         UploadTaskFileInput,
-        UploadTaskFilePayload,
         ApiKeyScope.TASKS_WRITE,
         "Upload a CSV, XLSX or TXT list of at most 100 MB and 1,000,000 rows (XLSX: 250,000). Answers with a quote, "
         "and starts unless `start` is false.",
     )
     start_task: StartTaskPayload | None = mutation(
-        tasks.start_task,
-        StartTaskInput,
-        StartTaskPayload,
-        ApiKeyScope.TASKS_WRITE,
-        "Start an uploaded task. Holds its cost.",
+        tasks.start_task, StartTaskInput, ApiKeyScope.TASKS_WRITE, "Start an uploaded task. Holds its cost."
     )
     update_task: UpdateTaskPayload | None = mutation(
         tasks.update_task,
         UpdateTaskInput,
-        UpdateTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Rename a task, change whom its end is told, or map the columns of a DRAFT anew (its quote changes).",
     )
     cancel_task: CancelTaskPayload | None = mutation(
         tasks.cancel_task,
         CancelTaskInput,
-        CancelTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Stop a task at once. Verdicts so far are kept and charged; the rest is released and stays without a verdict.",
     )
     retry_task: RetryTaskPayload | None = mutation(
         tasks.retry_task,
         RetryTaskInput,
-        RetryTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Check the UNKNOWN addresses of a finished task again. Their new verdicts replace the old and are paid for "
         "like any.",
@@ -225,21 +216,15 @@ class TaskMutations:
     refresh_tasks: RefreshTasksPayload | None = mutation(
         tasks.refresh_tasks,
         RefreshTasksInput,
-        RefreshTasksPayload,
         ApiKeyScope.TASKS_WRITE,
         "Ask upstream now, for tasks made elsewhere too.",
     )
     delete_task: DeleteTaskPayload | None = mutation(
-        tasks.delete_task,
-        DeleteTaskInput,
-        DeleteTaskPayload,
-        ApiKeyScope.TASKS_WRITE,
-        "Delete a finished task with its results and file.",
+        tasks.delete_task, DeleteTaskInput, ApiKeyScope.TASKS_WRITE, "Delete a finished task with its results and file."
     )
     verify_email: VerifyEmailPayload | None = mutation(
         results.verify_email,
         VerifyEmailInput,
-        VerifyEmailPayload,
         ApiKeyScope.VERIFY,
         "Verify one address now. Costs one credit unless the verdict is UNKNOWN or INVALID_SYNTAX.",
     )

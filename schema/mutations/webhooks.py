@@ -100,42 +100,30 @@ class WebhookMutations:
     create_webhook: CreateWebhookPayload | None = mutation(
         webhooks.create_webhook,
         CreateWebhookInput,
-        CreateWebhookPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Make a webhook. Addresses in private networks are refused.",
     )
     update_webhook: UpdateWebhookPayload | None = mutation(
         webhooks.update_webhook,
         UpdateWebhookInput,
-        UpdateWebhookPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Change a webhook. Fields left out stay as they are.",
     )
     delete_webhook: DeleteWebhookPayload | None = mutation(
-        webhooks.delete_webhook,
-        DeleteWebhookInput,
-        DeleteWebhookPayload,
-        ApiKeyScope.WEBHOOKS_WRITE,
-        "Delete a webhook.",
+        webhooks.delete_webhook, DeleteWebhookInput, ApiKeyScope.WEBHOOKS_WRITE, "Delete a webhook."
     )
     rotate_webhook_secret: RotateWebhookSecretPayload | None = mutation(
         webhooks.rotate_webhook_secret,
         RotateWebhookSecretInput,
-        RotateWebhookSecretPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Give a webhook, or the account, a new secret. The old one signs too for 24 hours more.",
     )
     test_webhook: TestWebhookPayload | None = mutation(
         webhooks.test_webhook,
         TestWebhookInput,
-        TestWebhookPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Send a sample event and report the answer.",
     )
     retry_webhook_delivery: RetryWebhookDeliveryPayload | None = mutation(
-        webhooks.retry_webhook_delivery,
-        RetryWebhookDeliveryInput,
-        RetryWebhookDeliveryPayload,
-        ApiKeyScope.WEBHOOKS_WRITE,
-        "Send a delivery again.",
+        webhooks.retry_webhook_delivery, RetryWebhookDeliveryInput, ApiKeyScope.WEBHOOKS_WRITE, "Send a delivery again."
     )
