@@ -49,6 +49,11 @@ def plain(description: str, name: str | None = None) -> Declared:
     return strawberry.field(description=description, name=name)
 
 
+def optional(description: str) -> Declared:
+    """Declare a field of an input that may be left out."""
+    return strawberry.field(description=description, default=strawberry.UNSET)
+
+
 def edge(resolver: Callable[..., Any], description: str, **arguments: inspect.Parameter) -> Declared:
     """Declare what is found by a resolver: another row, or something that takes arguments."""
     return strawberry.field(resolver=_asking(resolver, None, arguments), description=description)

@@ -5,7 +5,7 @@ import strawberry
 from resolvers import accounts
 from schema.accounts import User
 from schema.errors import USER_ERRORS, UserError
-from schema.field import PUBLIC, SESSION, mutation, payload, plain
+from schema.field import PUBLIC, SESSION, mutation, optional, payload, plain
 from schema.scalars import EmailAddress
 from schema.sessions import AuthTokens
 
@@ -21,7 +21,7 @@ _ADDRESSEE = "The address the link goes to if it has an account."
 class SignUpInput:
     email: str = strawberry.field(description=_EMAIL)
     password: str = strawberry.field(description=_NEW_PASSWORD)
-    name: str | None = strawberry.field(description="Display name.", default=strawberry.UNSET)
+    name: str | None = optional("Display name.")
 
 
 @payload
@@ -80,9 +80,7 @@ class RevokeSessionPayload:
 
 @strawberry.input(description="Input of changePassword.")
 class ChangePasswordInput:
-    current_password: str | None = strawberry.field(
-        description="The password in force; left out by an account that has none yet.", default=strawberry.UNSET
-    )
+    current_password: str | None = optional("The password in force; left out by an account that has none yet.")
     new_password: str = strawberry.field(description=_NEW_PASSWORD)
 
 
@@ -141,7 +139,7 @@ class RequestEmailConfirmationPayload:
 @strawberry.input(description="Input of changeEmail.")
 class ChangeEmailInput:
     new_email: str = strawberry.field(description="New address.")
-    current_password: str | None = strawberry.field(description=_CURRENT_PASSWORD, default=strawberry.UNSET)
+    current_password: str | None = optional(_CURRENT_PASSWORD)
 
 
 @payload
@@ -152,7 +150,7 @@ class ChangeEmailPayload:
 
 @strawberry.input(description="Input of deleteAccount.")
 class DeleteAccountInput:
-    current_password: str | None = strawberry.field(description=_CURRENT_PASSWORD, default=strawberry.UNSET)
+    current_password: str | None = optional(_CURRENT_PASSWORD)
     confirm_email: str = strawberry.field(description="The account's address, typed once more.")
 
 

@@ -5,7 +5,7 @@ import strawberry
 from db.models import ApiKeyScope, WebhookEvent
 from resolvers import webhooks
 from schema.errors import USER_ERRORS, UserError
-from schema.field import mutation, payload, plain
+from schema.field import mutation, optional, payload, plain
 from schema.webhooks import Webhook, WebhookDelivery
 
 _WEBHOOK = "The webhook."
@@ -30,11 +30,9 @@ class CreateWebhookPayload:
 @strawberry.input(description="Input of updateWebhook.")
 class UpdateWebhookInput:
     webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
-    url: str | None = strawberry.field(description="New receiver.", default=strawberry.UNSET)
-    events: list[WebhookEvent] | None = strawberry.field(
-        description="New events, in place of the old.", default=strawberry.UNSET
-    )
-    is_enabled: bool | None = strawberry.field(description="Switch deliveries on or off.", default=strawberry.UNSET)
+    url: str | None = optional("New receiver.")
+    events: list[WebhookEvent] | None = optional("New events, in place of the old.")
+    is_enabled: bool | None = optional("Switch deliveries on or off.")
 
 
 @payload
@@ -56,9 +54,8 @@ class DeleteWebhookPayload:
 
 @strawberry.input(description="Input of rotateWebhookSecret.")
 class RotateWebhookSecretInput:
-    webhook_id: strawberry.ID | None = strawberry.field(
-        description="Global id of the webhook; left out: the account's own secret, which signs for `Task.webhookUrl`.",
-        default=strawberry.UNSET,
+    webhook_id: strawberry.ID | None = optional(
+        "Global id of the webhook; left out: the account's own secret, which signs for `Task.webhookUrl`."
     )
 
 
