@@ -13,7 +13,7 @@ from db.queries import deletion as queries
 from db.queries import identity as identity_queries
 from db.session import Database
 from resolvers.context import Parts
-from services import authentication, deletion, keys
+from services import authentication, billing, deletion, keys
 from services.actor import Actor
 from services.device import Device
 from services.errors import Invalid, InvalidCredentials, Required, Unauthenticated, WrongState
@@ -67,8 +67,6 @@ async def is_gone(raw: Raw, account: Account) -> bool:
 async def with_things(parts: Parts, raw: Raw, granted: Grant) -> list[str]:
     """Give a person credits, a key, a finished task and two that are open; the credentials of the person."""
     actor = Actor(granted.account.id, UserRole.ADMIN)
-    from services import billing
-
     for amount, note in ((100, "for Lea"), (3, "more for Lea")):
         await billing.add(
             parts.db,
@@ -119,7 +117,7 @@ async def test_the_person_is_gone_when_the_answer_comes(parts: Parts, leaver: Gr
 
 
 async def test_the_rest_is_removed_and_the_ledger_stays(
-    parts: Parts, leaver: Grant, account: Account, raw: Raw, worker: Worker
+    parts: Parts, leaver: Grant, account: Account, raw: Raw
 ) -> None:
     await with_things(parts, raw, leaver)
     bystander = await factories.task(parts, account)
@@ -207,9 +205,7 @@ async def test_a_task_is_stopped_upstream_before_it_goes(parts: Parts, leaver: G
     assert await is_gone(raw, leaver.account)
 
 
-async def test_a_removal_that_is_cut_off_anywhere_is_taken_up_again(
-    parts: Parts, leaver: Grant, raw: Raw, service_database_url: str
-) -> None:
+async def test_a_removal_that_is_cut_off_anywhere_is_taken_up_again(parts: Parts, leaver: Grant, raw: Raw) -> None:
     await with_things(parts, raw, leaver)
     await leave(parts, leaver)
     chance, longest = random.Random(7), 0.03

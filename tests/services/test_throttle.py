@@ -134,7 +134,7 @@ async def test_security_30_known_and_unknown_addresses_cost_the_same_work(identi
     assert 0.85 < unknown / known < 1.15
 
 
-async def test_each_wait_is_twice_the_one_before(identity: LocalIdentity, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_wait_is_twice_the_one_before(identity: LocalIdentity) -> None:
     counters = Rates()
     held = Throttle(counters, SECRET)
     waits = []

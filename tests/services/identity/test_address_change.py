@@ -131,7 +131,7 @@ async def test_with_mail_nobody_learns_that_an_address_is_taken(
 
 
 async def test_an_address_that_was_taken_meanwhile_is_not_taken_over(
-    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant, raw: Raw
+    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     now = datetime.now(UTC)
     await mailing.change(ann.account.id, None, Changes(email=NEW), PASSWORD, now)
