@@ -1,6 +1,6 @@
 """Connections to the verifier's PostgreSQL database."""
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 
@@ -28,11 +28,14 @@ COMMAND_TIMEOUT_SECONDS = 60.0
 
 
 class DatabaseUnusableError(Exception):
-    """The database cannot be reached or lacks our tables; the message says what to do."""
+    """The database cannot be reached or was not migrated; the message says what to do."""
 
 
 async def open_pool(url: str, *, size: int) -> Pool:
-    """Open a pool of at most `size` connections to a migrated database; raise DatabaseUnusableError otherwise."""
+    """Open a pool of at most `size` connections to a migrated database; raise DatabaseUnusableError otherwise.
+
+    One that a newer version migrated will do: versions run beside each other while they change.
+    """
     try:
         pool = await asyncpg.create_pool(
             url,
@@ -45,9 +48,11 @@ async def open_pool(url: str, *, size: int) -> Pool:
         )
     except (*LOST, asyncpg.PostgresError, TimeoutError) as error:
         raise DatabaseUnusableError(f"VERIFIER_DATABASE_URL cannot be reached: {error}") from error
-    if await _revision(pool) != revision.head():
+    found = await _revision(pool)
+    if found is None or found < revision.head():
         await pool.close()
-        raise DatabaseUnusableError("the database lacks our tables: run `python -m verifier migrate` first")
+        lack = "our tables" if found is None else f"what came after revision {found}"
+        raise DatabaseUnusableError(f"the database lacks {lack}: run `python -m verifier migrate` first")
     return pool
 
 
@@ -58,11 +63,12 @@ async def _leave_session(connection: Connection) -> None:
     """
 
 
-async def _revision(pool: Pool) -> Any:  # noqa: ANN401 - asyncpg is untyped
+async def _revision(pool: Pool) -> str | None:
     try:
-        return await pool.fetchval("SELECT version_num FROM alembic_version")
+        found: str | None = await pool.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
         return None
+    return found
 
 
 async def probe(pool: Pool | Connection) -> None:

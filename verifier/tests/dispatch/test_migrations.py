@@ -24,6 +24,15 @@ async def test_a_database_without_tables_is_refused_with_what_to_do(pool: Pool, 
         await database.open_pool(database_url, size=1)
 
 
+async def test_an_older_database_is_refused_and_a_newer_one_is_worked_on(pool: Pool, database_url: str) -> None:
+    await pool.execute("UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(database.DatabaseUnusableError, match="after revision 0001: run `python -m verifier migrate`"):
+        await database.open_pool(database_url, size=1)
+    await pool.execute("UPDATE alembic_version SET version_num = '9999'")
+    await (await database.open_pool(database_url, size=1)).close()
+    await pool.execute("DROP TABLE alembic_version")  # so that nobody goes on with this database
+
+
 async def test_the_queue_is_logged_and_its_log_is_not(pool: Pool) -> None:
     kinds = dict(await pool.fetch("SELECT relname, relpersistence FROM pg_class WHERE relname LIKE 'pgqueuer%'"))
     assert (kinds["pgqueuer"], kinds["pgqueuer_log"]) == (b"p", b"u")
