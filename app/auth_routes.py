@@ -18,8 +18,7 @@ from db.models import Account
 from resolvers.context import Parts
 from services import accounts, authentication, device, errors
 from services.actor import Actor
-from services.identity import local, passwords
-from services.identity.port import Grant, Identity, SignOutScope
+from services.identity.port import Changes, Grant, Identity, SignOutScope
 from services.rates import Meter
 
 PATH = "/auth/v1"
@@ -125,23 +124,15 @@ class _Auth:
         if "phone" in body:
             raise Refusal(422, "validation_failed", "There are no telephone numbers here")
         email, password = (_text(body, name) if name in body else None for name in ("email", "password"))
-        data, current = _metadata(body), _text(body, "current_password") or None
-        # All of it is looked at before any of it is done.
-        if password is not None:
-            passwords.check(password, ("password",))
-        if data:
-            local.checked_metadata({**await self._identity.user_metadata(actor.account_id), **data})
+        changes = Changes(email, password, _metadata(body) or None)
+        current = _text(body, "current_password") or None
         if email is not None and password is not None and self._identity.is_confirmation_on:
             text = (
                 "Change the address and the password by a request each: a new password undoes the link to the address"
             )
             raise Refusal(422, "validation_failed", text)
-        if email is not None:
-            await self._identity.change_email(actor.account_id, actor.session_id, email, current, now)
-        if password is not None:
-            await self._identity.change_password(actor.account_id, actor.session_id, current, password, now)
-        if data:
-            await self._identity.set_user_metadata(actor.account_id, data, now)
+        if changes != Changes():
+            await self._identity.change(actor.account_id, actor.session_id, changes, current, now)
         return await self._user_of(actor)
 
     async def log_out(self, request: Request) -> Response:

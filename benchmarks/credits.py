@@ -32,7 +32,7 @@ from db.models import CreditTransactionKind, Task, UserRole
 from db.session import Database
 from services import billing, credits
 from services.actor import Actor
-from services.credits import Request
+from services.changes import Request
 from services.errors import InsufficientCredits
 from services.till import Till
 

@@ -9,7 +9,7 @@ from resolvers import outcomes, pages
 from resolvers.context import Context, Info
 from services import deletion, device, profiles
 from services.errors import Invalid, NotFound
-from services.identity.port import AuthTokens, SignOutScope
+from services.identity.port import AuthTokens, Changes, SignOutScope
 
 Granted = tuple[models.Account, AuthTokens]
 
@@ -110,24 +110,19 @@ async def revoke_session(info: Info, *, session_id: str) -> str:
 
 
 @outcomes.gives("user")
-async def change_password(
-    info: Info, *, new_password: str, current_password: str | None = None
-) -> models.Account | None:
+async def change_password(info: Info, *, new_password: str, current_password: str | None = None) -> models.Account:
     """Change the password."""
     actor, parts = info.context.require(None), info.context.parts
-    await parts.identity.change_password(
-        actor.account_id, actor.session_id, current_password, new_password, parts.now()
-    )
-    return await info.context.load.account.load(actor.account_id)
+    changes = Changes(password=new_password)
+    return await parts.identity.change(actor.account_id, actor.session_id, changes, current_password, parts.now())
 
 
 @outcomes.gives("user")
 async def change_email(info: Info, *, new_email: str, current_password: str | None = None) -> models.Account:
     """Change the address, or begin to."""
     actor, parts = info.context.require(None), info.context.parts
-    return await parts.identity.change_email(
-        actor.account_id, actor.session_id, new_email, current_password, parts.now()
-    )
+    changes = Changes(email=new_email)
+    return await parts.identity.change(actor.account_id, actor.session_id, changes, current_password, parts.now())
 
 
 @outcomes.gives("deleted_user_id")

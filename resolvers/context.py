@@ -85,8 +85,6 @@ class Context:
     parts: Parts
     actor: Actor | None
     request_id: str
-    connection_params: dict[str, Any] | None = None
-    """What a WebSocket's connection_init said."""
     time_limit: asyncio.Timeout | None = None
     """When the operation is ended."""
     mutations: list[dict[str, Any]] = field(init=False, default_factory=list)
@@ -104,7 +102,7 @@ class Context:
 
     def for_operation(self) -> "Context":
         """The same caller with fresh loaders: a WebSocket shares one context among its operations."""
-        return Context(self.parts, self.actor, self.request_id, self.connection_params)
+        return Context(self.parts, self.actor, self.request_id)
 
     def look_anew(self) -> None:
         """Forget what was loaded: what one event of a stream shows is as it is then, not as at the first."""

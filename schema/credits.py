@@ -9,7 +9,7 @@ from resolvers import credits
 from resolvers import pages as rows
 from schema import pages
 from schema.accounts import User
-from schema.field import argument, complete, edge, node, picture, plain, words
+from schema.field import argument, complete, edge, node, optional, picture, plain, words
 from schema.nodes import Node
 from schema.purchases import Purchase
 from schema.tasks import Task
@@ -63,15 +63,9 @@ class CreditTransactionConnection:
 
 @strawberry.input(description="Which ledger entries to list. All given conditions must hold.")
 class CreditTransactionFilter:
-    kind: list[models.CreditTransactionKind] | None = strawberry.field(
-        description="Of one of these kinds.", default=strawberry.UNSET
-    )
-    created_after: dt.datetime | None = strawberry.field(
-        description="Made at or after this moment.", default=strawberry.UNSET
-    )
-    created_before: dt.datetime | None = strawberry.field(
-        description="Made before this moment.", default=strawberry.UNSET
-    )
+    kind: list[models.CreditTransactionKind] | None = optional("Of one of these kinds.")
+    created_after: dt.datetime | None = optional("Made at or after this moment.")
+    created_before: dt.datetime | None = optional("Made before this moment.")
 
 
 @picture(

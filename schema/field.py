@@ -49,6 +49,11 @@ def plain(description: str, name: str | None = None) -> Declared:
     return strawberry.field(description=description, name=name)
 
 
+def optional(description: str) -> Declared:
+    """Declare a field of an input that may be left out."""
+    return strawberry.field(description=description, default=strawberry.UNSET)
+
+
 def edge(resolver: Callable[..., Any], description: str, **arguments: inspect.Parameter) -> Declared:
     """Declare what is found by a resolver: another row, or something that takes arguments."""
     return strawberry.field(resolver=_asking(resolver, None, arguments), description=description)
@@ -83,7 +88,7 @@ def stream(resolver: Callable[..., Any], needs: Needs, description: str, **argum
     )
 
 
-def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, needs: Needs, description: str) -> Declared:
+def mutation(work: Callable[..., Awaitable[Any]], takes: type, needs: Needs, description: str) -> Declared:
     """Declare a mutation: the fields of its one input become the keywords of `work`; those left out are not given."""
     operation, names = _operation(takes, "Input"), list(takes.__annotations__)
 
@@ -100,7 +105,6 @@ def mutation(work: Callable[..., Awaitable[Any]], takes: type, gives: type, need
         resolver=_signed(resolve, arguments),
         description=description,
         metadata={"needs": needs},
-        graphql_type=gives | None,
     )
 
 

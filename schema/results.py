@@ -7,7 +7,7 @@ import strawberry
 from db import models
 from resolvers import pages as rows
 from schema import pages
-from schema.field import edge, node, picture, plain, words
+from schema.field import edge, node, optional, picture, plain, words
 from schema.nodes import Node
 from schema.scalars import URL
 from schema.verdicts import EmailVerification
@@ -39,16 +39,10 @@ class TaskResultConnection:
 
 @strawberry.input(description="Which results to list. All given conditions must hold.")
 class TaskResultFilter:
-    verdict: list[models.Verdict] | None = strawberry.field(
-        description="With one of these verdicts; 1 to 5 values.", default=strawberry.UNSET
-    )
-    reason: list[models.VerdictReason] | None = strawberry.field(
-        description="With one of these reasons.", default=strawberry.UNSET
-    )
-    domain: str | None = strawberry.field(description="At this domain, exactly.", default=strawberry.UNSET)
-    email_contains: str | None = strawberry.field(
-        description="Address contains this text; 1 to 100 characters.", default=strawberry.UNSET
-    )
+    verdict: list[models.Verdict] | None = optional("With one of these verdicts; 1 to 5 values.")
+    reason: list[models.VerdictReason] | None = optional("With one of these reasons.")
+    domain: str | None = optional("At this domain, exactly.")
+    email_contains: str | None = optional("Address contains this text; 1 to 100 characters.")
 
 
 words(

@@ -11,7 +11,7 @@ from resolvers import results as result_rows
 from resolvers import tasks as task_rows
 from schema import pages
 from schema.accounts import User
-from schema.field import argument, edge, node, picture, plain, words
+from schema.field import argument, edge, node, optional, picture, plain, words
 from schema.integrations import Integration
 from schema.metrics import TaskMetrics
 from schema.nodes import Node
@@ -138,21 +138,11 @@ class TaskConnection:
 
 @strawberry.input(description="Which tasks to list. All given conditions must hold.")
 class TaskFilter:
-    created_after: dt.datetime | None = strawberry.field(
-        description="Made at or after this moment.", default=strawberry.UNSET
-    )
-    created_before: dt.datetime | None = strawberry.field(
-        description="Made before this moment.", default=strawberry.UNSET
-    )
-    status: list[models.TaskStatus] | None = strawberry.field(
-        description="In one of these states; 1 to 6 values.", default=strawberry.UNSET
-    )
-    integration: list[str] | None = strawberry.field(
-        description="Made by one of these integrations, by slug; 1 to 20 values.", default=strawberry.UNSET
-    )
-    name_contains: str | None = strawberry.field(
-        description="Name contains this text, in any case; 1 to 100 characters.", default=strawberry.UNSET
-    )
+    created_after: dt.datetime | None = optional("Made at or after this moment.")
+    created_before: dt.datetime | None = optional("Made before this moment.")
+    status: list[models.TaskStatus] | None = optional("In one of these states; 1 to 6 values.")
+    integration: list[str] | None = optional("Made by one of these integrations, by slug; 1 to 20 values.")
+    name_contains: str | None = optional("Name contains this text, in any case; 1 to 100 characters.")
 
 
 words(

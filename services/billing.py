@@ -9,7 +9,7 @@ from db.queries import accounts as account_queries
 from db.session import Database, Session
 from services import audit, credits, idempotency, texts
 from services.actor import Actor
-from services.credits import Request
+from services.changes import Request
 from services.errors import Forbidden, Invalid, NotFound
 from services.till import Till
 

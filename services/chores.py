@@ -10,6 +10,7 @@ import structlog
 
 from db.session import Database
 from services import credits, deletion, purchases, retention, webhook_delivery
+from services.errors import UpstreamError
 from services.payments import settlement
 from services.payments.port import Payments
 from services.progress import Announcer
@@ -38,6 +39,9 @@ class Chore:
                 pause_seconds = min(self.pause_seconds, _AGAIN_SECONDS) if count else self.pause_seconds
                 if count:
                     log.info(self.name, count=count)
+            except UpstreamError as error:  # who was asked is away, and what asked has logged how
+                log.warning("chore_put_off", chore=self.name, error=type(error).__name__)
+                pause_seconds = min(self.pause_seconds, _RECOVER_SECONDS)
             except Exception:
                 log.exception("chore_failed", chore=self.name)
                 pause_seconds = min(self.pause_seconds, _RECOVER_SECONDS)

@@ -17,6 +17,7 @@ from db.queries.ledger import Books, Entry, Hold
 from db.session import Database, Session
 from services import changes, ledger
 from services.actor import Actor
+from services.changes import Change, Request
 from services.errors import InsufficientCredits, Invalid, ServiceError
 
 POLICIES: Mapping[int, Mapping[Verdict, int]] = MappingProxyType(
@@ -41,9 +42,6 @@ _SOURCES = {
     CreditTransactionKind.GRANTED: Ledger.PROMOTION,
     CreditTransactionKind.REFUNDED: Ledger.REVENUE,
 }
-
-
-Request = changes.Request
 
 
 def chargeable(policy: int | None) -> frozenset[Verdict]:
@@ -80,7 +78,7 @@ async def grant(
             raise Invalid(f"A balance is at most {BALANCE_MAX:,}.", field=("input", "amount"))
         return ledger.give(books, amount, _SOURCES[kind], priority=priority, expires_at=expires_at)
 
-    return await _change(session, account_id, changes.Change(kind, request, move, now))
+    return await _change(session, account_id, Change(kind, request, move, now))
 
 
 async def deduct(
@@ -104,9 +102,9 @@ async def deduct(
 
 def deduction(
     amount: int, request: Request, now: datetime, kind: CreditTransactionKind = CreditTransactionKind.DEDUCTED
-) -> changes.Change:
+) -> Change:
     """Taking free credits, as a change that is yet to be made."""
-    return changes.Change(kind, request, lambda books: ledger.take(books, amount, Ledger.REVENUE, now), now)
+    return Change(kind, request, lambda books: ledger.take(books, amount, Ledger.REVENUE, now), now)
 
 
 async def charge_back(
@@ -114,7 +112,7 @@ async def charge_back(
 ) -> CreditTransaction:
     """Take back what a payment had paid for; what is not there any more becomes a debt."""
     kind = CreditTransactionKind.CHARGED_BACK
-    change = changes.Change(kind, request, lambda books: ledger.charge_back(books, amount, now), now)
+    change = Change(kind, request, lambda books: ledger.charge_back(books, amount, now), now)
     return await _change(session, account_id, change)
 
 
@@ -131,11 +129,8 @@ async def hold(session: Session, task: Task, amount: int, now: datetime) -> None
     held = Hold(ids.new_uuid(), task.id, amount, 0, 0, {})
     request = Request(f"hold:{task.id}{_run(task)}", (task.id, amount))
     kind = CreditTransactionKind.RESERVED
-
-    def move(books: Books) -> list[Entry]:
-        return ledger.hold(books, amount, held, now)
-
-    await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held)
+    change = Change(kind, request, lambda books: ledger.hold(books, amount, held, now), now, task.id)
+    await _change(session, task.account_id, change, held=held)
 
 
 async def settle(session: Session, task: Task, amount: int, now: datetime) -> None:
@@ -154,11 +149,8 @@ async def settle(session: Session, task: Task, amount: int, now: datetime) -> No
     if held is None:
         raise ValueError(f"{amount} credits were to be settled of task {task.id}, which has no hold")
     request, kind = Request(key, (task.id, amount)), CreditTransactionKind.SPENT
-
-    def move(books: Books) -> list[Entry]:
-        return ledger.settle(books, held, amount)
-
-    await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held, books=books)
+    change = Change(kind, request, lambda books: ledger.settle(books, held, amount), now, task.id)
+    await _change(session, task.account_id, change, held=held, books=books)
 
 
 async def release(session: Session, task: Task, now: datetime) -> None:
@@ -174,16 +166,12 @@ async def release(session: Session, task: Task, now: datetime) -> None:
     if held is None or not held.rest:
         return
     request, kind = Request(key, (task.id,)), CreditTransactionKind.RELEASED
-
-    def move(books: Books) -> list[Entry]:
-        return ledger.release(books, held)
-
-    await _change(session, task.account_id, changes.Change(kind, request, move, now, task.id), held=held, books=books)
+    change = Change(kind, request, lambda books: ledger.release(books, held), now, task.id)
+    await _change(session, task.account_id, change, held=held, books=books)
     if ledger.payable(books, now):
         request = Request(f"debt:{held.id}", (held.id,), note="Held while the payment for them was taken back")
-        debt = changes.Change(
-            CreditTransactionKind.CHARGED_BACK, request, lambda books: ledger.pay_debt(books, now), now
-        )
+        kind = CreditTransactionKind.CHARGED_BACK
+        debt = Change(kind, request, lambda books: ledger.pay_debt(books, now), now)
         await _change(session, task.account_id, debt, books=books)
     await changes.sweep(session, books, now)
 
@@ -225,7 +213,7 @@ async def require(db: Database, actor: Actor, amount: int, now: datetime) -> Non
 
 
 async def _change(
-    session: Session, account_id: UUID, change: changes.Change, *, held: Hold | None = None, books: Books | None = None
+    session: Session, account_id: UUID, change: Change, *, held: Hold | None = None, books: Books | None = None
 ) -> CreditTransaction:
     """Change an account's credits once: a repeated request gives the first transaction again."""
     request = change.request

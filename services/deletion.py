@@ -24,6 +24,9 @@ from services.identity.port import Identity
 _STEPS_MAX = 200
 """Steps of one account at a time: others wait for theirs."""
 
+_FORGETTING = (queries.forget_deliveries, queries.forget_keys, queries.forget_notes)
+"""Of each there may be millions: a step at a time."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -60,7 +63,7 @@ async def delete_account(
             raise Invalid("This is not the address of your account.", field=("input", "confirmEmail"))
         await administration.require_another(session, account)
         await queries.close(session, account.id, now)
-        for forget in (queries.forget_notes, queries.forget_keys):
+        for forget in _FORGETTING:
             await forget(session, account.id)  # of most people all; the rest is the worker's
         await audit.record(session, "account.delete", now, actor=None, subject_id=account.global_id)
     return actor.account_id
@@ -69,8 +72,8 @@ async def delete_account(
 async def remove_deleted(db: Database, now: datetime) -> int:
     """Remove what is left of deleted accounts, as far as it can go by now; how many steps that took.
 
-    What is left of repeat-safe keys and of the ledger's notes goes first: there may be millions. Open tasks are stopped
-    and give back what they hold, then all tasks are emptied and deleted, then the account.
+    What is left of deliveries, of repeat-safe keys and of the ledger's notes goes first: there may be millions. Open
+    tasks are stopped and give back what they hold, then all tasks are emptied and deleted, then the account.
     """
     async with db.read() as session:
         account_ids = await queries.waiting(session)
@@ -90,8 +93,11 @@ async def _remove(db: Database, account_id: UUID, now: datetime) -> int:
 
 
 async def _forget(session: Session, account_id: UUID, now: datetime) -> bool:  # noqa: ARG001 - as the other steps
-    """Delete some repeat-safe keys, or empty some notes of the ledger; False when there are none."""
-    return await queries.forget_keys(session, account_id) or await queries.forget_notes(session, account_id)
+    """Take a step of the first that has something left to forget; False when none has."""
+    for forget in _FORGETTING:
+        if await forget(session, account_id):
+            return True
+    return False
 
 
 async def _stop_a_task(session: Session, account_id: UUID, now: datetime) -> bool:

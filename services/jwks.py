@@ -90,9 +90,7 @@ class KeySet:
 async def _document(url: str) -> bytes:
     """What stands at the URL. Raises ValueError where that is no answer, or too long."""
     async with (
-        httpx.AsyncClient(
-            verify=trust.context(), follow_redirects=False, trust_env=False, timeout=FETCH_SECONDS_MAX
-        ) as client,
+        trust.client(timeout=FETCH_SECONDS_MAX) as client,
         client.stream("GET", url, headers={"accept": "application/json"}) as response,
     ):
         if response.status_code != 200:

@@ -19,6 +19,7 @@ from db.session import Database, Session
 from services import addresses, credits, idempotency
 from services.actor import Actor
 from services.addresses import Address
+from services.changes import Request
 from services.errors import Invalid, Required, UpstreamDown
 from services.intake import INPUT_CHARACTERS_MAX, storable
 from services.upstream.contract import Upstream
@@ -119,7 +120,7 @@ async def _pay(
     session: Session, actor: Actor, found: EmailVerification, key: IdempotencyKey | None, now: datetime
 ) -> None:
     scope = f"{_OPERATION}:{actor.account_id}:{key.key}" if key is not None else f"verify:{ids.new_uuid()}"
-    request = credits.Request(scope, (found.email,), actor_id=actor.account_id)
+    request = Request(scope, (found.email,), actor_id=actor.account_id)
     await credits.deduct(session, actor.account_id, 1, request, now, kind=CreditTransactionKind.SPENT)
 
 

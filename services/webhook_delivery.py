@@ -19,6 +19,7 @@ import structlog
 from db.models import Webhook, WebhookDelivery, WebhookSecret
 from db.queries import webhooks as queries
 from db.session import Database, Session
+from services import retry_after
 from services.outgoing import TRY_SECONDS, Outgoing
 from services.sealing import Unsealable
 from services.webhooks import Secrets
@@ -138,8 +139,7 @@ class Deliveries:
             return Try(None, (str(error) or "no answer in time")[:_PROBLEM_CHARACTERS_MAX])
         if answer.is_success:
             return Try(answer.status_code, None)
-        wait = answer.headers.get("retry-after", "")
-        seconds = min(float(wait), _RETRY_AFTER_MAX_SECONDS) if wait.isascii() and wait.isdigit() else None
+        seconds = retry_after.seconds(answer.headers, most=_RETRY_AFTER_MAX_SECONDS)
         return Try(answer.status_code, f"answered {answer.status_code}", seconds)
 
     async def _note(self, delivery: WebhookDelivery, result: Try, *, is_last: bool) -> WebhookDelivery:

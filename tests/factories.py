@@ -3,8 +3,21 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import update
+
 from db import ids
-from db.models import Account, ApiKey, ApiKeyScope, Task, TaskSource, TaskStatus, UserRole, Verdict, VerdictReason
+from db.models import (
+    Account,
+    ApiKey,
+    ApiKeyScope,
+    Task,
+    TaskAddress,
+    TaskSource,
+    TaskStatus,
+    UserRole,
+    Verdict,
+    VerdictReason,
+)
 from db.queries import accounts
 from db.queries import tasks as task_queries
 from db.session import Database
@@ -78,10 +91,6 @@ async def finished_task(db: Database, owner: Account, rows: int, name: str = "fi
         await task_queries.add(session, row, [])
         await task_queries.copy_addresses(session, row.id, addresses, now)
         await task_queries.copy_rows(session, row.id, records)
-        from sqlalchemy import update
-
-        from db.models import TaskAddress
-
         values = {"verdict": Verdict.EXISTS, "reason": VerdictReason.ACCEPTED, "verified_at": now}
         await session.execute(update(TaskAddress).where(TaskAddress.task_id == row.id).values(**values))
         await task_queries.finish(session, row.id, TaskStatus.COMPLETED, now)

@@ -4,16 +4,30 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Table as FromTable
-from sqlalchemy import delete, exists, select, text, update
+from sqlalchemy import TextClause, delete, exists, select, text, update
 
-from db.models import OPEN_STATUSES, Account, CreditTransaction, PartState, Table, Task, TaskAddress, TaskPart, TaskRow
+from db.models import (
+    OPEN_STATUSES,
+    Account,
+    CreditTransaction,
+    PartState,
+    Table,
+    Task,
+    TaskAddress,
+    TaskPart,
+    TaskRow,
+    Webhook,
+    WebhookDelivery,
+)
 from db.session import ReadSession, Session
 
 _ROWS_A_STEP = 20_000
 _STOPPED_FIRST = ("task", "upstream_key")
 """Tables whose rows are needed until the account's last task has been stopped upstream."""
-_LONG = "idempotency_key"
-"""A table of which an account may have millions of rows: they go step by step."""
+_LONG = ("idempotency_key", "webhook_delivery")
+"""Tables of which an account may have millions of rows: they go step by step."""
+_ABOVE_LONG = ("webhook",)
+"""Tables whose rows would take those of a long table with them: emptied at once, they go with the account."""
 
 # Bounded by a range of the key, not by a list of keys: whatever the statistics say, the work is that of the rows.
 _DELETE_ROWS = text("""
@@ -30,10 +44,20 @@ DELETE FROM idempotency_key WHERE ctid = ANY (ARRAY(
 """)
 
 
+_DELETE_DELIVERIES = text("""
+DELETE FROM webhook_delivery WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM webhook_delivery WHERE account_id = :account_id LIMIT :size))
+""")
+
+
 async def close(session: Session, account_id: UUID, now: datetime) -> None:
     """Take the person out of an account: nobody can sign in to it, and nothing in it tells whose it was."""
     for table in _of_the_person():
         await session.execute(delete(table).where(table.c.account_id == account_id))
+    nowhere = {"url": "", "is_enabled": False}  # before its deliveries, as everyone locks them
+    await session.execute(update(Webhook).where(Webhook.account_id == account_id).values(nowhere))
+    d = WebhookDelivery  # nobody is told anything from now on
+    await session.execute(delete(d).where(d.account_id == account_id, d.due_at.is_not(None)))
     gone = {"email": f"{account_id}@deleted.invalid", "email_confirmed_at": None, "deleted_at": now}
     await session.execute(update(Account).where(Account.id == account_id).values(gone))
 
@@ -43,7 +67,7 @@ def _of_the_person() -> list[FromTable]:
     return [
         table
         for table in Table.metadata.sorted_tables
-        if table.name not in (*_STOPPED_FIRST, _LONG)
+        if table.name not in (*_STOPPED_FIRST, *_LONG, *_ABOVE_LONG)
         and any(key.column.table.name == "account" for key in table.foreign_keys)
     ]
 
@@ -61,8 +85,17 @@ async def forget_notes(session: Session, account_id: UUID) -> bool:
 
 async def forget_keys(session: Session, account_id: UUID) -> bool:
     """Delete some of an account's repeat-safe keys, with the answers that they keep; False when there are none."""
+    return await _take_step(session, _DELETE_KEYS, account_id)
+
+
+async def forget_deliveries(session: Session, account_id: UUID) -> bool:
+    """Delete some of what an account's webhooks were told; False when there is none."""
+    return await _take_step(session, _DELETE_DELIVERIES, account_id)
+
+
+async def _take_step(session: Session, statement: TextClause, account_id: UUID) -> bool:
     connection = await session.connection()
-    return bool((await connection.execute(_DELETE_KEYS, {"account_id": account_id, "size": _ROWS_A_STEP})).rowcount)
+    return bool((await connection.execute(statement, {"account_id": account_id, "size": _ROWS_A_STEP})).rowcount)
 
 
 async def waiting(session: ReadSession) -> list[UUID]:

@@ -18,7 +18,6 @@ from db.models import (
     RefreshToken,
     SigningKey,
     TokenPurpose,
-    UserRole,
 )
 from db.queries import pages
 from db.session import ReadSession, Session
@@ -30,7 +29,6 @@ _SIGNING_KEYS_LOCK = 7_301_001
 async def add_account(session: Session, account: Account, credential: Credential) -> bool:
     """Make an account with a password; False where the address has one."""
     values = {c.key: getattr(account, c.key) for c in Account.__table__.columns}
-    values["role"] = values["role"] or UserRole.MEMBER
     statement = insert(Account).values(values).on_conflict_do_nothing().returning(Account.id)
     if await session.scalar(statement) is None:
         return False

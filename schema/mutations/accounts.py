@@ -5,7 +5,7 @@ import strawberry
 from resolvers import accounts
 from schema.accounts import User
 from schema.errors import USER_ERRORS, UserError
-from schema.field import PUBLIC, SESSION, mutation, payload, plain
+from schema.field import PUBLIC, SESSION, mutation, optional, payload, plain
 from schema.scalars import EmailAddress
 from schema.sessions import AuthTokens
 
@@ -21,7 +21,7 @@ _ADDRESSEE = "The address the link goes to if it has an account."
 class SignUpInput:
     email: str = strawberry.field(description=_EMAIL)
     password: str = strawberry.field(description=_NEW_PASSWORD)
-    name: str | None = strawberry.field(description="Display name.", default=strawberry.UNSET)
+    name: str | None = optional("Display name.")
 
 
 @payload
@@ -80,9 +80,7 @@ class RevokeSessionPayload:
 
 @strawberry.input(description="Input of changePassword.")
 class ChangePasswordInput:
-    current_password: str | None = strawberry.field(
-        description="The password in force; left out by an account that has none yet.", default=strawberry.UNSET
-    )
+    current_password: str | None = optional("The password in force; left out by an account that has none yet.")
     new_password: str = strawberry.field(description=_NEW_PASSWORD)
 
 
@@ -141,7 +139,7 @@ class RequestEmailConfirmationPayload:
 @strawberry.input(description="Input of changeEmail.")
 class ChangeEmailInput:
     new_email: str = strawberry.field(description="New address.")
-    current_password: str | None = strawberry.field(description=_CURRENT_PASSWORD, default=strawberry.UNSET)
+    current_password: str | None = optional(_CURRENT_PASSWORD)
 
 
 @payload
@@ -152,7 +150,7 @@ class ChangeEmailPayload:
 
 @strawberry.input(description="Input of deleteAccount.")
 class DeleteAccountInput:
-    current_password: str | None = strawberry.field(description=_CURRENT_PASSWORD, default=strawberry.UNSET)
+    current_password: str | None = optional(_CURRENT_PASSWORD)
     confirm_email: str = strawberry.field(description="The account's address, typed once more.")
 
 
@@ -167,7 +165,6 @@ class AccountMutations:
     sign_up: SignUpPayload | None = mutation(
         accounts.sign_up,
         SignUpInput,
-        SignUpPayload,
         PUBLIC,
         "Make an account. Signs in at once where no confirmation of the address is asked for; else `tokens` is null "
         "and the answer is the same whether or not the account existed.",
@@ -175,78 +172,52 @@ class AccountMutations:
     sign_in: SignInPayload | None = mutation(
         accounts.sign_in,
         SignInInput,
-        SignInPayload,
         PUBLIC,
         "Sign in. Tries are limited by address and network together; an address alone is only slowed.",
     )
     refresh_session: RefreshSessionPayload | None = mutation(
         accounts.refresh_session,
         RefreshSessionInput,
-        RefreshSessionPayload,
         PUBLIC,
         "Trade a refresh token for new tokens. The one before may be used again for 30 seconds; an older one ends its "
         "session.",
     )
     sign_out: SignOutPayload | None = mutation(
-        accounts.sign_out,
-        SignOutInput,
-        SignOutPayload,
-        SESSION,
-        "End this session, or every session.",
+        accounts.sign_out, SignOutInput, SESSION, "End this session, or every session."
     )
     revoke_session: RevokeSessionPayload | None = mutation(
-        accounts.revoke_session,
-        RevokeSessionInput,
-        RevokeSessionPayload,
-        SESSION,
-        "End one session.",
+        accounts.revoke_session, RevokeSessionInput, SESSION, "End one session."
     )
     change_password: ChangePasswordPayload | None = mutation(
-        accounts.change_password,
-        ChangePasswordInput,
-        ChangePasswordPayload,
-        SESSION,
-        "Change the password and end all other sessions.",
+        accounts.change_password, ChangePasswordInput, SESSION, "Change the password and end all other sessions."
     )
     request_password_reset: RequestPasswordResetPayload | None = mutation(
         accounts.request_password_reset,
         RequestPasswordResetInput,
-        RequestPasswordResetPayload,
         PUBLIC,
         "Send a reset link. The answer is the same whether or not the account exists.",
     )
     reset_password: ResetPasswordPayload | None = mutation(
-        accounts.reset_password,
-        ResetPasswordInput,
-        ResetPasswordPayload,
-        PUBLIC,
-        "Set a new password with the token of a reset link.",
+        accounts.reset_password, ResetPasswordInput, PUBLIC, "Set a new password with the token of a reset link."
     )
     confirm_email: ConfirmEmailPayload | None = mutation(
-        accounts.confirm_email,
-        ConfirmEmailInput,
-        ConfirmEmailPayload,
-        PUBLIC,
-        "Confirm an address with the token of a link.",
+        accounts.confirm_email, ConfirmEmailInput, PUBLIC, "Confirm an address with the token of a link."
     )
     request_email_confirmation: RequestEmailConfirmationPayload | None = mutation(
         accounts.request_email_confirmation,
         RequestEmailConfirmationInput,
-        RequestEmailConfirmationPayload,
         PUBLIC,
         "Send the link again. The answer is the same whether or not the account exists.",
     )
     change_email: ChangeEmailPayload | None = mutation(
         accounts.change_email,
         ChangeEmailInput,
-        ChangeEmailPayload,
         SESSION,
         "Change the sign-in address; it counts once the new address is confirmed.",
     )
     delete_account: DeleteAccountPayload | None = mutation(
         accounts.delete_account,
         DeleteAccountInput,
-        DeleteAccountPayload,
         SESSION,
         "Delete the account with its tasks, files, keys and profile. Its ledger stays, without the person.",
     )

@@ -52,21 +52,15 @@ class AdminMutations:
     change_user_role: ChangeUserRolePayload | None = mutation(
         admin.change_user_role,
         ChangeUserRoleInput,
-        ChangeUserRolePayload,
         SESSION,
         "Make an account a member or an administrator. Administrators only; never the last administrator.",
     )
     suspend_user: SuspendUserPayload | None = mutation(
         admin.suspend_user,
         SuspendUserInput,
-        SuspendUserPayload,
         SESSION,
         "Suspend an account: its sessions end and its keys stop. Administrators only.",
     )
     restore_user: RestoreUserPayload | None = mutation(
-        admin.restore_user,
-        RestoreUserInput,
-        RestoreUserPayload,
-        SESSION,
-        "Lift a suspension. Administrators only.",
+        admin.restore_user, RestoreUserInput, SESSION, "Lift a suspension. Administrators only."
     )

@@ -6,7 +6,7 @@ from db.models import ApiKeyScope
 from resolvers import credits
 from schema.credits import Credits, CreditTransaction
 from schema.errors import USER_ERRORS, UserError
-from schema.field import SESSION, edge, mutation, payload, plain
+from schema.field import SESSION, edge, mutation, optional, payload, plain
 from schema.mutations.tasks import IDEMPOTENCY_KEY
 
 _USER_ID = "Global id of the account; one's own when left out."
@@ -18,7 +18,7 @@ _TRANSACTION = "The new ledger entry."
 
 @strawberry.input(description="Input of addTokens.")
 class AddTokensInput:
-    user_id: strawberry.ID | None = strawberry.field(description=_USER_ID, default=strawberry.UNSET)
+    user_id: strawberry.ID | None = optional(_USER_ID)
     amount: int = strawberry.field(description=_AMOUNT)
     note: str = strawberry.field(description=_NOTE)
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
@@ -33,7 +33,7 @@ class AddTokensPayload:
 
 @strawberry.input(description="Input of deductTokens.")
 class DeductTokensInput:
-    user_id: strawberry.ID | None = strawberry.field(description=_USER_ID, default=strawberry.UNSET)
+    user_id: strawberry.ID | None = optional(_USER_ID)
     amount: int = strawberry.field(description=_AMOUNT)
     note: str = strawberry.field(description=_NOTE)
     idempotency_key: str = strawberry.field(description=IDEMPOTENCY_KEY)
@@ -51,14 +51,12 @@ class CreditMutations:
     add_tokens: AddTokensPayload | None = mutation(
         credits.add_tokens,
         AddTokensInput,
-        AddTokensPayload,
         SESSION,
         "Add credits to an account: by an administrator, or by the owner in the mock billing of development.",
     )
     deduct_tokens: DeductTokensPayload | None = mutation(
         credits.deduct_tokens,
         DeductTokensInput,
-        DeductTokensPayload,
         ApiKeyScope.CREDITS_DEDUCT,
         "Take credits from an account, never below zero: from one's own for a service used, from any by an "
         "administrator.",

@@ -7,7 +7,7 @@ import strawberry
 from db.models import ApiKeyScope
 from resolvers import keys
 from schema.errors import USER_ERRORS, UserError
-from schema.field import SESSION, mutation, payload, plain
+from schema.field import SESSION, mutation, optional, payload, plain
 from schema.keys import ApiKey
 from schema.scalars import JSONObject
 
@@ -20,15 +20,9 @@ _SECRET = "The secret; shown this once only."  # noqa: S105 - a description
 class CreateApiKeyInput:
     name: str = strawberry.field(description="1 to 100 characters.")
     scopes: list[ApiKeyScope] = strawberry.field(description="What the key may do; at least one.")
-    integration: str | None = strawberry.field(
-        description="Slug of the integration it is for.", default=strawberry.UNSET
-    )
-    metadata: JSONObject | None = strawberry.field(
-        description="Free-form notes of the integration, at most 4 KiB.", default=strawberry.UNSET
-    )
-    expires_at: dt.datetime | None = strawberry.field(
-        description="When the key stops working.", default=strawberry.UNSET
-    )
+    integration: str | None = optional("Slug of the integration it is for.")
+    metadata: JSONObject | None = optional("Free-form notes of the integration, at most 4 KiB.")
+    expires_at: dt.datetime | None = optional("When the key stops working.")
 
 
 @payload
@@ -41,13 +35,9 @@ class CreateApiKeyPayload:
 @strawberry.input(description="Input of updateApiKey.")
 class UpdateApiKeyInput:
     api_key_id: strawberry.ID = strawberry.field(description=_KEY_ID)
-    name: str | None = strawberry.field(description="New name.", default=strawberry.UNSET)
-    scopes: list[ApiKeyScope] | None = strawberry.field(
-        description="New scopes, in place of the old.", default=strawberry.UNSET
-    )
-    metadata: JSONObject | None = strawberry.field(
-        description="New notes, in place of the old; null removes them.", default=strawberry.UNSET
-    )
+    name: str | None = optional("New name.")
+    scopes: list[ApiKeyScope] | None = optional("New scopes, in place of the old.")
+    metadata: JSONObject | None = optional("New notes, in place of the old; null removes them.")
 
 
 @payload
@@ -82,30 +72,14 @@ class RevokeApiKeyPayload:
 @strawberry.type
 class ApiKeyMutations:
     create_api_key: CreateApiKeyPayload | None = mutation(
-        keys.create_api_key,
-        CreateApiKeyInput,
-        CreateApiKeyPayload,
-        SESSION,
-        "Make an API key.",
+        keys.create_api_key, CreateApiKeyInput, SESSION, "Make an API key."
     )
     update_api_key: UpdateApiKeyPayload | None = mutation(
-        keys.update_api_key,
-        UpdateApiKeyInput,
-        UpdateApiKeyPayload,
-        SESSION,
-        "Change an API key. Fields left out stay as they are.",
+        keys.update_api_key, UpdateApiKeyInput, SESSION, "Change an API key. Fields left out stay as they are."
     )
     rotate_api_key: RotateApiKeyPayload | None = mutation(
-        keys.rotate_api_key,
-        RotateApiKeyInput,
-        RotateApiKeyPayload,
-        SESSION,
-        "Give a key a new secret. The old one works for one more hour.",
+        keys.rotate_api_key, RotateApiKeyInput, SESSION, "Give a key a new secret. The old one works for one more hour."
     )
     revoke_api_key: RevokeApiKeyPayload | None = mutation(
-        keys.revoke_api_key,
-        RevokeApiKeyInput,
-        RevokeApiKeyPayload,
-        SESSION,
-        "Stop a key at once and for good.",
+        keys.revoke_api_key, RevokeApiKeyInput, SESSION, "Stop a key at once and for good."
     )

@@ -5,7 +5,7 @@ import strawberry
 from db.models import ApiKeyScope
 from resolvers import profiles
 from schema.errors import USER_ERRORS, UserError
-from schema.field import mutation, payload, plain
+from schema.field import mutation, optional, payload, plain
 from schema.profiles import Profile
 from schema.scalars import JSONObject
 
@@ -15,11 +15,9 @@ _PROFILE = "The document as it is now."
 
 @strawberry.input(description="Input of upsertProfile.")
 class UpsertProfileInput:
-    display_name: str | None = strawberry.field(
-        description="Display name; null removes it, left out leaves it.", default=strawberry.UNSET
-    )
+    display_name: str | None = optional("Display name; null removes it, left out leaves it.")
     document: JSONObject = strawberry.field(description="The whole document.")
-    expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
+    expected_version: int | None = optional(_EXPECTED_VERSION)
 
 
 @payload
@@ -31,13 +29,9 @@ class UpsertProfilePayload:
 
 @strawberry.input(description="Input of updateProfile.")
 class UpdateProfileInput:
-    display_name: str | None = strawberry.field(
-        description="New display name; null removes it, left out leaves it.", default=strawberry.UNSET
-    )
-    patch: JSONObject | None = strawberry.field(
-        description="The merge patch of the document.", default=strawberry.UNSET
-    )
-    expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
+    display_name: str | None = optional("New display name; null removes it, left out leaves it.")
+    patch: JSONObject | None = optional("The merge patch of the document.")
+    expected_version: int | None = optional(_EXPECTED_VERSION)
 
 
 @payload
@@ -48,7 +42,7 @@ class UpdateProfilePayload:
 
 @strawberry.input(description="Input of deleteProfile.")
 class DeleteProfileInput:
-    expected_version: int | None = strawberry.field(description=_EXPECTED_VERSION, default=strawberry.UNSET)
+    expected_version: int | None = optional(_EXPECTED_VERSION)
 
 
 @payload
@@ -62,21 +56,18 @@ class ProfileMutations:
     upsert_profile: UpsertProfilePayload | None = mutation(
         profiles.upsert_profile,
         UpsertProfileInput,
-        UpsertProfilePayload,
         ApiKeyScope.PROFILE_WRITE,
         "Write the whole profile document, whether or not there is one.",
     )
     update_profile: UpdateProfilePayload | None = mutation(
         profiles.update_profile,
         UpdateProfileInput,
-        UpdateProfilePayload,
         ApiKeyScope.PROFILE_WRITE,
         "Change parts of the profile document by JSON merge patch (RFC 7396): null removes a member.",
     )
     delete_profile: DeleteProfilePayload | None = mutation(
         profiles.delete_profile,
         DeleteProfileInput,
-        DeleteProfilePayload,
         ApiKeyScope.PROFILE_WRITE,
         "Empty the profile: document and display name.",
     )

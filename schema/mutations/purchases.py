@@ -24,9 +24,5 @@ class CreatePurchasePayload:
 @strawberry.type
 class PurchaseMutations:
     create_purchase: CreatePurchasePayload | None = mutation(
-        purchases.create_purchase,
-        CreatePurchaseInput,
-        CreatePurchasePayload,
-        SESSION,
-        "Begin to buy credits: gives the page to pay on.",
+        purchases.create_purchase, CreatePurchaseInput, SESSION, "Begin to buy credits: gives the page to pay on."
     )

@@ -25,7 +25,6 @@ class RetentionMutations:
     purge_expired: PurgeExpiredPayload | None = mutation(
         retention.purge_expired,
         PurgeExpiredInput,
-        PurgeExpiredPayload,
         SESSION,
         "Remove what is past its retention: of drafts, lists, sessions, links and revoked keys at most 1,000 each a "
         "call. Administrators only.",

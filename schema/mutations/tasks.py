@@ -6,7 +6,7 @@ from db.models import ApiKeyScope
 from resolvers import credits, results, tasks
 from schema.credits import Credits
 from schema.errors import USER_ERRORS, UserError
-from schema.field import edge, mutation, payload, plain
+from schema.field import edge, mutation, optional, payload, plain
 from schema.scalars import Upload
 from schema.tasks import Task
 from schema.verdicts import EmailVerification
@@ -25,16 +25,14 @@ _TASK = "The task."
 
 @strawberry.input(description="Input of createTask.")
 class CreateTaskInput:
-    name: str | None = strawberry.field(
-        description="1 to 200 characters; made from the time when left out.", default=strawberry.UNSET
-    )
+    name: str | None = optional("1 to 200 characters; made from the time when left out.")
     emails: list[str] = strawberry.field(
         description="Addresses to verify, 1 to 10,000. Malformed ones get the verdict INVALID_SYNTAX; duplicates are "
         "checked and charged once. Longer lists are uploaded."
     )
-    webhook_url: str | None = strawberry.field(description=_WEBHOOK_URL, default=strawberry.UNSET)
-    integration: str | None = strawberry.field(description=_INTEGRATION, default=strawberry.UNSET)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
+    webhook_url: str | None = optional(_WEBHOOK_URL)
+    integration: str | None = optional(_INTEGRATION)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @payload
@@ -53,34 +51,24 @@ class ColumnRefInput:
     description="Which column holds what. Columns not named here are carried through to the results file."
 )
 class ColumnMappingInput:
-    email: ColumnRefInput | None = strawberry.field(
-        description="Column of the addresses. Found by itself when this is left out.", default=strawberry.UNSET
-    )
-    first_name: ColumnRefInput | None = strawberry.field(
-        description="Column of the given names.", default=strawberry.UNSET
-    )
-    last_name: ColumnRefInput | None = strawberry.field(
-        description="Column of the family names.", default=strawberry.UNSET
-    )
-    reference: ColumnRefInput | None = strawberry.field(
-        description="Column of the caller's own row ids.", default=strawberry.UNSET
-    )
+    email: ColumnRefInput | None = optional("Column of the addresses. Found by itself when this is left out.")
+    first_name: ColumnRefInput | None = optional("Column of the given names.")
+    last_name: ColumnRefInput | None = optional("Column of the family names.")
+    reference: ColumnRefInput | None = optional("Column of the caller's own row ids.")
 
 
 @strawberry.input(description="Input of uploadTaskFile.")
 class UploadTaskFileInput:
     file: Upload = strawberry.field(description="The file part.")
-    name: str | None = strawberry.field(
-        description="Name of the new task; the file name when left out.", default=strawberry.UNSET
-    )
+    name: str | None = optional("Name of the new task; the file name when left out.")
     has_header: bool = strawberry.field(
         description="The first row is a header. One that holds an address is read as data all the same.", default=True
     )
-    column_mapping: ColumnMappingInput | None = strawberry.field(description=_COLUMN_MAPPING, default=strawberry.UNSET)
+    column_mapping: ColumnMappingInput | None = optional(_COLUMN_MAPPING)
     start: bool = strawberry.field(description="False to see the quote first and start with startTask.", default=True)
-    webhook_url: str | None = strawberry.field(description=_WEBHOOK_URL, default=strawberry.UNSET)
-    integration: str | None = strawberry.field(description=_INTEGRATION, default=strawberry.UNSET)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
+    webhook_url: str | None = optional(_WEBHOOK_URL)
+    integration: str | None = optional(_INTEGRATION)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @payload
@@ -92,7 +80,7 @@ class UploadTaskFilePayload:
 @strawberry.input(description="Input of startTask.")
 class StartTaskInput:
     task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @payload
@@ -104,11 +92,9 @@ class StartTaskPayload:
 @strawberry.input(description="Input of updateTask.")
 class UpdateTaskInput:
     task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
-    name: str | None = strawberry.field(description="New name, 1 to 200 characters.", default=strawberry.UNSET)
-    column_mapping: ColumnMappingInput | None = strawberry.field(description=_COLUMN_MAPPING, default=strawberry.UNSET)
-    webhook_url: str | None = strawberry.field(
-        description="Told by a signed POST when the task ends; null: nobody but the webhooks.", default=strawberry.UNSET
-    )
+    name: str | None = optional("New name, 1 to 200 characters.")
+    column_mapping: ColumnMappingInput | None = optional(_COLUMN_MAPPING)
+    webhook_url: str | None = optional("Told by a signed POST when the task ends; null: nobody but the webhooks.")
 
 
 @payload
@@ -131,7 +117,7 @@ class CancelTaskPayload:
 @strawberry.input(description="Input of retryTask.")
 class RetryTaskInput:
     task_id: strawberry.ID = strawberry.field(description=_TASK_ID)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @payload
@@ -166,7 +152,7 @@ class DeleteTaskPayload:
 class VerifyEmailInput:
     email: str = strawberry.field(description="The address; it may be malformed.")
     timeout_ms: int = strawberry.field(description="Longest wait in milliseconds, 1000 to 30000.", default=10_000)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY_KEY, default=strawberry.UNSET)
+    idempotency_key: str | None = optional(IDEMPOTENCY_KEY)
 
 
 @payload
@@ -181,43 +167,34 @@ class TaskMutations:
     create_task: CreateTaskPayload | None = mutation(
         tasks.create_task,
         CreateTaskInput,
-        CreateTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Make a task from addresses and queue it. Holds one credit an address.",
     )
     upload_task_file: UploadTaskFilePayload | None = mutation(
         tasks.upload_task_file,
         UploadTaskFileInput,
-        UploadTaskFilePayload,
         ApiKeyScope.TASKS_WRITE,
         "Upload a CSV, XLSX or TXT list of at most 100 MB and 1,000,000 rows (XLSX: 250,000). Answers with a quote, "
         "and starts unless `start` is false.",
     )
     start_task: StartTaskPayload | None = mutation(
-        tasks.start_task,
-        StartTaskInput,
-        StartTaskPayload,
-        ApiKeyScope.TASKS_WRITE,
-        "Start an uploaded task. Holds its cost.",
+        tasks.start_task, StartTaskInput, ApiKeyScope.TASKS_WRITE, "Start an uploaded task. Holds its cost."
     )
     update_task: UpdateTaskPayload | None = mutation(
         tasks.update_task,
         UpdateTaskInput,
-        UpdateTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Rename a task, change whom its end is told, or map the columns of a DRAFT anew (its quote changes).",
     )
     cancel_task: CancelTaskPayload | None = mutation(
         tasks.cancel_task,
         CancelTaskInput,
-        CancelTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Stop a task at once. Verdicts so far are kept and charged; the rest is released and stays without a verdict.",
     )
     retry_task: RetryTaskPayload | None = mutation(
         tasks.retry_task,
         RetryTaskInput,
-        RetryTaskPayload,
         ApiKeyScope.TASKS_WRITE,
         "Check the UNKNOWN addresses of a finished task again. Their new verdicts replace the old and are paid for "
         "like any.",
@@ -225,21 +202,15 @@ class TaskMutations:
     refresh_tasks: RefreshTasksPayload | None = mutation(
         tasks.refresh_tasks,
         RefreshTasksInput,
-        RefreshTasksPayload,
         ApiKeyScope.TASKS_WRITE,
         "Ask upstream now, for tasks made elsewhere too.",
     )
     delete_task: DeleteTaskPayload | None = mutation(
-        tasks.delete_task,
-        DeleteTaskInput,
-        DeleteTaskPayload,
-        ApiKeyScope.TASKS_WRITE,
-        "Delete a finished task with its results and file.",
+        tasks.delete_task, DeleteTaskInput, ApiKeyScope.TASKS_WRITE, "Delete a finished task with its results and file."
     )
     verify_email: VerifyEmailPayload | None = mutation(
         results.verify_email,
         VerifyEmailInput,
-        VerifyEmailPayload,
         ApiKeyScope.VERIFY,
         "Verify one address now. Costs one credit unless the verdict is UNKNOWN or INVALID_SYNTAX.",
     )

@@ -5,7 +5,7 @@ import strawberry
 from db.models import ApiKeyScope, WebhookEvent
 from resolvers import webhooks
 from schema.errors import USER_ERRORS, UserError
-from schema.field import mutation, payload, plain
+from schema.field import mutation, optional, payload, plain
 from schema.webhooks import Webhook, WebhookDelivery
 
 _WEBHOOK = "The webhook."
@@ -30,11 +30,9 @@ class CreateWebhookPayload:
 @strawberry.input(description="Input of updateWebhook.")
 class UpdateWebhookInput:
     webhook_id: strawberry.ID = strawberry.field(description=_WEBHOOK_ID)
-    url: str | None = strawberry.field(description="New receiver.", default=strawberry.UNSET)
-    events: list[WebhookEvent] | None = strawberry.field(
-        description="New events, in place of the old.", default=strawberry.UNSET
-    )
-    is_enabled: bool | None = strawberry.field(description="Switch deliveries on or off.", default=strawberry.UNSET)
+    url: str | None = optional("New receiver.")
+    events: list[WebhookEvent] | None = optional("New events, in place of the old.")
+    is_enabled: bool | None = optional("Switch deliveries on or off.")
 
 
 @payload
@@ -56,9 +54,8 @@ class DeleteWebhookPayload:
 
 @strawberry.input(description="Input of rotateWebhookSecret.")
 class RotateWebhookSecretInput:
-    webhook_id: strawberry.ID | None = strawberry.field(
-        description="Global id of the webhook; left out: the account's own secret, which signs for `Task.webhookUrl`.",
-        default=strawberry.UNSET,
+    webhook_id: strawberry.ID | None = optional(
+        "Global id of the webhook; left out: the account's own secret, which signs for `Task.webhookUrl`."
     )
 
 
@@ -100,42 +97,30 @@ class WebhookMutations:
     create_webhook: CreateWebhookPayload | None = mutation(
         webhooks.create_webhook,
         CreateWebhookInput,
-        CreateWebhookPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Make a webhook. Addresses in private networks are refused.",
     )
     update_webhook: UpdateWebhookPayload | None = mutation(
         webhooks.update_webhook,
         UpdateWebhookInput,
-        UpdateWebhookPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Change a webhook. Fields left out stay as they are.",
     )
     delete_webhook: DeleteWebhookPayload | None = mutation(
-        webhooks.delete_webhook,
-        DeleteWebhookInput,
-        DeleteWebhookPayload,
-        ApiKeyScope.WEBHOOKS_WRITE,
-        "Delete a webhook.",
+        webhooks.delete_webhook, DeleteWebhookInput, ApiKeyScope.WEBHOOKS_WRITE, "Delete a webhook."
     )
     rotate_webhook_secret: RotateWebhookSecretPayload | None = mutation(
         webhooks.rotate_webhook_secret,
         RotateWebhookSecretInput,
-        RotateWebhookSecretPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Give a webhook, or the account, a new secret. The old one signs too for 24 hours more.",
     )
     test_webhook: TestWebhookPayload | None = mutation(
         webhooks.test_webhook,
         TestWebhookInput,
-        TestWebhookPayload,
         ApiKeyScope.WEBHOOKS_WRITE,
         "Send a sample event and report the answer.",
     )
     retry_webhook_delivery: RetryWebhookDeliveryPayload | None = mutation(
-        webhooks.retry_webhook_delivery,
-        RetryWebhookDeliveryInput,
-        RetryWebhookDeliveryPayload,
-        ApiKeyScope.WEBHOOKS_WRITE,
-        "Send a delivery again.",
+        webhooks.retry_webhook_delivery, RetryWebhookDeliveryInput, ApiKeyScope.WEBHOOKS_WRITE, "Send a delivery again."
     )

@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import structlog
 
-from services import errors, trust
+from services import errors, retry_after, trust
 
 _TIMEOUT_SECONDS = 10.0
 _CONNECT_SECONDS = 3.0
-_RETRY_SECONDS = 60.0
+_RETRY_SECONDS, _RETRY_SECONDS_MAX = 60.0, 86400.0
 _VERSION = {"x-supabase-api-version": "2024-01-01"}
 _LENGTH, _LEAKED = "length", "pwned"
 
@@ -38,14 +38,11 @@ class GoTrue:
 
     def __init__(self, url: str, key: str) -> None:
         """`url` is the project's; `key` is its publishable one, sent as `apikey`."""
-        self._client = httpx.AsyncClient(
-            verify=trust.context(),
+        self._client = trust.client(
             base_url=f"{url}/auth/v1",
             headers={"apikey": key, **_VERSION},
             timeout=httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
-            follow_redirects=False,
-            trust_env=False,
         )
 
     async def call(
@@ -90,10 +87,9 @@ def _object(response: httpx.Response) -> dict[str, Any] | None:
 def _refusal(response: httpx.Response, answer: Mapping[str, Any]) -> errors.ServiceError:
     code = str(answer.get("error_code") or answer.get("code"))
     if response.status_code == 429:
-        wait = response.headers.get("retry-after", "")
-        seconds = float(wait) if wait.isascii() and wait.isdigit() else _RETRY_SECONDS
+        asked = retry_after.seconds(response.headers, most=_RETRY_SECONDS_MAX)
         kind = errors.TooManyLetters if code == "over_email_send_rate_limit" else errors.RateLimited
-        return kind(retry_after_seconds=seconds)
+        return kind(retry_after_seconds=_RETRY_SECONDS if asked is None else asked)
     if code == "weak_password":
         weak = answer.get("weak_password")
         reasons = weak.get("reasons") if isinstance(weak, dict) else None

@@ -9,6 +9,7 @@ from uuid import UUID
 from db import ids
 from db.models import Account, Credential, TokenPurpose, UserRole
 from db.queries import accounts as account_queries
+from db.queries import administration as administration_queries
 from db.queries import identity as queries
 from db.session import Database, Session
 from services import accounts, addresses, documents, profiles
@@ -26,7 +27,7 @@ from services.errors import (
 from services.identity import address_change, passwords
 from services.identity.links import LIFETIMES, Links
 from services.identity.passwords import Passwords
-from services.identity.port import Grant, SignOutScope
+from services.identity.port import Changes, Grant, SignOutScope
 from services.identity.sessions import Sessions
 from services.mail import Letter, Mailer
 from services.rates import Rates
@@ -175,34 +176,51 @@ class LocalIdentity:
             credential = await queries.credential_of(session, account_id)
         return credential.user_metadata if credential is not None else {}
 
-    async def set_user_metadata(self, account_id: UUID, changes: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-        """Change it."""
+    async def change(
+        self, account_id: UUID, session_id: UUID | None, changes: Changes, current: str | None, now: datetime
+    ) -> Account:
+        """Change address, password and what a person says of itself."""
+        address = normalised(changes.email, _NEW_EMAIL) if changes.email is not None else None
+        if changes.password is not None:
+            passwords.check(changes.password, _NEW)
+        checked_metadata(changes.user_metadata or {})
+        is_proof_needed = address is not None or changes.password is not None
+        proved = await self._proved(account_id, session_id, changes, current, now) if is_proof_needed else None
+        password_hash = await self._passwords.hash(changes.password) if changes.password is not None else None
+        if address is not None:
+            await self._throttle.letter(address)
+        letters: Sequence[Letter] = ()
         async with self._db.transaction() as session:
-            credential = await queries.locked_credential(session, account_id)
-            if credential is None:
+            # The account before its password, as whoever deletes it locks them.
+            account = await administration_queries.lock_account(session, account_id)
+            if account is None:
                 raise NotFound
-            metadata = checked_metadata({**credential.user_metadata, **changes})
-            await queries.set_metadata(session, account_id, metadata, now)
-        return metadata
+            if is_proof_needed and not await queries.is_in_force(session, account_id, proved):
+                raise InvalidCredentials("The password was changed meanwhile.", field=_CURRENT)
+            if password_hash is not None:
+                await _replace_password(session, account_id, password_hash, now, but=session_id)
+                if session_id is not None:
+                    await queries.end_reset(session, session_id)
+            if changes.user_metadata:
+                await _merge_metadata(session, account_id, changes.user_metadata, now)
+            if address is not None:
+                links = self._links if self.is_confirmation_on else None
+                account, letters = await address_change.begin(session, links, account, address, now)
+        for letter in letters:
+            self._links.post(letter)
+        return account
 
-    async def change_password(
-        self, account_id: UUID, session_id: UUID | None, current: str | None, new: str, now: datetime
-    ) -> None:
-        """Change the password and end every other session."""
-        passwords.check(new, _NEW)
+    async def _proved(
+        self, account_id: UUID, session_id: UUID | None, changes: Changes, current: str | None, now: datetime
+    ) -> str | None:
+        """The hash of the password in force, which was asked for; but for a new one in a session of a reset link."""
         async with self._db.read() as session:
             credential = await queries.credential_of(session, account_id)
             row = (await queries.sessions_by_ids(session, [session_id])).get(session_id) if session_id else None
         is_reset = row is not None and row.may_reset_until is not None and row.may_reset_until > now
-        if not is_reset:
+        if changes.email is not None or not is_reset:
             await self._prove(account_id, credential, current)
-        password_hash = await self._passwords.hash(new)
-        async with self._db.transaction() as session:
-            if not await queries.is_in_force(session, account_id, _hash_of(credential)):
-                raise InvalidCredentials("The password was changed meanwhile.", field=_CURRENT)
-            await _replace_password(session, account_id, password_hash, now, but=session_id)
-            if session_id is not None:
-                await queries.end_reset(session, session_id)
+        return _hash_of(credential)
 
     async def prove(self, account_id: UUID, current: str | None, now: datetime) -> str | None:
         """Ask for the password."""
@@ -220,17 +238,6 @@ class LocalIdentity:
         async with self._throttle.attempt(str(account_id)):
             if not await self._passwords.is_right(current, credential.password_hash):
                 raise InvalidCredentials("The password in force is another.", field=_CURRENT)
-
-    async def change_email(
-        self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime
-    ) -> Account:
-        """Change the address."""
-        del session_id
-        address = normalised(new, _NEW_EMAIL)
-        proved = await self.prove(account_id, current, now)
-        await self._throttle.letter(address)
-        links = self._links if self.is_confirmation_on else None
-        return await address_change.begin(self._db, links, account_id, address, now, password_hash=proved)
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link again."""
@@ -313,6 +320,14 @@ async def _replace_password(
     await queries.set_password(session, account_id, password_hash, now)
     await queries.end_sessions(session, account_id, but=but)
     await queries.forget_links(session, account_id)
+
+
+async def _merge_metadata(session: Session, account_id: UUID, changes: Mapping[str, Any], now: datetime) -> None:
+    credential = await queries.locked_credential(session, account_id)
+    if credential is None:
+        raise NotFound
+    metadata = checked_metadata({**credential.user_metadata, **changes})
+    await queries.set_metadata(session, account_id, metadata, now)
 
 
 def normalised(email: str, field: tuple[str, ...] = _EMAIL) -> str:

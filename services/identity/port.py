@@ -1,7 +1,7 @@
 """What the rest of the service knows of identity: this port, whoever keeps the passwords."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
@@ -39,6 +39,16 @@ class Grant:
     user_metadata: Mapping[str, Any]
     session_id: UUID
     tokens: AuthTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a person wants to be otherwise; what is None stays."""
+
+    email: str | None = None
+    password: str | None = field(default=None, repr=False)
+    user_metadata: Mapping[str, Any] | None = None
+    """By key; other keys stay."""
 
 
 class Identity(Protocol):
@@ -79,24 +89,20 @@ class Identity(Protocol):
     async def user_metadata(self, account_id: UUID) -> Mapping[str, Any]:
         """What a person says of itself."""
 
-    async def set_user_metadata(self, account_id: UUID, changes: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-        """Change what a person says of itself, key by key; gives all of it."""
+    async def change(
+        self, account_id: UUID, session_id: UUID | None, changes: Changes, current: str | None, now: datetime
+    ) -> Account:
+        """Do all of what is wanted, or nothing of it. A new password ends every other session.
 
-    async def change_password(
-        self, account_id: UUID, session_id: UUID | None, current: str | None, new: str, now: datetime
-    ) -> None:
-        """Change the password and end every other session. `current` is left out where there is none yet."""
+        A new address counts at once, or where confirmation is on, when the link sent to it is used. Address and
+        password ask for the one in force, `current`; it is left out where there is none yet.
+        """
 
     async def prove(self, account_id: UUID, current: str | None, now: datetime) -> str | None:
         """Refuse whoever does not know the password in force; an account that has none yet needs none.
 
         Gives its hash where passwords are kept here: whoever acts on the proof sees that it is still in force then.
         """
-
-    async def change_email(
-        self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime
-    ) -> Account:
-        """Change the address: at once, or where confirmation is on, when the link sent to the new one is used."""
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Send the link that confirms an address again; nothing is told about it."""

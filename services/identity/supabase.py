@@ -28,7 +28,7 @@ from services.errors import (
 from services.identity import passwords
 from services.identity.gotrue import GoTrue
 from services.identity.local import checked_metadata, normalised
-from services.identity.port import AuthTokens, Grant, SignOutScope
+from services.identity.port import AuthTokens, Changes, Grant, SignOutScope
 from services.throttle import Throttle
 from services.tokens import Claims, Tokens
 
@@ -127,27 +127,37 @@ class SupabaseIdentity:
         """What a person says of itself."""
         return _metadata(await self._supabase.call("GET", "/user", token=self._newest(account_id).token))
 
-    async def set_user_metadata(self, account_id: UUID, changes: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
-        """Change it."""
-        del now
-        body = {"data": checked_metadata(changes)}
-        return _metadata(await self._supabase.call("PUT", "/user", body, token=self._newest(account_id).token))
+    async def change(
+        self, account_id: UUID, session_id: UUID | None, changes: Changes, current: str | None, now: datetime
+    ) -> Account:
+        """Have it changed by one call; the account here follows its address.
 
-    async def change_password(
-        self, account_id: UUID, session_id: UUID | None, current: str | None, new: str, now: datetime
-    ) -> None:
-        """Change the password and end every other session. A project need not ask for the old one: so it is tried."""
-        passwords.check(new, _NEW)
+        A project need not ask for the old password: so it is tried.
+        """
+        body: dict[str, Any] = {}
+        if changes.email is not None:
+            body["email"] = normalised(changes.email, _NEW_EMAIL)
+        if changes.password is not None:
+            passwords.check(changes.password, _NEW)
+            body["password"] = changes.password
+        if changes.user_metadata is not None:
+            body["data"] = checked_metadata(changes.user_metadata)
         seen = self._seen.get(session_id) if session_id is not None else None
         if seen is None or seen.account_id != account_id:
             raise SessionEnded
-        if not seen.is_reset:
+        if changes.email is not None or (changes.password is not None and not seen.is_reset):
             await self.prove(account_id, current, now)
-        body = {"password": new} if current is None else {"password": new, "current_password": current}
-        await self._supabase.call("PUT", "/user", body, token=seen.token)
-        seen.is_reset = False
-        await self._supabase.call("POST", f"/logout?scope={SignOutScope.OTHERS.value}", token=seen.token)
-        self._forget(account_id, session_id, SignOutScope.OTHERS)
+        if current is not None:
+            body["current_password"] = current
+        if changes.email is not None:
+            await self._throttle.letter(body["email"])
+        user = await self._supabase.call("PUT", "/user", body, token=seen.token)
+        if changes.password is not None:
+            seen.is_reset = False
+            await self._supabase.call("POST", f"/logout?scope={SignOutScope.OTHERS.value}", token=seen.token)
+            self._forget(account_id, session_id, SignOutScope.OTHERS)
+        email = user.get("email")
+        return await self._account_of(account_id, email if isinstance(email, str) else None, now)
 
     async def prove(self, account_id: UUID, current: str | None, now: datetime) -> str | None:
         """Try the password, in a session that is ended at once. The project does not say who has none: all need one."""
@@ -164,21 +174,6 @@ class SupabaseIdentity:
             raise InvalidCredentials("The password in force is another.", field=_CURRENT) from None
         await self.sign_out(account_id, granted.session_id, SignOutScope.LOCAL)
         return None  # the project keeps it
-
-    async def change_email(
-        self, account_id: UUID, session_id: UUID | None, new: str, current: str | None, now: datetime
-    ) -> Account:
-        """Have the address changed: at once or by the project's links, as it is set up. The account here follows it."""
-        address = normalised(new, _NEW_EMAIL)
-        seen = self._seen.get(session_id) if session_id is not None else None
-        if seen is None or seen.account_id != account_id:
-            raise SessionEnded
-        await self.prove(account_id, current, now)
-        await self._throttle.letter(address)
-        body = {"email": address, "current_password": current}
-        user = await self._supabase.call("PUT", "/user", body, token=seen.token)
-        email = user.get("email")
-        return await self._account_of(account_id, email if isinstance(email, str) else None, now)
 
     async def request_confirmation(self, email: str, now: datetime) -> None:
         """Have the link sent again."""

@@ -48,7 +48,7 @@ class MockPayments:
         """Checkouts are pages under `public_url`; `client` sends the webhooks."""
         self._webhook_secret = hashlib.sha256(b"mock-payments:" + secret.encode()).hexdigest()
         self._checkout_url, self._webhook_url = f"{public_url}{CHECKOUT_PATH}", webhook_url
-        self._client = client or httpx.AsyncClient(verify=trust.context(), timeout=10.0, trust_env=False)
+        self._client = client or trust.client(timeout=10.0)
         self._events: deque[tuple[datetime, dict[str, Any]]] = deque(maxlen=_EVENTS_KEPT)
 
     async def open_checkout(self, order: Order) -> str:

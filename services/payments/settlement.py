@@ -16,7 +16,7 @@ from db.models import CreditTransactionKind, PaymentEvent, PaymentFact, Purchase
 from db.queries import payments as queries
 from db.session import Database, Session
 from services import credits
-from services.credits import Request
+from services.changes import Request
 from services.errors import ServiceError
 from services.payments.port import Payments, Told
 

@@ -35,13 +35,10 @@ class StripePayments:
     def __init__(self, url: str, secret_key: str, webhook_secret: str, *, return_url: str) -> None:
         """`url` is the API's without `/v1`; `return_url` is where buyers come back to, with or without having paid."""
         self._webhook_secret, self._return_url = webhook_secret, return_url
-        self._client = httpx.AsyncClient(
-            verify=trust.context(),
+        self._client = trust.client(
             base_url=url,
             headers={"Authorization": f"Bearer {secret_key}", "Stripe-Version": API_VERSION},
             timeout=httpx.Timeout(_TIMEOUT_SECONDS, connect=_CONNECT_SECONDS),
-            follow_redirects=False,
-            trust_env=False,
         )
 
     @property

@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 
 from db.models import EmailVerification
-from services import trust
+from services import retry_after, trust
 from services.decoded import Json
 from services.errors import UpstreamDown, UpstreamKeyRefused, UpstreamMissing, UpstreamRefused
 from services.upstream import wire
@@ -21,6 +21,8 @@ _TRIES = 3
 _BACKOFF_SECONDS = 0.2
 _RETRY_AFTER_SECONDS_MAX = 2.0
 """A longer wait that upstream asks for is the caller's to keep."""
+_ASKED_SECONDS_MAX = 3600.0
+"""Whoever asks for more is asked again after an hour."""
 _CONNECT_SECONDS = 3.0
 _KEY_SECONDS = 5.0
 _BREAKER_FAILURES = 5
@@ -40,13 +42,10 @@ class HttpUpstream:
 
         `breaker_seconds`: for how long upstream is left alone after five failures one after another.
         """
-        self._client = httpx.AsyncClient(
-            verify=trust.context(),
+        self._client = trust.client(
             base_url=url.rstrip("/"),
             timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=50, max_keepalive_connections=20),
-            follow_redirects=False,
-            trust_env=False,
         )
         self._origin = httpx.URL(url).copy_with(path="/", query=None)
         self._breaker_seconds = breaker_seconds
@@ -170,7 +169,7 @@ class HttpUpstream:
             self._failures = 0
         if status >= _FAULT or status in (_BUSY, _TIMEOUT):
             raise UpstreamDown(
-                retry_after_seconds=wire.retry_after_seconds(response.headers),
+                retry_after_seconds=retry_after.seconds(response.headers, most=_ASKED_SECONDS_MAX),
                 may_have_worked=status not in (_BUSY, _AWAY),
             )
         if status == _MISSING:

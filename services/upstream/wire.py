@@ -5,7 +5,7 @@ import functools
 import io
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import IO, Any, ParamSpec, TypeVar
 from uuid import UUID
@@ -23,8 +23,6 @@ T = TypeVar("T")
 
 _TEXT_CHARACTERS_MAX = 200
 _MESSAGE_CHARACTERS_MAX = 300
-_RETRY_AFTER_SECONDS_MAX = 3600.0
-"""Whoever asks for more is asked again after an hour."""
 _SCORE_MAX = 100
 _COUNT_MAX = 2**31 - 1
 _CURSOR_MAX = 2**63 - 1
@@ -124,12 +122,6 @@ def error_message(body: bytes) -> str | None:
         return storable(str(json.loads(body)["error"]["message"])[:_MESSAGE_CHARACTERS_MAX])
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """The wait that a Retry-After header asks for, in seconds; its date form is not used by the contract."""
-    value = headers.get("retry-after", "")
-    return min(float(value), _RETRY_AFTER_SECONDS_MAX) if value.isascii() and value.isdigit() else None
 
 
 def _task(task: dict[str, Any]) -> UpstreamTask:

@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 import pytest
 
-from resolvers.context import Parts
 from tests.client import Client
 
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
@@ -162,7 +161,7 @@ async def test_links_that_were_never_sent_do_nothing(anonymous: Client) -> None:
     assert await codes(anonymous, "confirmEmail", TOKENS, token="x" * 43) == ["INVALID_CREDENTIALS"]
 
 
-async def test_a_key_and_a_stranger_reach_no_session(anonymous: Client, parts: Parts) -> None:
+async def test_a_key_and_a_stranger_reach_no_session(anonymous: Client) -> None:
     ann, _ = await signed_up(anonymous)
     query = 'mutation { createApiKey(input: {name: "k", scopes: [TASKS_READ]}) { secret } }'
     key = Client(anonymous.http, (await ann.ask(query))["createApiKey"]["secret"])

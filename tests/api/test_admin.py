@@ -51,7 +51,7 @@ async def test_the_views_are_null_for_members_and_refused_to_keys_and_strangers(
 
 
 async def test_users_are_listed_newest_first_and_searched_by_address_and_name(
-    http: httpx.AsyncClient, admin: Client, client: Client
+    http: httpx.AsyncClient, admin: Client, account: Account
 ) -> None:
     zoe = '{email: "zoe@example.org", password: "correct horse", name: "Zoë 100%"}'
     await Client(http).ask(f"mutation {{ signUp(input: {zoe}) {{ user {{ id }} }} }}")
@@ -71,7 +71,7 @@ async def test_users_are_listed_newest_first_and_searched_by_address_and_name(
 
 
 async def test_tasks_of_everybody_and_of_one_owner(
-    parts: Parts, db: Database, admin: Client, account: Account, statements: Statements
+    db: Database, admin: Client, account: Account, statements: Statements
 ) -> None:
     other = await factories.account(db, email="other@example.com")
     mine = await factories.finished_task(db, account, 1, name="mine")
@@ -116,7 +116,7 @@ async def test_an_administrator_reaches_any_node_task_and_user(
 
 
 async def test_a_role_is_changed_at_once_and_written_down(
-    http: httpx.AsyncClient, parts: Parts, admin: Client, chief: Account, account: Account, client: Client
+    admin: Client, chief: Account, account: Account, client: Client
 ) -> None:
     for _ in range(2):  # once more changes nothing
         made = (await admin.ask(ROLE, id=account.global_id, role="ADMIN"))["changeUserRole"]
@@ -164,7 +164,7 @@ async def test_two_administrators_who_take_each_others_role_leave_one(
 
 
 async def test_a_suspended_account_is_out_at_every_door_and_comes_back(
-    http: httpx.AsyncClient, parts: Parts, admin: Client, raw: Raw
+    http: httpx.AsyncClient, admin: Client, raw: Raw
 ) -> None:
     credentials = '{email: "eve@example.com", password: "correct horse battery"}'
     made = await Client(http).ask(
@@ -220,9 +220,7 @@ async def test_credits_moved_by_hand_are_written_down_once(
     assert [row.details["amount"] for row in found] == [5, -5]
 
 
-async def test_what_members_and_keys_pay_from_their_own_account_is_not_recorded(
-    http: httpx.AsyncClient, parts: Parts, client: Client, account: Account, raw: Raw
-) -> None:
+async def test_what_members_and_keys_pay_from_their_own_account_is_not_recorded(client: Client, raw: Raw) -> None:
     own = 'mutation { deductTokens(input: {amount: 1, note: "service", idempotencyKey: "k"}) { userErrors { code } } }'
     assert (await client.ask(own))["deductTokens"]["userErrors"] == []
     assert await raw("SELECT 1 FROM audit_event") == []
@@ -247,7 +245,7 @@ async def test_what_an_administrator_does_to_anothers_things_is_written_down(
 
 
 async def test_what_an_administrator_does_to_anothers_tasks_is_written_down(
-    db: Database, parts: Parts, admin: Client, client: Client, account: Account, raw: Raw
+    db: Database, admin: Client, client: Client, account: Account, raw: Raw
 ) -> None:
     async def on(actor: Client, name: str, task_id: str, /, **more: str) -> None:
         query = f"mutation($i: {name[0].upper()}{name[1:]}Input!) {{ {name}(input: $i) {{ userErrors {{ code }} }} }}"
@@ -271,7 +269,7 @@ async def test_what_an_administrator_does_to_anothers_tasks_is_written_down(
 
 
 async def test_who_was_an_administrator_gets_no_task_of_anothers_by_the_keys_of_that_time(
-    db: Database, parts: Parts, admin: Client, chief: Account, client: Client, account: Account, raw: Raw
+    db: Database, admin: Client, chief: Account, client: Client, account: Account, raw: Raw
 ) -> None:
     draft = (await client.upload(b"a@ok.mailverdict.test\n", "a.txt", "task { id }", start=False))["task"]["id"]
     finished = await factories.finished_task(db, account, 1)
@@ -287,7 +285,7 @@ async def test_who_was_an_administrator_gets_no_task_of_anothers_by_the_keys_of_
 
 
 async def test_the_log_is_paged_newest_first_and_by_actor(
-    http: httpx.AsyncClient, parts: Parts, db: Database, admin: Client, chief: Account, account: Account
+    http: httpx.AsyncClient, parts: Parts, db: Database, admin: Client, account: Account
 ) -> None:
     other = await factories.account(db, email="second@example.com", role=UserRole.ADMIN, balance=0)
     for n in range(2):

@@ -11,7 +11,10 @@ import httpx
 import pytest
 
 from db.models import Account, Task, Verdict, VerdictReason
+from db.queries.results import ResultConditions
 from resolvers.context import Parts
+from services.exports import DownloadFormat
+from services.links import Download
 from tests import factories
 from tests.client import Client
 
@@ -124,10 +127,6 @@ async def test_results_so_far_are_given_while_others_are_missing(
 
 
 async def test_a_link_that_has_run_out_is_404_and_says_so(http: httpx.AsyncClient, parts: Parts, task: Task) -> None:
-    from db.queries.results import ResultConditions
-    from services.exports import DownloadFormat
-    from services.links import Download
-
     download = Download(task.id, DownloadFormat.CSV, ResultConditions())
     path = urlsplit(parts.links.make(download, parts.now() - timedelta(minutes=16)).url).path
     response = await http.get(path)

@@ -12,6 +12,7 @@ from schema.root import schema
 from services import drafts, tasks
 from tests import factories
 from tests.client import Client
+from tests.conftest import token
 
 SELECTION = """
 task { id name status creditsReserved emailCount quote { rowCount uniqueCount duplicateCount invalidCount cost sample }
@@ -139,11 +140,7 @@ async def test_a_draft_without_an_address_is_complete_when_it_is_started(client:
     assert (await mutated(client, "startTask", taskId=task["id"]))["task"]["status"] == "COMPLETED"
 
 
-async def test_without_the_credits_a_draft_stays_what_it_is(
-    http: Any, parts: Parts, db: Any, raw: Any, client: Client
-) -> None:
-    from tests.conftest import token
-
+async def test_without_the_credits_a_draft_stays_what_it_is(http: Any, parts: Parts, db: Any, raw: Any) -> None:
     poor = await factories.account(db, email="poor@example.com", balance=1)
     own = Client(http, token(parts, poor))
     task = await drafted(own, b"email\na@b.co\nb@b.co\n")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.api.test_api_keys import done, made
@@ -105,7 +104,7 @@ async def test_a_task_knows_the_integration_that_made_it(client: Client) -> None
     ]
 
 
-async def test_an_uploaded_list_knows_its_integration_too(client: Client, http: httpx.AsyncClient) -> None:
+async def test_an_uploaded_list_knows_its_integration_too(client: Client) -> None:
     selection = f"task {{ source {INTEGRATION} }} userErrors {{ message }}"
     outcome = await client.upload(b"email\nalice@ok.mailverdict.test\n", "a.csv", selection, integration="make")
     assert (outcome["task"]["source"], outcome["task"]["integration"]["slug"]) == ("FILE", "make")

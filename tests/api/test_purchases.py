@@ -63,7 +63,7 @@ async def bought(client: Client, key: str = "k", package: str = "starter") -> di
     return purchase
 
 
-async def test_what_is_on_sale_is_told_to_everybody(http: httpx.AsyncClient, parts: Parts) -> None:
+async def test_what_is_on_sale_is_told_to_everybody(http: httpx.AsyncClient) -> None:
     found = (await Client(http).ask(PACKAGES))["creditPackages"]
     assert found[0] == {"slug": "starter", "credits": 1000, "priceMinor": 900, "currency": "USD"}
     assert len(found) == len(packages.IN_DEVELOPMENT)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from conftest import RunningApp
 from db.models import Account
 from resolvers import pages
 from resolvers.context import Parts
@@ -149,7 +148,7 @@ async def test_a_cancelled_task_keeps_its_verdicts_and_the_rest_stays_without(cl
 
 
 async def test_a_task_cancelled_while_it_runs_is_stopped_upstream_too(
-    client: Client, worker: Worker, parts: Parts, running_app: RunningApp, raw: Any
+    client: Client, worker: Worker, parts: Parts, raw: Any
 ) -> None:
     emails = [f"someone{n}@slow.mailverdict.test" for n in range(200)]
     task_id = (await client.ask(CREATE, input={"emails": emails}))["createTask"]["task"]["id"]

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from resolvers.context import Parts
 from services import drafts
 from tests.client import Client
 
@@ -128,5 +127,5 @@ async def test_two_roles_of_one_column_are_refused(client: Client) -> None:
     assert outcome["userErrors"][0]["field"] == ["input", "columnMapping", "reference"]
 
 
-async def test_a_path_in_the_files_name_is_dropped(client: Client, parts: Parts) -> None:
+async def test_a_path_in_the_files_name_is_dropped(client: Client) -> None:
     assert (await made(client, GOOD, "../../etc/list.csv"))["file"]["name"] == "list.csv"

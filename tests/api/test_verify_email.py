@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from resolvers.context import Parts
 from tests.client import Client
 
 VERIFY = """
@@ -83,7 +82,7 @@ async def test_bad_input_is_a_clear_user_error(client: Client, given: dict[str, 
     assert error["message"].endswith(".")
 
 
-async def test_nothing_is_written(client: Client, raw: Any, parts: Parts) -> None:
+async def test_nothing_is_written(client: Client, raw: Any) -> None:
     await verified(client, email="alice@ok.mailverdict.test")
     assert await raw("SELECT count(*) FROM task") == [(0,)]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
+from services import spreadsheets
 from services.workbook import Workbook
 from tests.client import Client
 
@@ -138,8 +139,6 @@ async def test_security_28_a_bad_workbook_is_told_why_and_leaves_nothing_behind(
 async def test_security_28_a_reader_that_dies_or_hangs_is_told_and_gone(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from services import spreadsheets
-
     for program, words in (("import os; os.abort()", "damaged"), ("import time; time.sleep(60)", "too long")):
         monkeypatch.setattr(spreadsheets, "SECONDS_MAX", 0.5 if "sleep" in program else 20)
         monkeypatch.setattr(spreadsheets, "ARGUMENTS", ("-I", "-c", program))

@@ -1,10 +1,12 @@
 """/auth/v1 as HTTP: the shapes of errors, bounded bodies, and what clients may keep."""
 
+import asyncio
 import dataclasses
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app import server
 from app.settings import Settings
@@ -13,11 +15,13 @@ from services.device import Device
 from services.identity.local import LocalIdentity
 from services.sealing import Box
 from services.signing import SigningKeys
+from tests import locks
 from tests.conftest import PUBLIC_URL as WEB
 from tests.conftest import SECRET
 from tests.services.postbox import Postbox
 
 EMAIL, PASSWORD = "ann@example.com", "correct horse battery"
+KNOWN = {"email": EMAIL, "password": PASSWORD}
 VERSION = {"x-supabase-api-version": "2024-01-01"}
 
 
@@ -141,6 +145,26 @@ async def test_address_password_and_data_are_changed_by_one_request(http: httpx.
     )
     assert (answer.status_code, answer.json()["user_metadata"]) == (200, {"tz": "UTC"})
     assert (await post(http, "/token?grant_type=password", new)).status_code == 200
+
+
+async def test_a_change_that_ends_in_its_middle_is_not_done_in_part(http: httpx.AsyncClient, parts: Parts) -> None:
+    await signed_up(http)
+    mine, other = [(await post(http, "/token?grant_type=password", KNOWN)).json() for _ in range(2)]
+    bearer = {"authorization": f"Bearer {mine['access_token']}"}
+    body = {"email": "new@example.com", "password": "another password", "data": {"tz": "UTC"}}
+    async with parts.db.transaction() as session:
+        row = text("SELECT 1 FROM auth_session ORDER BY created_at DESC LIMIT 1 FOR UPDATE")  # which it is to end
+        await session.execute(row)
+        changing = asyncio.create_task(
+            http.put("/auth/v1/user", json={**body, "current_password": PASSWORD}, headers=bearer)
+        )
+        await locks.waited_for(parts.db, session)
+        changing.cancel()
+        await asyncio.wait((changing,))
+    user = (await http.get("/auth/v1/user", headers=bearer)).json()
+    assert (user["email"], user["user_metadata"]) == (EMAIL, {})
+    assert (await post(http, "/token?grant_type=password", KNOWN)).status_code == 200
+    assert (await post(http, "/token?grant_type=refresh_token", other)).status_code == 200
 
 
 async def test_a_link_to_a_new_address_and_a_new_password_are_asked_for_one_by_one(parts: Parts) -> None:

@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import edge
 from app.graphql import body
 from tests.edge import small
+from tests.edge.test_websocket import opened
 
 
 async def exchange(url: str, *pieces: bytes, pause_seconds: float = 0) -> tuple[int, dict[str, str], bytes]:
@@ -122,8 +123,6 @@ async def test_pages_keep_their_own_policy_and_get_no_policy_for_data() -> None:
 
 
 async def test_a_websocket_is_given_its_request_id(url: str) -> None:
-    from tests.edge.test_websocket import opened
-
     async with opened(url, headers={"x-request-id": "ws-1"}) as socket:
         assert socket.response is not None
         assert socket.response.headers["x-request-id"] == "ws-1"

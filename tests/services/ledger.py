@@ -9,7 +9,7 @@ from db.models import CreditTransaction, Task
 from db.queries import credits as queries
 from db.session import Database
 from services import credits
-from services.credits import Request
+from services.changes import Request
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 LATER = NOW + timedelta(days=2)

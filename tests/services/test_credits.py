@@ -10,7 +10,7 @@ from db.models import Account, CreditTransaction, CreditTransactionKind
 from db.session import Database
 from resolvers.context import Parts
 from services import billing, credits, tasks
-from services.credits import Request
+from services.changes import Request
 from services.errors import IdempotencyConflict, InsufficientCredits, Invalid
 from services.worker import Worker
 from tests import factories

@@ -17,7 +17,7 @@ from db.models import CreditTransaction, CreditTransactionKind, Task
 from db.queries import credits as queries
 from db.session import Database
 from services import credits
-from services.credits import Request
+from services.changes import Request
 from services.errors import IdempotencyConflict, InsufficientCredits
 from services.till import Till
 from tests.conftest import empty

@@ -13,7 +13,7 @@ from db.queries import deletion as queries
 from db.queries import identity as identity_queries
 from db.session import Database
 from resolvers.context import Parts
-from services import authentication, deletion, keys
+from services import authentication, billing, deletion, keys
 from services.actor import Actor
 from services.device import Device
 from services.errors import Invalid, InvalidCredentials, Required, Unauthenticated, WrongState
@@ -67,8 +67,6 @@ async def is_gone(raw: Raw, account: Account) -> bool:
 async def with_things(parts: Parts, raw: Raw, granted: Grant) -> list[str]:
     """Give a person credits, a key, a finished task and two that are open; the credentials of the person."""
     actor = Actor(granted.account.id, UserRole.ADMIN)
-    from services import billing
-
     for amount, note in ((100, "for Lea"), (3, "more for Lea")):
         await billing.add(
             parts.db,
@@ -119,7 +117,7 @@ async def test_the_person_is_gone_when_the_answer_comes(parts: Parts, leaver: Gr
 
 
 async def test_the_rest_is_removed_and_the_ledger_stays(
-    parts: Parts, leaver: Grant, account: Account, raw: Raw, worker: Worker
+    parts: Parts, leaver: Grant, account: Account, raw: Raw
 ) -> None:
     await with_things(parts, raw, leaver)
     bystander = await factories.task(parts, account)
@@ -169,6 +167,30 @@ async def test_many_repeat_safe_keys_go_step_by_step_and_before_their_account(
     assert await is_gone(raw, leaver.account)
 
 
+async def test_many_deliveries_go_step_by_step_and_none_is_tried_any_more(
+    parts: Parts, leaver: Grant, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await raw(
+        "INSERT INTO webhook (id, account_id, url, event_names, is_enabled, created_at)"
+        " VALUES (:id, :id, 'https://lea.example/hook', '{task.completed}', true, now()) RETURNING 1",
+        id=leaver.account.id,
+    )
+    await raw(  # the first two are due: one of the webhook, one of a task's own address
+        "INSERT INTO webhook_delivery (id, account_id, webhook_id, url, event, data, attempts, due_at, created_at)"
+        " SELECT gen_random_uuid(), :id, CASE WHEN n % 2 = 0 THEN CAST(:id AS uuid) END, 'https://lea.example/hook',"
+        " 'TASK_COMPLETED', '{}', 0, CASE WHEN n < 3 THEN now() END, now() FROM generate_series(1, 9) n RETURNING 1",
+        id=leaver.account.id,
+    )
+    monkeypatch.setattr(queries, "_ROWS_A_STEP", 2)
+    await leave(parts, leaver)
+    assert await raw("SELECT count(*), count(due_at) FROM webhook_delivery") == [(5, 0)]
+    assert await raw("SELECT url, is_enabled FROM webhook") == [("", False)]
+    assert await parts.deliveries.tick(datetime.now(UTC)) == 0
+    await deletion.remove_deleted(parts.db, datetime.now(UTC))
+    assert await raw("SELECT 1 FROM webhook_delivery") == await raw("SELECT 1 FROM webhook") == []
+    assert await is_gone(raw, leaver.account)
+
+
 async def test_a_task_is_stopped_upstream_before_it_goes(parts: Parts, leaver: Grant, worker: Worker, raw: Raw) -> None:
     await with_things(parts, raw, leaver)
     now = datetime.now(UTC)
@@ -183,9 +205,7 @@ async def test_a_task_is_stopped_upstream_before_it_goes(parts: Parts, leaver: G
     assert await is_gone(raw, leaver.account)
 
 
-async def test_a_removal_that_is_cut_off_anywhere_is_taken_up_again(
-    parts: Parts, leaver: Grant, raw: Raw, service_database_url: str
-) -> None:
+async def test_a_removal_that_is_cut_off_anywhere_is_taken_up_again(parts: Parts, leaver: Grant, raw: Raw) -> None:
     await with_things(parts, raw, leaver)
     await leave(parts, leaver)
     chance, longest = random.Random(7), 0.03

@@ -15,7 +15,7 @@ from db.models import Account, Task
 from db.session import Database
 from resolvers.context import Parts
 from services import credits, ingest, tasks
-from services.credits import Request
+from services.changes import Request
 from services.errors import InsufficientCredits
 from tests import factories
 from tests.services.ledger import LATER, NOW, added, balance, taken

@@ -74,9 +74,7 @@ async def test_a_task_is_not_run_again_while_it_runs_nor_when_nothing_is_left_to
         await retried(parts, account, task)
 
 
-async def test_without_the_credits_everything_stays_as_it_was(
-    parts: Parts, worker: Worker, account: Account, raw: Any
-) -> None:
+async def test_without_the_credits_everything_stays_as_it_was(parts: Parts, worker: Worker, account: Account) -> None:
     poor = await factories.account(parts.db, email="poor@example.com", balance=3)
     task = await factories.task(parts, poor, ["yes-1@example.com", "yes-2@example.com", "grey-1@example.com"])
     done = await worked(worker, Clock(), task)

@@ -74,7 +74,7 @@ async def test_a_list_is_found_by_its_mark_or_by_time_and_count(
 
 
 async def test_lists_of_one_size_are_sent_one_after_another_and_never_mistaken(
-    parts: Parts, worker: Worker, account: Account, hosted: HostedFake, raw: Any
+    parts: Parts, worker: Worker, account: Account, hosted: HostedFake
 ) -> None:
     clock = Clock()
     made = [await factories.task(parts, account, [f"{word}-1@example.com"]) for word in ("yes", "no", "any")]

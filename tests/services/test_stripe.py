@@ -1,15 +1,18 @@
 """What only Stripe does: parts of a price, debits on their way, events of others, pages, and faults."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from db.models import Account, PaymentFact, PurchaseStatus
 from db.queries import payments as queries
 from db.session import Database
 from resolvers.context import Parts
+from services import chores
 from services.errors import PaymentsDown, PaymentsRefused
 from services.payments import settlement
 from services.payments import stripe as stripe_adapter
@@ -151,6 +154,27 @@ async def test_reconciliation_reads_every_page(stripe_shop: Shop, db: Database, 
     assert stripe.calls.count("GET /v1/events") == 2
     owed = PACKAGE.credits * 119 // PACKAGE.price_minor
     assert await balance(db, buyer.id) == (PACKAGE.credits - owed, 0, 0)
+
+
+async def test_the_worker_puts_reconciliation_off_in_one_line_while_stripe_is_away(
+    stripe_shop: Shop, db: Database, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stripe_adapter, "_BACKOFF_SECONDS", 0.001)
+    stripe = stripe_shop.stripe
+    assert stripe is not None
+    await stripe.stop()
+    (chore,) = [
+        c for c in chores.of_worker(db, stripe_shop.payments, parts.announcer) if c.name == "payments_reconciled"
+    ]
+    with capture_logs() as logged:
+        repeating = asyncio.create_task(chore.repeat())
+        async with asyncio.timeout(10):
+            while not (told := [line for line in logged if "chore" in line]):
+                await asyncio.sleep(0.01)
+    repeating.cancel()
+    assert told == [
+        {"event": "chore_put_off", "chore": chore.name, "error": "PaymentsDown", "log_level": "warning"},
+    ]
 
 
 @pytest.mark.parametrize("page", [[], {}, {"data": "text"}, {"data": ["text"], "has_more": True}], ids=str)

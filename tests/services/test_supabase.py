@@ -247,11 +247,14 @@ async def test_refusals_are_told_apart_by_their_code(
         assert refused.value.retry_after_seconds == 7
 
 
-async def test_a_wait_that_is_no_number_is_a_minute(identity: SupabaseIdentity, gate: Gate) -> None:
-    gate.instead = JSONResponse({}, 429, headers={"retry-after": "²"})
+@pytest.mark.parametrize(("asked", "seconds"), [("²", 60), ("0", 0), ("9" * 400, 86_400)])
+async def test_a_wait_that_is_no_number_is_a_minute_and_none_is_longer_than_a_day(
+    identity: SupabaseIdentity, gate: Gate, asked: str, seconds: int
+) -> None:
+    gate.instead = JSONResponse({}, 429, headers={"retry-after": asked})
     with pytest.raises(RateLimited) as refused:
         await signed_up(identity)
-    assert refused.value.retry_after_seconds == 60
+    assert refused.value.retry_after_seconds == seconds
 
 
 async def test_graphql_signs_people_in_at_the_provider_and_no_auth_routes_of_ours_are_there(

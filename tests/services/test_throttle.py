@@ -17,7 +17,7 @@ from services.errors import InvalidCredentials, LeakedPassword, RateLimited, Tak
 from services.identity import passwords
 from services.identity.leaked import is_leaked
 from services.identity.local import LocalIdentity
-from services.identity.port import Grant
+from services.identity.port import Changes, Grant
 from services.mail import Letter, LogMailer
 from services.rates import Rates
 from services.sealing import Box
@@ -134,7 +134,7 @@ async def test_security_30_known_and_unknown_addresses_cost_the_same_work(identi
     assert 0.85 < unknown / known < 1.15
 
 
-async def test_each_wait_is_twice_the_one_before(identity: LocalIdentity, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_wait_is_twice_the_one_before(identity: LocalIdentity) -> None:
     counters = Rates()
     held = Throttle(counters, SECRET)
     waits = []
@@ -172,8 +172,12 @@ async def test_a_stolen_session_does_not_guess_the_password(identity: LocalIdent
         found = []
         for number in range(10):
             try:
-                await identity.change_password(
-                    granted.account.id, granted.session_id, f"guess number {number}", "another one 1", datetime.now(UTC)
+                await identity.change(
+                    granted.account.id,
+                    granted.session_id,
+                    Changes(password="another one 1"),
+                    f"guess number {number}",
+                    datetime.now(UTC),
                 )
             except (InvalidCredentials, RateLimited) as error:
                 found.append(error.code)

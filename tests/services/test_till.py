@@ -11,7 +11,7 @@ from db.models import Account, CreditTransaction
 from db.queries import credits as queries
 from db.session import Database
 from services import changes, credits
-from services.credits import Request
+from services.changes import Request
 from services.errors import IdempotencyConflict, InsufficientCredits
 from services.till import Till
 from tests import factories

@@ -12,7 +12,7 @@ from resolvers.context import Parts
 from services.device import Device
 from services.errors import Invalid, InvalidCredentials, Required, Taken, WrongState
 from services.identity.local import LocalIdentity
-from services.identity.port import Grant
+from services.identity.port import Changes, Grant
 from services.sealing import Box
 from services.signing import SigningKeys
 from tests import locks
@@ -44,7 +44,9 @@ async def signed_in(parts: Parts, email: str) -> Grant:
 
 
 async def test_without_mail_the_address_changes_at_once(parts: Parts, ann: Grant) -> None:
-    changed = await parts.identity.change_email(ann.account.id, None, " New@EXAMPLE.com ", PASSWORD, datetime.now(UTC))
+    changed = await parts.identity.change(
+        ann.account.id, None, Changes(email=" New@EXAMPLE.com "), PASSWORD, datetime.now(UTC)
+    )
     assert (changed.email, changed.is_email_confirmed) == ("New@example.com", True)
     assert (await signed_in(parts, NEW)).account.id == ann.account.id
     with pytest.raises(InvalidCredentials):
@@ -59,14 +61,14 @@ async def test_password_and_address_must_be_right(parts: Parts, ann: Grant) -> N
         (" ", PASSWORD, Required),
     ):
         with pytest.raises(expected):
-            await parts.identity.change_email(ann.account.id, None, new, current, datetime.now(UTC))
+            await parts.identity.change(ann.account.id, None, Changes(email=new), current, datetime.now(UTC))
     assert (await signed_in(parts, OLD)).account.email == OLD
 
 
 async def test_without_mail_a_taken_address_is_told(parts: Parts, ann: Grant) -> None:
     await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=datetime.now(UTC))
     with pytest.raises(Taken):
-        await parts.identity.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC))
+        await parts.identity.change(ann.account.id, None, Changes(email=NEW), PASSWORD, datetime.now(UTC))
 
 
 async def test_two_who_want_the_same_address_at_once_get_it_once(parts: Parts, ann: Grant) -> None:
@@ -75,7 +77,10 @@ async def test_two_who_want_the_same_address_at_once_get_it_once(parts: Parts, a
     )
     assert bob is not None
     both = await asyncio.gather(
-        *(parts.identity.change_email(g.account.id, None, NEW, PASSWORD, datetime.now(UTC)) for g in (ann, bob)),
+        *(
+            parts.identity.change(g.account.id, None, Changes(email=NEW), PASSWORD, datetime.now(UTC))
+            for g in (ann, bob)
+        ),
         return_exceptions=True,
     )
     assert sorted(type(one).__name__ for one in both) == ["Account", "Taken"]
@@ -85,7 +90,7 @@ async def test_with_mail_it_counts_once_the_link_is_used_and_the_old_address_is_
     parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     now = datetime.now(UTC)
-    assert (await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now)).email == OLD
+    assert (await mailing.change(ann.account.id, None, Changes(email=NEW), PASSWORD, now)).email == OLD
     letters = await postbox.emptied(2)
     assert letters[OLD].link is None
     assert NEW not in letters[OLD].text
@@ -103,12 +108,12 @@ async def test_a_link_runs_out_and_a_newer_one_replaces_it(
     mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     now = datetime.now(UTC)
-    await mailing.change_email(ann.account.id, None, "first@example.com", PASSWORD, now)
+    await mailing.change(ann.account.id, None, Changes(email="first@example.com"), PASSWORD, now)
     first = token_of((await postbox.emptied(2))["first@example.com"])
     with pytest.raises(WrongState, match="wait"):
-        await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now + timedelta(seconds=30))
+        await mailing.change(ann.account.id, None, Changes(email=NEW), PASSWORD, now + timedelta(seconds=30))
     later = now + timedelta(minutes=2)
-    await mailing.change_email(ann.account.id, None, NEW, PASSWORD, later)
+    await mailing.change(ann.account.id, None, Changes(email=NEW), PASSWORD, later)
     second = token_of((await postbox.emptied(2))[NEW])
     for spent, moment in ((first, later), (second, later + timedelta(hours=25))):
         with pytest.raises(InvalidCredentials):
@@ -119,17 +124,17 @@ async def test_with_mail_nobody_learns_that_an_address_is_taken(
     parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=datetime.now(UTC))
-    assert (await mailing.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC))).email == OLD
+    assert (await mailing.change(ann.account.id, None, Changes(email=NEW), PASSWORD, datetime.now(UTC))).email == OLD
     letters = await postbox.emptied(2)
     assert letters[NEW].link is None
     assert letters[OLD].link is None
 
 
 async def test_an_address_that_was_taken_meanwhile_is_not_taken_over(
-    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant, raw: Raw
+    parts: Parts, mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     now = datetime.now(UTC)
-    await mailing.change_email(ann.account.id, None, NEW, PASSWORD, now)
+    await mailing.change(ann.account.id, None, Changes(email=NEW), PASSWORD, now)
     link = token_of((await postbox.emptied(2))[NEW])
     await parts.identity.sign_up(NEW, PASSWORD, user_metadata={}, device=HERE, now=now)
     with pytest.raises(InvalidCredentials):
@@ -141,7 +146,7 @@ async def test_the_address_that_one_has_already_changes_nothing(
     mailing: LocalIdentity, postbox: Postbox, ann: Grant
 ) -> None:
     assert (
-        await mailing.change_email(ann.account.id, None, "OLD@example.com", PASSWORD, datetime.now(UTC))
+        await mailing.change(ann.account.id, None, Changes(email="OLD@example.com"), PASSWORD, datetime.now(UTC))
     ).email == OLD
     assert postbox.letters == []
 
@@ -151,10 +156,10 @@ async def test_a_new_password_undoes_a_change_of_address_that_is_on_its_way(
     mailing: LocalIdentity, postbox: Postbox, ann: Grant, way: str
 ) -> None:
     now = datetime.now(UTC)
-    await mailing.change_email(ann.account.id, ann.session_id, "thief@example.com", PASSWORD, now)
+    await mailing.change(ann.account.id, ann.session_id, Changes(email="thief@example.com"), PASSWORD, now)
     link = token_of((await postbox.emptied(2))["thief@example.com"])
     if way == "change":
-        await mailing.change_password(ann.account.id, ann.session_id, PASSWORD, "another horse", now)
+        await mailing.change(ann.account.id, ann.session_id, Changes(password="another horse"), PASSWORD, now)
     else:
         await mailing.request_password_reset(OLD, now)
         await mailing.reset_password(token_of((await postbox.emptied(1))[OLD]), "another horse", now)
@@ -172,7 +177,9 @@ async def test_who_knows_the_old_password_does_not_get_past_a_change_of_it(
     async with parts.db.transaction() as session:
         await queries.set_password(session, ann.account.id, "the hash of another", datetime.now(UTC))
         await queries.forget_links(session, ann.account.id)
-        changing = asyncio.create_task(identity.change_email(ann.account.id, None, NEW, PASSWORD, datetime.now(UTC)))
+        changing = asyncio.create_task(
+            identity.change(ann.account.id, None, Changes(email=NEW), PASSWORD, datetime.now(UTC))
+        )
         await locks.waited_for(parts.db, session)
     with pytest.raises(InvalidCredentials, match="meanwhile"):
         await changing
@@ -184,6 +191,9 @@ async def test_two_changes_of_a_persons_data_at_once_are_both_kept(parts: Parts,
     now = datetime.now(UTC)
     async with parts.db.transaction() as session:
         await queries.set_metadata(session, ann.account.id, {"name": "Ann"}, now)
-        changing = asyncio.create_task(parts.identity.set_user_metadata(ann.account.id, {"tz": "UTC"}, now))
+        changing = asyncio.create_task(
+            parts.identity.change(ann.account.id, None, Changes(user_metadata={"tz": "UTC"}), None, now)
+        )
         await locks.waited_for(parts.db, session)
-    assert await changing == {"name": "Ann", "tz": "UTC"}
+    await changing
+    assert await parts.identity.user_metadata(ann.account.id) == {"name": "Ann", "tz": "UTC"}

@@ -11,7 +11,7 @@ from services.errors import (
     InvalidCredentials,
     Required,
 )
-from services.identity.port import Identity
+from services.identity.port import Changes, Identity
 from tests.services.identity.adapters import ours
 from tests.services.identity.person import EMAIL, PASSWORD, PHONE, came_in, now, signed_in, signed_up
 from tests.services.postbox import Postbox
@@ -21,12 +21,14 @@ async def test_an_address_is_changed_by_who_knows_the_password(identity: Identit
     granted = await signed_up(identity)
     for current, expected in ((None, Required), ("wrong horse", InvalidCredentials)):
         with pytest.raises(expected):
-            await identity.change_email(granted.account.id, granted.session_id, "ann.new@example.com", current, now())
+            await identity.change(
+                granted.account.id, granted.session_id, Changes(email="ann.new@example.com"), current, now()
+            )
         with pytest.raises(expected):
             await identity.prove(granted.account.id, current, now())
     await identity.prove(granted.account.id, PASSWORD, now())
-    changed = await identity.change_email(
-        granted.account.id, granted.session_id, "ann.new@example.com", PASSWORD, now()
+    changed = await identity.change(
+        granted.account.id, granted.session_id, Changes(email="ann.new@example.com"), PASSWORD, now()
     )
     assert (changed.id, changed.email) == (granted.account.id, "ann.new@example.com")
     assert (await signed_in(identity, "ann.new@example.com")).account.id == granted.account.id
@@ -38,7 +40,9 @@ async def test_with_mail_a_new_address_counts_once_its_link_is_used(confirming: 
     assert await confirming.sign_up(EMAIL, PASSWORD, user_metadata={}, device=PHONE, now=now()) is None
     granted = await confirming.confirm_email(await postbox.token(), device=PHONE, now=now())
     new = "ann.new@example.com"
-    assert (await confirming.change_email(granted.account.id, granted.session_id, new, PASSWORD, now())).email == EMAIL
+    assert (
+        await confirming.change(granted.account.id, granted.session_id, Changes(email=new), PASSWORD, now())
+    ).email == EMAIL
     postbox.letters = [letter for letter in await postbox.received(2) if letter.to == new]
     changed = await confirming.confirm_email(await postbox.token(), device=PHONE, now=now())
     assert (changed.account.id, changed.account.email) == (granted.account.id, new)

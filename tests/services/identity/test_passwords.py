@@ -15,7 +15,7 @@ from services.errors import (
     WeakPassword,
 )
 from services.identity.passwords import Passwords
-from services.identity.port import Identity
+from services.identity.port import Changes, Identity
 from tests.services.identity.adapters import ours
 from tests.services.identity.person import EMAIL, PASSWORD, PHONE, came_in, now, signed_in, signed_up
 from tests.services.postbox import Postbox
@@ -28,10 +28,10 @@ async def test_a_new_password_takes_the_place_of_the_old_and_ends_other_sessions
     account_id = mine.account.id
     for current, error in ((None, Required), ("wrong password", InvalidCredentials)):
         with pytest.raises(error):
-            await identity.change_password(account_id, mine.session_id, current, "another password", now())
+            await identity.change(account_id, mine.session_id, Changes(password="another password"), current, now())
     with pytest.raises(WeakPassword):
-        await identity.change_password(account_id, mine.session_id, PASSWORD, "short", now())
-    await identity.change_password(account_id, mine.session_id, PASSWORD, "another password", now())
+        await identity.change(account_id, mine.session_id, Changes(password="short"), PASSWORD, now())
+    await identity.change(account_id, mine.session_id, Changes(password="another password"), PASSWORD, now())
     assert await came_in(db, credentials, mine)
     with pytest.raises(SessionEnded):
         await came_in(db, credentials, other)
@@ -81,10 +81,10 @@ async def test_a_session_of_a_reset_link_sets_a_password_once_without_the_old_on
     granted = await confirming.redeem_reset(await postbox.token(), device=PHONE, now=now())
     late = now() + timedelta(minutes=31)
     with pytest.raises(Required):
-        await confirming.change_password(account_id, granted.session_id, None, "a newer password", late)
-    await confirming.change_password(account_id, granted.session_id, None, "a newer password", now())
+        await confirming.change(account_id, granted.session_id, Changes(password="a newer password"), None, late)
+    await confirming.change(account_id, granted.session_id, Changes(password="a newer password"), None, now())
     with pytest.raises(Required):
-        await confirming.change_password(account_id, granted.session_id, None, "the newest password", now())
+        await confirming.change(account_id, granted.session_id, Changes(password="the newest password"), None, now())
     await signed_in(identity, password="a newer password")
 
 
@@ -99,7 +99,7 @@ async def test_who_shows_the_old_password_while_it_is_changed_comes_too_late(
     async def right_and_then_changed(self: Passwords, password: str, stored: str | None) -> bool:
         is_right = await looked_at(self, password, stored)
         monkeypatch.undo()
-        await identity.change_password(granted.account.id, None, PASSWORD, "another horse", now())
+        await identity.change(granted.account.id, None, Changes(password="another horse"), PASSWORD, now())
         return is_right
 
     monkeypatch.setattr(Passwords, "is_right", right_and_then_changed)
@@ -108,7 +108,9 @@ async def test_who_shows_the_old_password_while_it_is_changed_comes_too_late(
         if way == "sign in":
             await signed_in(identity)
         else:
-            await identity.change_password(granted.account.id, granted.session_id, PASSWORD, "third horse", now())
+            await identity.change(
+                granted.account.id, granted.session_id, Changes(password="third horse"), PASSWORD, now()
+            )
 
     with pytest.raises(InvalidCredentials):
         await show_it()

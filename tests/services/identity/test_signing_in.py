@@ -16,7 +16,7 @@ from services.errors import (
     Taken,
     WeakPassword,
 )
-from services.identity.port import Grant, Identity
+from services.identity.port import Changes, Grant, Identity
 from tests.services.identity.adapters import ours
 from tests.services.identity.person import EMAIL, PASSWORD, PHONE, came_in, now, signed_in, signed_up
 
@@ -110,9 +110,14 @@ async def test_a_password_is_stored_as_argon2id_and_no_token_as_it_is(identity: 
 
 
 async def test_what_a_person_says_of_itself_is_changed_key_by_key(identity: Identity) -> None:
-    account_id = (await signed_up(identity)).account.id
-    assert await identity.set_user_metadata(account_id, {"tz": "UTC"}, now()) == {"name": "Ann", "tz": "UTC"}
-    assert await identity.user_metadata(account_id) == {"name": "Ann", "tz": "UTC"}
+    granted = await signed_up(identity)
+
+    async def change(metadata: dict[str, str]) -> None:
+        changes = Changes(user_metadata=metadata)
+        await identity.change(granted.account.id, granted.session_id, changes, None, now())
+
+    await change({"tz": "UTC"})
+    assert await identity.user_metadata(granted.account.id) == {"name": "Ann", "tz": "UTC"}
     for bad in ({"x": "y" * 17_000}, {"x": "\0"}):
         with pytest.raises(Invalid):
-            await identity.set_user_metadata(account_id, bad, now())
+            await change(bad)

@@ -124,7 +124,7 @@ async def test_security_15_a_wait_that_upstream_asks_for_is_kept(
 
 
 async def test_security_15_after_a_day_without_a_word_the_task_fails(
-    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock
 ) -> None:
     await faulty.stop()
     task = await factories.task(parts, account, MIXED)
@@ -209,12 +209,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, poisoned: Task) -> None:
 
 
 async def test_one_poisoned_answer_does_not_hold_up_the_other_tasks(
-    worker: Worker,
-    parts: Parts,
-    account: Account,
-    faulty: FaultyUpstream,
-    clock: Clock,
-    monkeypatch: pytest.MonkeyPatch,
+    worker: Worker, parts: Parts, account: Account, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poisoned = await factories.task(parts, account)
     whole = await factories.task(parts, account, MIXED)

@@ -29,7 +29,7 @@ async def test_a_task_that_upstream_has_lost_is_made_again_once_with_what_is_lef
 
 
 async def test_counters_of_a_task_made_again_never_go_back(
-    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock
 ) -> None:
     faulty.settled_a_look = 10
     task = await factories.task(parts, account, MIXED)
@@ -45,7 +45,7 @@ async def test_counters_of_a_task_made_again_never_go_back(
 
 
 async def test_a_task_that_is_lost_twice_fails_and_keeps_its_verdicts(
-    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock
 ) -> None:
     faulty.settled_a_look = 15
     task = await factories.task(parts, account, MIXED)

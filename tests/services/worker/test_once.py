@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from db.models import Account, TaskStatus
+from db.queries import parts as part_queries
 from db.queries import tasks as task_queries
 from resolvers.context import Parts
 from services import ingest, tasks
@@ -119,7 +120,7 @@ async def test_results_that_come_after_a_cancellation_are_dropped(
 
 
 async def test_a_task_cancelled_while_it_is_posted_is_stopped_upstream(
-    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock, raw: Any
+    worker: Worker, parts: Parts, account: Account, faulty: FaultyUpstream, clock: Clock
 ) -> None:
     task = await factories.task(parts, account, MIXED)
 
@@ -141,8 +142,6 @@ async def test_a_snapshot_and_a_cancellation_do_not_lock_each_other_out(
     await worker.tick(clock.on())
     (known,) = faulty.tasks
     snapshot = (await upstream.tasks("key", [known]))[known].snapshot
-    from db.queries import parts as part_queries
-
     async with asyncio.timeout(5), parts.db.transaction() as session:
         await task_queries.lock(session, task.id)
         recording = asyncio.create_task(ingest.record_snapshot(parts.db, (task.id, 1), snapshot, parts.now()))
