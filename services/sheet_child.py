@@ -120,7 +120,7 @@ def rows(path: str) -> Iterator[list[str]]:
         for place, facts in enumerate(book.sheets_metadata):
             if facts.visible is SheetVisibleEnum.Visible:
                 sheet = book.get_sheet_by_index(place)
-                if sheet.total_height:
+                if sheet.height:  # `total_height` is the number of the last row, from 0
                     yield from ([_text(cell) for cell in row] for row in sheet.iter_rows())
                     return
     except (CalamineError, ValueError, OSError):

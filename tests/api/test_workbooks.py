@@ -71,6 +71,12 @@ async def test_a_workbook_becomes_a_task_with_its_cells_as_they_are_read(client:
     assert task["file"]["columns"] == [{"name": "id", "role": None}, {"name": "email", "role": "EMAIL"}]
 
 
+async def test_a_workbook_of_one_row_is_no_empty_one(client: Client) -> None:
+    outcome = await client.upload(workbook(["ann@example.com"]), "one.xlsx", SELECTION, start=False)
+    assert outcome["userErrors"] == []
+    assert outcome["task"]["quote"]["sample"] == [["ann@example.com"]]
+
+
 async def test_a_workbook_of_our_own_is_read_again_and_hidden_or_empty_sheets_are_passed_over(client: Client) -> None:
     own = Workbook()
     content = own.add([["email", "x"], ["ann@example.com", True], [None, None], ['<&>\r\n,";@x', 3]]) + own.finish()
