@@ -255,12 +255,6 @@ async def counts(session: ReadSession, task_ids: Sequence[UUID], conditions: Res
     return await pages.count_below(session, _matching(conditions, _joined()), TaskRow.__table__.c.task_id, task_ids)
 
 
-async def has_any(session: ReadSession, task_id: UUID) -> bool:
-    """Some address of the task has its verdict."""
-    statement = select(TaskAddress.n).where(TaskAddress.task_id == task_id, TaskAddress.verdict.is_not(None)).limit(1)
-    return await session.scalar(statement) is not None
-
-
 async def by_number(session: ReadSession, keys: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], TaskResult]:
     """Results by task and row number; those not found are left out."""
     task_ids, numbers = [key[0] for key in keys], [key[1] for key in keys]
