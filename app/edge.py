@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import re
-import uuid
+import secrets
 from collections.abc import Mapping
 
 import orjson
@@ -62,7 +62,7 @@ class Edge:
         # Of a header that comes twice the first counts, as for those who read the body: no other cap than theirs.
         headers = {name.lower(): value for name, value in reversed(scope["headers"])}
         given = headers.get(b"x-request-id", b"").decode("latin-1")
-        chosen = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        chosen = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         request_id = scope.setdefault("state", {}).setdefault("request_id", chosen)
         agent = headers.get(b"user-agent", b"").decode("latin-1")
         client = scope.get("client")

@@ -1,5 +1,7 @@
 """Loaders: many look-ups of one operation become one statement, or one call upstream."""
 
+from __future__ import annotations  # not evaluated: loaders are made for each operation
+
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
