@@ -43,8 +43,7 @@ class Order(Protocol):
 
 async def fresh(context: Context, rows: Sequence[models.Task]) -> list[models.Task]:
     """The rows, those of running tasks brought up to date where they have grown old: one call upstream for all."""
-    now = context.parts.now()
-    stale = [row.id for row in rows if freshness.is_stale(row, now)]
+    stale = freshness.stale(rows, context.parts.now())
     if not stale:
         return list(rows)
     newer = await context.load.refreshed_task.load_many(stale)

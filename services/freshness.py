@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from db.models import Task
+from db.models import OPEN_STATUSES, Task
 from db.queries import parts as part_queries
 from db.queries import tasks as task_queries
 from db.session import Database
@@ -24,9 +24,10 @@ STALE_AFTER = timedelta(seconds=5)
 _WAIT_SECONDS = 1.0
 
 
-def is_stale(task: Task, now: datetime) -> bool:
-    """A task that runs and whose row is older than 5 seconds. A finished task never is."""
-    return task.is_open and task.refreshed_at < now - STALE_AFTER
+def stale(tasks: Sequence[Task], now: datetime) -> list[UUID]:
+    """Those that run and whose row is older than 5 seconds. A finished task never is."""
+    horizon = now - STALE_AFTER
+    return [task.id for task in tasks if task.status in OPEN_STATUSES and task.refreshed_at < horizon]
 
 
 async def refresh(

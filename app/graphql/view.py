@@ -33,6 +33,8 @@ RETRY_AFTER_SECONDS = 2
 FILE_POINTS = 100
 """What a request with files pays for being read, before what its operation costs."""
 
+ALLOWED = {"GET": (OperationType.QUERY,), "POST": (OperationType.QUERY, OperationType.MUTATION)}
+
 # Headers that a browser sends to another site only after asking it (a CORS preflight, granted to CORS_ORIGINS alone): a
 # form that another site submits cannot have them.
 PREFLIGHT_HEADERS = (
@@ -140,14 +142,13 @@ class GraphQLView(GraphQL[object, None]):
             raise _too_many(error) from None
 
     async def _answer(self, request: Request, operation: body.Operation, context: object, media_type: str) -> Response:
-        allowed = {OperationType.QUERY} if request.method == "GET" else {OperationType.QUERY, OperationType.MUTATION}
         try:
             result = await self.schema.execute(
                 operation.query,
                 variable_values=operation.variables,
                 context_value=context,
                 operation_name=operation.operation_name,
-                allowed_operation_types=allowed,
+                allowed_operation_types=ALLOWED[request.method],
                 operation_extensions=operation.extensions,
             )
         except InvalidOperationTypeError as error:

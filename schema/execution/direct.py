@@ -14,7 +14,8 @@ from graphql import ExecutionResult as CoreResult
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema import DEFAULT_ALLOWED_OPERATION_TYPES
 from strawberry.types import ExecutionContext, ExecutionResult, Info
-from strawberry.types.arguments import convert_arguments
+from strawberry.types.arguments import StrawberryArgument, convert_arguments
+from strawberry.types.base import StrawberryOptional
 from strawberry.types.field import StrawberryField
 from strawberry.types.graphql import OperationType
 
@@ -84,10 +85,15 @@ class DirectSchema(strawberry.Schema):
         parent = declared.parent_parameter or declared.root_parameter
         arguments, info_class = field.arguments, self.config.info_class
         registry = self.schema_converter.scalar_registry
+        as_given = {self.config.name_converter.from_argument(a): a.python_name for a in arguments if _is_as_given(a)}
+        is_converting = len(as_given) < len(arguments)
 
         def resolve(source: Any, info: GraphQLResolveInfo[Any], **given: Any) -> Awaitable[Any]:  # noqa: ANN401 - of any type
             known: Info[Any, Any] = info_class(_raw_info=info, _field=field)
-            named = convert_arguments(given, arguments, registry, self.config, known) if arguments else {}
+            if is_converting:
+                named = convert_arguments(given, arguments, registry, self.config, known)
+            else:
+                named = {as_given[name]: value for name, value in given.items()}
             if parent is not None:
                 named[parent.name] = source
             return call(info=known, **named)
@@ -112,6 +118,12 @@ class DirectSchema(strawberry.Schema):
             )
             result = found if isinstance(found, CoreResult) else await found
         return result.data, result.errors
+
+
+def _is_as_given(argument: StrawberryArgument) -> bool:
+    """Say whether the library would leave the values of an argument as graphql-core gives them."""
+    kind = argument.type
+    return (kind.of_type if isinstance(kind, StrawberryOptional) else kind) in (bool, float, int, str, strawberry.ID)
 
 
 def _is_plain(field: StrawberryField) -> bool:
