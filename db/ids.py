@@ -48,8 +48,9 @@ def decode(text: str) -> int | None:
     return number
 
 
+@functools.lru_cache(maxsize=10_000)
 def global_id(kind: str, uuid: UUID) -> str:
-    """The public id of a row."""
+    """The public id of a row. Remembered, as its digits are."""
     return f"{kind}_{_digits(uuid)}"
 
 
@@ -59,13 +60,19 @@ def _digits(uuid: UUID) -> str:
     return encode(uuid.int, _UUID_DIGITS)
 
 
+@functools.lru_cache(maxsize=10_000)
+def _uuid(digits: str) -> UUID | None:
+    """Remembered, as `_digits` is."""
+    number = decode(digits)
+    return UUID(int=number) if number is not None and number < 1 << 128 else None
+
+
 def parse(kind: str, text: str) -> UUID | None:
     """The UUID behind a public id of this kind; None for what cannot be one (such an id is not found, not an error)."""
     prefix, separator, digits = text.rpartition("_")
     if prefix != kind or not separator or len(digits) != _UUID_DIGITS:
         return None
-    number = decode(digits)
-    return UUID(int=number) if number is not None and number < 1 << 128 else None
+    return _uuid(digits)
 
 
 def row_id(kind: str, uuid: UUID, number: int) -> str:
