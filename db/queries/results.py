@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, Integer, Row, Select, Uuid, bindparam, func, select, text, true, tuple_
+from sqlalchemy import ARRAY, ColumnElement, Integer, Row, Select, Uuid, bindparam, func, select, text, true, tuple_
 
 from db import hot
 from db.models import (
@@ -228,10 +228,11 @@ async def by_tasks(
     return await pages.read_below(session, statement, [row.row_number], window, row.task_id, task_ids)
 
 
-def _from(after: Any = None) -> hot.Read[tuple[Any, ...]]:  # noqa: ANN401 - values or, as here, SQL
+def _from(after: ColumnElement[Any] | None = None) -> hot.Read[tuple[Any, ...]]:
     size: Any = bindparam("size", type_=Integer())
+    place: Any = after
     row = TaskRow.__table__.c
-    return hot.Read(pages.below(_joined(*_COLUMNS), [row.row_number], pages.Window(size, after=after), row.task_id))
+    return hot.Read(pages.below(_joined(*_COLUMNS), [row.row_number], pages.Window(size, after=place), row.task_id))
 
 
 _FROM_START = _from()

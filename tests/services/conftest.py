@@ -13,8 +13,9 @@ from resolvers.context import Parts
 from services.upstream import http
 from services.upstream.http import HttpUpstream
 from tests import factories, redis_server
-from tests.services import faulty_upstream, shop
+from tests.services import faulty_upstream, hosted_upstream, shop
 from tests.services.faulty_upstream import FaultyUpstream
+from tests.services.hosted_upstream import HostedFake
 
 
 @pytest.fixture
@@ -81,3 +82,10 @@ async def provider_db(new_database: NewDatabase, migrated: str) -> AsyncIterator
     database = await Database.open(await new_database("provider_tests", template=migrated), pool_size=5)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def hosted() -> AsyncIterator[HostedFake]:
+    """A hosted verifier that tells no ids."""
+    async with hosted_upstream.running() as fake:
+        yield fake

@@ -7,17 +7,10 @@ import pytest
 
 from services.errors import UpstreamDown
 from services.upstream.hosted import HostedUpstream
-from tests.services import hosted_upstream
 from tests.services.faulty_upstream import Fault, KnownTask
 from tests.services.hosted_upstream import KEY, HostedFake
 
 CSV = {"content-type": "text/csv"}
-
-
-@pytest.fixture
-async def hosted() -> AsyncIterator[HostedFake]:
-    async with hosted_upstream.running() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -32,12 +32,6 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 @pytest.fixture
-async def hosted() -> AsyncIterator[HostedFake]:
-    async with hosted_upstream.running() as upstream:
-        yield upstream
-
-
-@pytest.fixture
 async def upstream(hosted: HostedFake) -> AsyncIterator[HostedUpstream]:
     client = HostedUpstream(hosted.url, callback_base="https://service.test/upstream", timeout_seconds=0.5)
     yield client
