@@ -21,6 +21,8 @@ _TRIES = 3
 _BACKOFF_SECONDS = 0.2
 _RETRY_AFTER_SECONDS_MAX = 2.0
 """A longer wait that upstream asks for is the caller's to keep."""
+_FILE_BYTES_MAX = 256 * 1024 * 1024
+"""Of a file of results: 10,000 of them in 25 KiB each."""
 _ASKED_SECONDS_MAX = 3600.0
 """Whoever asks for more is asked again after an hour."""
 _CONNECT_SECONDS = 3.0
@@ -159,6 +161,8 @@ class HttpUpstream:
             file.truncate()
             async for piece in response.aiter_bytes():
                 file.write(piece)
+                if file.tell() > _FILE_BYTES_MAX:
+                    raise UpstreamDown("The verifier's file of results is too long.")
             return response
 
     def _answer(self, response: httpx.Response) -> Json:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.errors import UpstreamDown
+from services.upstream import http
 from services.upstream.hosted import HostedUpstream
 from tests.services.faulty_upstream import Fault, KnownTask
 from tests.services.hosted_upstream import KEY, HostedFake
@@ -62,3 +63,14 @@ async def test_a_file_that_cannot_be_read_is_a_fault_of_the_verifier(
     hosted.err("download", fault)
     with pytest.raises(UpstreamDown, match="could not be read"):
         await upstream.results(KEY, known(hosted, 1), after=0)
+
+
+async def test_a_file_without_end_fills_no_disk(
+    hosted: HostedFake, upstream: HostedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_FILE_BYTES_MAX", 10_000)
+    task_id = known(hosted, 10)
+    assert len((await upstream.results(KEY, task_id, after=0)).results) == 10
+    hosted.err_always("download", Fault(200, b"email,status\n" + b"a@example.com,exists\n" * 1000, CSV))
+    with pytest.raises(UpstreamDown, match="too long"):
+        await upstream.results(KEY, task_id, after=0)
